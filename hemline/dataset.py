@@ -1,0 +1,210 @@
+"""The examples of a run: decoded once, verified by fingerprint, kept uint8.
+
+    ref = prepare(DataConfig())                 # seconds the first time, then milliseconds
+    images, labels = load_split(ref, "train")   # (N, H, W, C) uint8, (N,) int32
+    (images, labels), validation = load_training(ref, validation=5000)
+
+TFDS decodes PNGs at 5 s an epoch; here they are decoded once into .npy files beside the prepared
+data. The fingerprint covers pixels, labels and their order, and is checked whenever arrays are
+loaded: a run never trains on anything else than what its record names.
+"""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from hemline.config import DataConfig
+from hemline.errors import ConfigurationError, DatasetError
+from hemline.files import whole_directory, write_json
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+log = logging.getLogger(__name__)
+
+# What upstream's files decode to. A prepared TFDS directory has no checksums of its own to be held against.
+KNOWN_FINGERPRINTS = {
+    "fashion_mnist/3.0.1": "",
+}
+
+
+class Split(BaseModel):
+    """One split's arrays: how many examples, and the SHA-256 of the pixels and of the labels."""
+
+    examples: int
+    images: str
+    labels: str
+
+
+class DatasetRef(BaseModel):
+    """All that crosses a task's border about the data: where it is and what it must be."""
+
+    full_name: str
+    path: Path
+    image_shape: tuple[int, int, int]
+    class_names: list[str]
+    splits: dict[str, Split]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over every array of every split, in order, and the label set."""
+        identity = self.model_dump(mode="json", exclude={"full_name", "path"})
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def prepare(config: DataConfig) -> DatasetRef:
+    """Decoded arrays of the data set, made now or by an earlier run."""
+    return verified(config) or _decode(config)
+
+
+def verified(config: DataConfig) -> DatasetRef | None:
+    """What an earlier run decoded, if every byte of it is still as it was."""
+    record = _directory(config) / "dataset.json"
+    if not record.exists():
+        return None
+    try:
+        ref = DatasetRef.model_validate_json(record.read_text())
+        for name in ref.splits:
+            load_split(ref, name)
+    except (ValidationError, DatasetError) as error:
+        log.warning("%s is not used: %s", record.parent, error)
+        return None
+    return ref
+
+
+def load_split(ref: DatasetRef, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, H, W, C) uint8 and labels (N,) int32. Raises DatasetError if they changed on disk."""
+    split = _split(ref, name)
+    loaded = []
+    for kind, expected in (("images", split.images), ("labels", split.labels)):
+        path = ref.path / f"{name}-{kind}.npy"
+        try:
+            array = np.load(path)
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{path} must be readable. Received: {error}. {_AGAIN}") from error
+        if (received := _digest(array)) != expected:
+            raise DatasetError(f"{path} must have SHA-256 {expected}. Received: {received}. {_AGAIN}")
+        loaded.append(array)
+    return loaded[0], loaded[1]
+
+
+_AGAIN = "Run again: the arrays are decoded anew from the prepared data."
+
+
+def load_training(
+    ref: DatasetRef, validation: int | Literal["test"]
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """(images, labels) to train on and (images, labels) to validate on.
+
+    validation: that many examples from the end of the train split, or 'test' for the test split.
+    """
+    images, labels = load_split(ref, "train")
+    if validation == "test":
+        return (images, labels), load_split(ref, "test")
+    return (images[:-validation], labels[:-validation]), (images[-validation:], labels[-validation:])
+
+
+def training_examples(ref: DatasetRef, validation: int | Literal["test"], batch_size: int) -> int:
+    """How many examples there are to train on. Raises ConfigurationError if they do not suffice."""
+    total = _split(ref, "train").examples
+    if validation == "test":
+        examples = total
+    elif validation < total:
+        examples = total - validation
+    else:
+        raise ConfigurationError(
+            f"validation must be < the train split. Received: validation={validation} of {total} examples. "
+            "Hold out fewer examples."
+        )
+    if batch_size > examples:
+        raise ConfigurationError(
+            f"batch_size must be <= the examples to train on. Received: batch_size={batch_size} for "
+            f"{examples} examples. Make the batch smaller."
+        )
+    return examples
+
+
+def _split(ref: DatasetRef, name: str) -> Split:
+    if name not in ref.splits:
+        raise DatasetError(
+            f"the data set must have the split {name!r}. Received: {ref.full_name} with "
+            f"{', '.join(ref.splits)}. Choose another data set."
+        )
+    return ref.splits[name]
+
+
+def _digest(array: np.ndarray) -> str:
+    return hashlib.sha256(array.data).hexdigest()
+
+
+def _directory(config: DataConfig) -> Path:
+    return config.data_path / "decoded" / config.dataset.replace(":", "-").replace("/", "-")
+
+
+def _decode(config: DataConfig) -> DatasetRef:
+    # TFDS and TensorFlow take seconds to import, and are not needed while the arrays are whole.
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    from hemline.sources import find_builder, prepare_files
+
+    builder = find_builder(config)
+    shape, class_names = _image_classification(builder)
+    prepare_files(builder, config)
+    directory = _directory(config)
+    splits = {}
+    with whole_directory(directory, replace=True) as temporary:
+        for name in ("train", "test"):
+            if builder.info.splits and name not in builder.info.splits:
+                continue
+            try:
+                features = tfds.as_numpy(builder.as_dataset(split=name, batch_size=-1, shuffle_files=False))
+            except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+                raise DatasetError(
+                    f"prepared data must be readable. Received: {builder.data_path}: {error.message}. "
+                    f"It is corrupt: delete {builder.data_path} and run again."
+                ) from error
+            images, labels = np.ascontiguousarray(features["image"]), features["label"].astype(np.int32)
+            np.save(temporary / f"{name}-images.npy", images)
+            np.save(temporary / f"{name}-labels.npy", labels)
+            splits[name] = Split(examples=len(labels), images=_digest(images), labels=_digest(labels))
+        ref = DatasetRef(
+            full_name=builder.info.full_name,
+            path=directory,
+            image_shape=shape,
+            class_names=class_names,
+            splits=splits,
+        )
+        known = KNOWN_FINGERPRINTS.get(ref.full_name, ref.fingerprint)
+        if ref.fingerprint != known:
+            raise DatasetError(
+                f"{ref.full_name} must have the fingerprint {known}. Received: {ref.fingerprint} from "
+                f"{builder.data_path}. It was changed: delete {builder.data_path} and run again."
+            )
+        write_json(temporary / "dataset.json", ref.model_dump(mode="json"))
+    return ref
+
+
+def _image_classification(builder: "tfds.core.DatasetBuilder") -> tuple[tuple[int, int, int], list[str]]:
+    """Image shape and class names. Raises DatasetError if the data set is of another kind."""
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    named = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
+    image, label = named.get("image"), named.get("label")
+    if not isinstance(label, tfds.features.ClassLabel) or not isinstance(image, tfds.features.Image):
+        raise DatasetError(
+            "the data set must have the features 'image' and 'label' (a ClassLabel). "
+            f"Received: {builder.info.full_name} with {features}. Choose an image-classification data set."
+        )
+    if None in image.shape or image.dtype != np.uint8:
+        raise DatasetError(
+            "images must be uint8 and all of one size. "
+            f"Received: {builder.info.full_name} with shape {image.shape}, {image.dtype}. Choose another data set."
+        )
+    return image.shape, list(label.names)

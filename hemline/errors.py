@@ -1,0 +1,45 @@
+"""Refusals: what Hemline raises when it will not go on.
+
+Every message states the rule, the value received and the remedy, in that order:
+
+    DatasetError("a data file must match its registered SHA-256. Received: ... Delete it ...")
+
+`flows` print such a message as it is, without a traceback; any other exception is a bug
+and keeps its traceback.
+"""
+
+
+class HemlineError(Exception):
+    """A rule of the pipeline was broken by its input or surroundings."""
+
+
+class ConfigurationError(HemlineError):
+    """A field of the configuration, or a combination of fields, cannot work."""
+
+
+class DatasetError(HemlineError):
+    """Data is unknown, unsuitable or corrupt. Trying again will not help."""
+
+
+class DatasetUnavailableError(DatasetError):
+    """No source could be reached just now. Trying again may help."""
+
+
+class DeviceError(HemlineError):
+    """The device asked for is not there."""
+
+
+class StorageError(HemlineError):
+    """The artifacts directory cannot take what a run writes."""
+
+
+class ParityError(HemlineError):
+    """The hand-written layer disagrees with its reference."""
+
+
+class DivergenceError(HemlineError):
+    """The training loss is not finite any more."""
+
+
+class BundleError(HemlineError):
+    """A model version is not what its manifest says."""

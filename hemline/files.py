@@ -1,0 +1,102 @@
+"""Files that appear whole or not at all.
+
+    with whole_file(path) as temporary:         # a sibling; renamed onto path at the end
+        frame.to_parquet(temporary)
+    with whole_directory(path) as temporary:    # the same for a directory that must not exist yet
+        ...
+
+Whatever was at `path` before stays untouched until the new content is on disk, and stays for good
+if writing fails.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hemline.errors import StorageError
+
+NEEDED_BYTES = 64 * 2**20  # a run of the default network writes about 4 MB
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary sibling of `path` with the same suffix, which becomes `path` on success."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Parquet, Keras and matplotlib choose the format by the suffix.
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A temporary sibling directory, which becomes `path` on success.
+
+    replace: whether a directory that is there makes way; otherwise it is a FileExistsError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        yield temporary
+        for entry in [*temporary.rglob("*"), temporary]:
+            _sync(entry)
+        temporary.chmod(0o755)  # mkdtemp's 0700 would hide a model from the server that serves it
+        if replace:
+            shutil.rmtree(path, ignore_errors=True)
+        try:
+            temporary.rename(path)
+        except OSError as error:  # rename replaces an empty directory and no other
+            raise FileExistsError(f"{path} was made by another writer") from error
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """JSON that a person can read; refuses NaN, which JSON does not have."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_writable(directory: Path) -> None:
+    """Raises StorageError unless the directory can be made, written to, and has room for a run."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory) as probe:
+            probe.write(b"hemline")
+    except OSError as error:
+        raise StorageError(
+            f"the artifacts directory must be writable. Received: artifacts_dir={directory} ({error.strerror}). "
+            "Set artifacts_dir to a directory this user can write to."
+        ) from error
+    free = shutil.disk_usage(directory).free
+    if free < NEEDED_BYTES:
+        raise StorageError(
+            f"the artifacts directory must have {NEEDED_BYTES:,} bytes free. Received: artifacts_dir={directory} "
+            f"with {free:,}. Make room, or set artifacts_dir to another disk."
+        )

@@ -1,0 +1,94 @@
+"""Layer normalisation (Ba et al., 2016, arXiv:1607.06450), written by hand: exercise 1.
+
+    layer = LayerNorm(epsilon=1e-3)
+    y = layer(x)                        # x, y: (..., features)
+
+Over the features of each instance, with trainable alpha (ones) and beta (zeros):
+
+    epsilon_on="variance"    alpha * (x - mean) / sqrt(variance + epsilon) + beta
+    epsilon_on="deviation"   alpha * (x - mean) / (sqrt(variance) + epsilon) + beta
+
+The first is what Keras computes and what the exercise's listing computes; the second is the
+formula in the exercise's text. They differ by a factor sqrt(v + e) / (sqrt(v) + e): 5e-4 at unit
+variance and epsilon 1e-3, and more than 0.3 where the deviation is near epsilon.
+
+`hemline.parity` holds this layer against `keras.layers.LayerNormalization`.
+"""
+
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="hemline")
+class LayerNorm(keras.layers.Layer):
+    """Normalises the last axis, then scales by alpha and shifts by beta.
+
+    Half-precision inputs are normalised in float32 and cast back, as Keras does: in float16
+    the squares alone would cost an error of 0.18.
+    """
+
+    def __init__(
+        self,
+        epsilon: float = 1e-3,
+        epsilon_on: Literal["variance", "deviation"] = "variance",
+        **kwargs: Any,
+    ):
+        if not epsilon > 0:
+            raise ValueError(
+                f"epsilon must be > 0, or a constant row divides by zero. Received: epsilon={epsilon}. "
+                "Use 1e-3, Keras's default."
+            )
+        if epsilon_on not in ("variance", "deviation"):
+            raise ValueError(
+                "epsilon_on must be 'variance' (Keras) or 'deviation' (the exercise's text). "
+                f"Received: epsilon_on={epsilon_on!r}."
+            )
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+        self.epsilon_on = epsilon_on
+        self.supports_masking = True
+        self.autocast = False  # a float32 input under a mixed policy keeps its precision up to the last cast
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        features = input_shape[-1] if len(input_shape) > 0 else None
+        if features is None:
+            raise ValueError(
+                "The last dimension of the inputs must be known, since alpha and beta have its size. "
+                f"Received: input_shape={tuple(input_shape)}. Give the model an Input with a full shape."
+            )
+        # (features,) each; float32 unless the layer's dtype policy says otherwise
+        self.alpha = self.add_weight(name="alpha", shape=(features,), initializer="ones", autocast=False)
+        self.beta = self.add_weight(name="beta", shape=(features,), initializer="zeros", autocast=False)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """inputs: (..., features), any float dtype. Returns the same shape in the compute dtype."""
+        x = tf.convert_to_tensor(inputs)
+        if x.dtype != tf.float64:
+            x = tf.cast(x, tf.float32)
+        mean, variance = tf.nn.moments(x, axes=-1, keepdims=True)  # (..., 1)
+        # Not tf.cast(epsilon, ...): a Python float becomes float32 before it becomes float64.
+        epsilon = tf.constant(self.epsilon, x.dtype)
+        if self.epsilon_on == "variance":
+            scale = tf.math.rsqrt(variance + epsilon)
+        else:
+            scale = 1 / (_sqrt(variance) + epsilon)
+        alpha, beta = tf.cast(self.alpha, x.dtype), tf.cast(self.beta, x.dtype)
+        return tf.cast(alpha * ((x - mean) * scale) + beta, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"epsilon": self.epsilon, "epsilon_on": self.epsilon_on}
+
+
+def _sqrt(variance: tf.Tensor) -> tf.Tensor:
+    """Square root whose gradient at zero is zero.
+
+    d sqrt(v)/dv is infinite at v = 0, and inf * 0 is NaN under XLA. The inner `where` keeps the
+    root away from zero, the outer one puts the value back.
+    """
+    positive = variance > 0
+    return tf.where(positive, tf.sqrt(tf.where(positive, variance, tf.ones_like(variance))), tf.zeros_like(variance))
