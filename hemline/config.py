@@ -19,12 +19,8 @@ Patterns = Annotated[
     list[str],
     Field(min_length=1, description="patterns of layer names, e.g. 'hidden_*' (shell wildcards)"),
 ]
-Optimizer = Annotated[
-    Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "lion"], Field(description="Keras optimizer")
-]
-LearningRate = Annotated[
-    float, Field(gt=0, le=100, allow_inf_nan=False, description="step size of an update")
-]
+Optimizer = Annotated[Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "lion"], Field(description="Keras optimizer")]
+LearningRate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False, description="step size of an update")]
 
 
 def root() -> Path:
@@ -98,13 +94,12 @@ class DataConfig(Strict):
     )
     data_dir: Path | None = Field(
         None,
-        description="directory of prepared data; relative to HEMLINE_ROOT "
-        "(default: TFDS_DATA_DIR, else data/ under HEMLINE_ROOT)",
+        description="directory of prepared data, relative to HEMLINE_ROOT; null takes TFDS_DATA_DIR, or data/",
     )
     manual_dir: Path | None = Field(
         None,
-        description="directory with the data set's downloaded files, used instead of the network "
-        "(default: downloads/manual under data_dir)",
+        description="directory with the data set's files, downloaded by hand; null takes downloads/manual "
+        "under data_dir",
     )
 
     @property
@@ -135,7 +130,7 @@ class RetrainConfig(DataConfig):
         "auto", description="'gpu' fails at once if no GPU is visible; 'auto' takes one if there is one"
     )
     artifacts_dir: Path = Field(
-        Path("artifacts"), description="directory for runs and models; relative to HEMLINE_ROOT"
+        Path("artifacts"), description="directory for runs and models, relative to HEMLINE_ROOT"
     )
 
     @property

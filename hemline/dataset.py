@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 # What upstream's files decode to. A prepared TFDS directory has no checksums of its own to be held against.
 KNOWN_FINGERPRINTS = {
-    "fashion_mnist/3.0.1": "",
+    "fashion_mnist/3.0.1": "6ed4640b93ad2e098088ceda4614129df40378941b9c8e23c1dfe3676eb4622f",
 }
 
 
@@ -109,24 +109,29 @@ def load_training(
     return (images[:-validation], labels[:-validation]), (images[-validation:], labels[-validation:])
 
 
-def training_examples(ref: DatasetRef, validation: int | Literal["test"], batch_size: int) -> int:
-    """How many examples there are to train on. Raises ConfigurationError if they do not suffice."""
-    total = _split(ref, "train").examples
-    if validation == "test":
-        examples = total
-    elif validation < total:
-        examples = total - validation
-    else:
-        raise ConfigurationError(
-            f"validation must be < the train split. Received: validation={validation} of {total} examples. "
-            "Hold out fewer examples."
-        )
+def check_known(config: DataConfig) -> None:
+    """Raises DatasetError unless TFDS knows the data set and it is one of images and labels."""
+    from hemline.sources import find_builder
+
+    _image_classification(find_builder(config))
+
+
+def check_sizes(ref: DatasetRef, validation: int | Literal["test"], batch_size: int) -> None:
+    """Raises ConfigurationError if there are too few examples to train on."""
+    examples = _split(ref, "train").examples
+    if validation != "test":
+        if validation >= examples:
+            raise ConfigurationError(
+                f"validation must be < the train split. Received: validation={validation} of {examples} "
+                "examples. Hold out fewer examples."
+            )
+        examples -= validation
     if batch_size > examples:
         raise ConfigurationError(
             f"batch_size must be <= the examples to train on. Received: batch_size={batch_size} for "
             f"{examples} examples. Make the batch smaller."
         )
-    return examples
+    _split(ref, "test")
 
 
 def _split(ref: DatasetRef, name: str) -> Split:

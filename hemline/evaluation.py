@@ -3,6 +3,8 @@
     predict = compile_predict(model)
     logits = predict(images)                # images: (N, H, W, C) uint8; logits: (N, classes) float32
     score = Score.of(logits, labels)        # loss and accuracy: means over the examples
+
+Validation after each epoch and the final judgement on the test split are this same code.
 """
 
 from collections.abc import Callable
@@ -12,7 +14,8 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from pydantic import BaseModel
+
+from hemline.record import Evaluation
 
 BATCH = 1000  # examples a step; bounds memory, does not change a result
 
@@ -54,19 +57,7 @@ class Score:
         """logits: (N, classes). labels: (N,)."""
         shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
         log_probability = shifted[np.arange(len(labels)), labels] - np.log(np.exp(shifted).sum(axis=1))
-        return cls(
-            loss=float(-log_probability.mean()), accuracy=float((logits.argmax(axis=1) == labels).mean())
-        )
-
-
-class Evaluation(BaseModel):
-    """The final judgement of a model, on the test split."""
-
-    split: str
-    examples: int
-    loss: float
-    accuracy: float
-    class_accuracy: dict[str, float]
+        return cls(loss=float(-log_probability.mean()), accuracy=float((logits.argmax(axis=1) == labels).mean()))
 
 
 def confusion(logits: np.ndarray, labels: np.ndarray, class_names: list[str]) -> pd.DataFrame:
@@ -89,7 +80,5 @@ def evaluate(
         examples=len(labels),
         loss=score.loss,
         accuracy=score.accuracy,
-        class_accuracy={
-            name: table.loc[name, name] / counts[name] for name in class_names if counts[name] > 0
-        },
+        class_accuracy={name: table.loc[name, name] / counts[name] for name in class_names if counts[name] > 0},
     ), table

@@ -52,13 +52,13 @@ class LayerNorm(keras.layers.Layer):
         self.autocast = False  # a float32 input under a mixed policy keeps its precision up to the last cast
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes alpha and beta, (features,) each; float32 unless the dtype policy says otherwise."""
         features = input_shape[-1] if len(input_shape) > 0 else None
         if features is None:
             raise ValueError(
                 "The last dimension of the inputs must be known, since alpha and beta have its size. "
                 f"Received: input_shape={tuple(input_shape)}. Give the model an Input with a full shape."
             )
-        # (features,) each; float32 unless the layer's dtype policy says otherwise
         self.alpha = self.add_weight(name="alpha", shape=(features,), initializer="ones", autocast=False)
         self.beta = self.add_weight(name="beta", shape=(features,), initializer="zeros", autocast=False)
 
@@ -70,17 +70,17 @@ class LayerNorm(keras.layers.Layer):
         mean, variance = tf.nn.moments(x, axes=-1, keepdims=True)  # (..., 1)
         # Not tf.cast(epsilon, ...): a Python float becomes float32 before it becomes float64.
         epsilon = tf.constant(self.epsilon, x.dtype)
-        if self.epsilon_on == "variance":
-            scale = tf.math.rsqrt(variance + epsilon)
-        else:
-            scale = 1 / (_sqrt(variance) + epsilon)
+        on_variance = self.epsilon_on == "variance"
+        scale = tf.math.rsqrt(variance + epsilon) if on_variance else 1 / (_sqrt(variance) + epsilon)
         alpha, beta = tf.cast(self.alpha, x.dtype), tf.cast(self.beta, x.dtype)
         return tf.cast(alpha * ((x - mean) * scale) + beta, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The input's own."""
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:
+        """The arguments that make this layer again."""
         return super().get_config() | {"epsilon": self.epsilon, "epsilon_on": self.epsilon_on}
 
 

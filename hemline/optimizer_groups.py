@@ -84,9 +84,7 @@ def _named(group: str | None) -> str:
     return "frozen" if group is None else f"group {group!r}"
 
 
-def partition(
-    model: keras.Model, groups: Mapping[str, OptimizerGroup], frozen: Sequence[str] = ()
-) -> list[Group]:
+def partition(model: keras.Model, groups: Mapping[str, OptimizerGroup], frozen: Sequence[str] = ()) -> list[Group]:
     """The model's variables in their groups, each with a fresh optimizer of its own."""
     variables = labelled_variables(model)
     owner = assign(list(variables), {name: group.layers for name, group in groups.items()}, frozen)

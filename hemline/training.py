@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hemline.errors import ConfigurationError, DivergenceError
+from hemline.errors import DivergenceError
 from hemline.optimizer_groups import Group
 
 CHUNK = 64  # steps in a compiled call: 6 to 9 % slower than a whole epoch, and interruptible
@@ -53,11 +53,6 @@ class Trainer:
         batch_size: int,
         seed: int,
     ):
-        if batch_size > len(images):
-            raise ConfigurationError(
-                "batch_size must be <= the examples to train on. "
-                f"Received: batch_size={batch_size} for {len(images)} examples. Make the batch smaller."
-            )
         self.batch_size, self.seed = batch_size, seed
         self.examples = len(images)
         self.steps = -(-self.examples // batch_size)

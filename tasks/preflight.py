@@ -1,0 +1,26 @@
+"""Everything that can be refused in seconds, before data is touched.
+
+    device = preflight(config)
+
+A run that cannot work must not spend the night finding out.
+"""
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from hemline.config import RetrainConfig
+from hemline.devices import DeviceInfo, select
+
+
+@task(name="preflight", tags=["check"], cache_policy=NO_CACHE, timeout_seconds=300, result_serializer="json")
+def preflight(config: RetrainConfig) -> DeviceInfo:
+    """The device to train on. Raises a HemlineError if device, groups or data set cannot work."""
+    device = select(config.device)
+
+    from hemline.dataset import check_known
+    from hemline.run import check_groups
+
+    check_groups(config)
+    check_known(config.data)
+    get_run_logger().info("device: %s, %s", device.kind, device.description)
+    return device

@@ -1,0 +1,53 @@
+"""The data, prepared once and reused by every later run.
+
+    ref = prepare_dataset(config, run_directory)
+
+The cache is keyed by what data is asked for and by this task's source, not by the run. A cached answer
+counts only while every byte it points to is on disk as it was.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import INPUTS, TASK_SOURCE
+
+from hemline import dataset
+from hemline.config import DataConfig, RetrainConfig
+from hemline.dataset import DatasetRef
+from hemline.errors import DatasetUnavailableError
+from hemline.files import write_json
+
+
+def prepare_dataset(config: RetrainConfig, directory: Path) -> DatasetRef:
+    """Verified data, enough of it for the run, and dataset.json in the run's directory."""
+    on_disk = dataset.verified(config.data)
+    ref = _prepare.with_options(refresh_cache=on_disk is None)(config.data)
+    if on_disk is not None and on_disk != ref:  # decoded anew by someone else since it was cached
+        ref = _prepare.with_options(refresh_cache=True)(config.data)
+    dataset.check_sizes(ref, config.validation, config.batch_size)
+    write_json(directory / "dataset.json", ref.model_dump(mode="json") | {"fingerprint": ref.fingerprint})
+    return ref
+
+
+def _is_passing(task: Any, task_run: Any, state: Any) -> bool:
+    """A network that is away may come back; a corrupt file or an unknown name will not mend."""
+    return isinstance(state.result(raise_on_failure=False), DatasetUnavailableError)
+
+
+@task(
+    name="prepare-dataset",
+    tags=["data"],
+    cache_policy=INPUTS + TASK_SOURCE,
+    persist_result=True,
+    result_serializer="json",
+    retries=2,
+    retry_delay_seconds=[10, 60],
+    retry_condition_fn=_is_passing,
+    timeout_seconds=3600,
+)
+def _prepare(config: DataConfig) -> DatasetRef:
+    ref = dataset.prepare(config)
+    sizes = ", ".join(f"{name} {split.examples:,}" for name, split in ref.splits.items())
+    get_run_logger().info("%s: %s examples, fingerprint %s", ref.full_name, sizes, ref.fingerprint[:12])
+    return ref

@@ -1,0 +1,38 @@
+"""The custom training loop under Prefect: live progress in the UI, a line in the log for each epoch.
+
+    trained = train(config, dataset, device, run_directory)
+
+Call it directly, never with `.submit()`: on the main thread a cancelled run stops between two chunks,
+in seconds; in a worker thread it is killed half a minute later.
+"""
+
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+
+from hemline.config import RetrainConfig
+from hemline.dataset import DatasetRef
+from hemline.devices import DeviceInfo
+from hemline.record import Rows, TrainedRun
+
+
+# No retry: training is deterministic, so what failed once fails again.
+@task(name="train", tags=["train"], cache_policy=NO_CACHE, timeout_seconds=12 * 3600, result_serializer="json")
+def train(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path) -> TrainedRun:
+    """Trains from scratch. Leaves tables and model.keras in the run's directory."""
+    from hemline import run
+
+    progress = create_progress_artifact(progress=0.0, key="training-progress", description="epochs trained")
+
+    def on_epoch(rows: Rows) -> None:
+        update_progress_artifact(progress, progress=100 * len(rows) / config.epochs)
+
+    trained = run.train(config, dataset, device, directory, say=get_run_logger().info, on_epoch=on_epoch)
+    create_table_artifact(
+        key="epochs",
+        table=[{name: round(value, 4) for name, value in row.items()} for row in trained.epochs],
+        description=f"metrics by epoch; every iteration is in {directory / 'iterations.parquet'}",
+    )
+    return trained
