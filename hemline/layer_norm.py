@@ -15,10 +15,12 @@ variance and epsilon 1e-3, and more than 0.3 where the deviation is near epsilon
 `hemline.parity` holds this layer against `keras.layers.LayerNormalization`.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import keras
 import tensorflow as tf
+
+Form = Literal["variance", "deviation"]
 
 
 @keras.saving.register_keras_serializable(package="hemline")
@@ -32,7 +34,7 @@ class LayerNorm(keras.layers.Layer):
     def __init__(
         self,
         epsilon: float = 1e-3,
-        epsilon_on: Literal["variance", "deviation"] = "variance",
+        epsilon_on: Form = "variance",
         **kwargs: Any,
     ):
         if not epsilon > 0:
@@ -40,7 +42,7 @@ class LayerNorm(keras.layers.Layer):
                 f"epsilon must be > 0, or a constant row divides by zero. Received: epsilon={epsilon}. "
                 "Use 1e-3, Keras's default."
             )
-        if epsilon_on not in ("variance", "deviation"):
+        if epsilon_on not in get_args(Form):
             raise ValueError(
                 "epsilon_on must be 'variance' (Keras) or 'deviation' (the exercise's text). "
                 f"Received: epsilon_on={epsilon_on!r}."

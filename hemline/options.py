@@ -27,7 +27,7 @@ def parse(model: type[Model], prog: str, description: str, argv: Sequence[str]) 
 
         @classmethod
         def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], **sources: Any
+            cls, settings_cls: type[BaseSettings], *args: Any, **sources: Any
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             # Only the command line: a variable EPOCHS in the environment is none of ours.
             return (

@@ -10,6 +10,7 @@ and compares the output and the gradients for inputs, alpha and beta.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 import keras
 import numpy as np
@@ -17,7 +18,7 @@ import pandas as pd
 import tensorflow as tf
 
 from hemline.errors import ParityError
-from hemline.layer_norm import LayerNorm
+from hemline.layer_norm import Form, LayerNorm
 from hemline.record import Parity
 
 EPSILON = 1e-3
@@ -81,7 +82,7 @@ def summary(table: pd.DataFrame) -> Parity:
 
 @dataclass(frozen=True)
 class _Case:
-    form: str
+    form: Form
     rank: int
     policy: str
     inputs: str
@@ -92,7 +93,7 @@ class _Case:
 
 
 def _cases() -> Iterator[_Case]:
-    for form in ("variance", "deviation"):
+    for form in get_args(Form):
         for rank in SHAPES:
             for inputs in INPUTS:
                 yield _Case(form, rank, "float32", inputs)

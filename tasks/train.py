@@ -7,6 +7,7 @@ in seconds; in a worker thread it is killed half a minute later.
 """
 
 from pathlib import Path
+from uuid import UUID
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
@@ -25,6 +26,7 @@ def train(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, direct
     from hemline import run
 
     progress = create_progress_artifact(progress=0.0, key="training-progress", description="epochs trained")
+    assert isinstance(progress, UUID)  # a coroutine only where there is an event loop
 
     def on_epoch(rows: Rows) -> None:
         update_progress_artifact(progress, progress=100 * len(rows) / config.epochs)

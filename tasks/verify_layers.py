@@ -5,6 +5,7 @@
 The table is written and shown in the UI in both cases.
 """
 
+import json
 from pathlib import Path
 
 from prefect import get_run_logger, task
@@ -31,7 +32,7 @@ def verify_layers(device: DeviceInfo, directory: Path) -> Parity:
     shown = table.sort_values("ok", kind="stable").map(lambda cell: f"{cell:.1e}" if isinstance(cell, float) else cell)
     create_table_artifact(
         key="layer-norm-parity",
-        table=shown.drop(columns=["case"]).to_dict("records"),
+        table=json.loads(shown.drop(columns=["case"]).to_json(orient="records")),
         description=f"LayerNorm against its references on {device.description}: "
         f"{int(table['ok'].sum())} of {len(table)} cases within tolerance",
     )

@@ -1,0 +1,23 @@
+# make retrain | test | up | deploy | bench, and setup, which each of them does first if need be.
+PYTHON ?= python3
+BIN = .venv/bin
+PIP = $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
+API ?= http://127.0.0.1:4200/api
+export HEMLINE_ROOT ?= $(CURDIR)
+export DO_NOT_TRACK = 1
+
+.PHONY: setup retrain test lint up deploy bench screenshots
+setup: .venv/installed
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-build-isolation -e .
+	touch $@
+
+retrain: setup ; @$(BIN)/python -m flows.retrain $(ARGS)
+test: setup ; @$(BIN)/pytest $(ARGS)
+lint: setup ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+up: setup ; @$(BIN)/python -m ops.up $(ARGS)
+deploy: setup ; @PREFECT_API_URL=$(API) $(BIN)/prefect --no-prompt deploy --all
+bench: setup ; @$(BIN)/python -m bench.training $(ARGS)
+screenshots: setup ; @$(BIN)/python -m ops.screenshots $(ARGS)
