@@ -105,12 +105,12 @@ class DataConfig(Strict):
     @property
     def data_path(self) -> Path:
         """Absolute directory of prepared data."""
-        return root() / (self.data_dir or os.environ.get("TFDS_DATA_DIR") or "data")
+        return root() / Path(self.data_dir or os.environ.get("TFDS_DATA_DIR") or "data").expanduser()
 
     @property
     def manual_path(self) -> Path:
         """Absolute directory of files downloaded by hand."""
-        return root() / (self.manual_dir or self.data_path / "downloads" / "manual")
+        return root() / (self.manual_dir or self.data_path / "downloads" / "manual").expanduser()
 
 
 class RetrainConfig(DataConfig):
@@ -136,7 +136,7 @@ class RetrainConfig(DataConfig):
     @property
     def artifacts_path(self) -> Path:
         """Absolute directory for runs and models."""
-        return root() / self.artifacts_dir
+        return root() / self.artifacts_dir.expanduser()
 
     @property
     def data(self) -> DataConfig:
@@ -177,6 +177,7 @@ def _rule(message: str) -> str:
     for words, sign in {
         "Input should be ": "",
         "List should have": "a list with",
+        "String should have": "a text with",
         "greater than or equal to": ">=",
         "less than or equal to": "<=",
         "greater than": ">",

@@ -4,14 +4,15 @@
     images, labels = load_split(ref, "train")   # (N, H, W, C) uint8, (N,) int32
     (images, labels), validation = load_training(ref, validation=5000)
 
-TFDS decodes PNGs at 5 s an epoch; here they are decoded once into .npy files beside the prepared
-data. The fingerprint covers pixels, labels and their order, and is checked whenever arrays are
+TFDS decodes PNGs at 5 s an epoch; here they are decoded once, into raw arrays beside the prepared data.
+The fingerprint covers pixels, labels and their order, and is checked whenever arrays are
 loaded: a run never trains on anything else than what its record names.
 """
 
 import hashlib
 import json
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -34,7 +35,7 @@ KNOWN_FINGERPRINTS = {
 
 
 class Split(BaseModel):
-    """One split's arrays: how many examples, and the SHA-256 of the pixels and of the labels."""
+    """One split's arrays: how many examples, and the SHA-256 of train-images.u8 and train-labels.i4."""
 
     examples: int
     images: str
@@ -69,6 +70,7 @@ def verified(config: DataConfig) -> DatasetRef | None:
         return None
     try:
         ref = DatasetRef.model_validate_json(record.read_text())
+        _require_known(ref)
         for name in ref.splits:
             load_split(ref, name)
     except (ValidationError, DatasetError) as error:
@@ -80,20 +82,25 @@ def verified(config: DataConfig) -> DatasetRef | None:
 def load_split(ref: DatasetRef, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Images (N, H, W, C) uint8 and labels (N,) int32. Raises DatasetError if they changed on disk."""
     split = _split(ref, name)
-    loaded = []
-    for kind, expected in (("images", split.images), ("labels", split.labels)):
-        path = ref.path / f"{name}-{kind}.npy"
-        try:
-            array = np.load(path)
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"{path} must be readable. Received: {error}. {_AGAIN}") from error
-        if (received := _digest(array)) != expected:
-            raise DatasetError(f"{path} must have SHA-256 {expected}. Received: {received}. {_AGAIN}")
-        loaded.append(array)
-    return loaded[0], loaded[1]
+    images = np.frombuffer(_checked(ref.path / f"{name}-images.u8", split.images), np.uint8)
+    labels = np.frombuffer(_checked(ref.path / f"{name}-labels.i4", split.labels), "<i4")
+    shape = (split.examples, *ref.image_shape)
+    if (images.size, labels.size) != (math.prod(shape), split.examples):
+        raise DatasetError(f"arrays must have the sizes of their record. Received: {ref.path} of another. {_AGAIN}")
+    return images.reshape(shape), labels
 
 
 _AGAIN = "Run again: the arrays are decoded anew from the prepared data."
+
+
+def _checked(path: Path, expected: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path} must be readable. Received: {error.strerror}. {_AGAIN}") from error
+    if (received := hashlib.sha256(content).hexdigest()) != expected:
+        raise DatasetError(f"{path} must have the SHA-256 {expected}. Received: {received}. {_AGAIN}")
+    return content
 
 
 def load_training(
@@ -107,6 +114,18 @@ def load_training(
     if validation == "test":
         return (images, labels), load_split(ref, "test")
     return (images[:-validation], labels[:-validation]), (images[-validation:], labels[-validation:])
+
+
+def write_split(directory: Path, name: str, images: np.ndarray, labels: np.ndarray) -> Split:
+    """Writes a split's arrays, images (N, H, W, C) and labels (N,), as raw bytes: no header to go wrong."""
+    pixels, classes = images.astype(np.uint8).tobytes(), labels.astype("<i4").tobytes()
+    (directory / f"{name}-images.u8").write_bytes(pixels)
+    (directory / f"{name}-labels.i4").write_bytes(classes)
+    return Split(
+        examples=len(labels),
+        images=hashlib.sha256(pixels).hexdigest(),
+        labels=hashlib.sha256(classes).hexdigest(),
+    )
 
 
 def check_known(config: DataConfig) -> None:
@@ -143,8 +162,14 @@ def _split(ref: DatasetRef, name: str) -> Split:
     return ref.splits[name]
 
 
-def _digest(array: np.ndarray) -> str:
-    return hashlib.sha256(array.data).hexdigest()
+def _require_known(ref: DatasetRef, prepared: Path | None = None) -> None:
+    known = KNOWN_FINGERPRINTS.get(ref.full_name, ref.fingerprint)
+    if ref.fingerprint != known:
+        source = prepared or ref.path
+        raise DatasetError(
+            f"{ref.full_name} must have the fingerprint {known}. Received: {ref.fingerprint} from {source}. "
+            f"It was changed: delete {source} and run again."
+        )
 
 
 def _directory(config: DataConfig) -> Path:
@@ -174,10 +199,7 @@ def _decode(config: DataConfig) -> DatasetRef:
                     f"prepared data must be readable. Received: {builder.data_path}: {error.message}. "
                     f"It is corrupt: delete {builder.data_path} and run again."
                 ) from error
-            images, labels = np.ascontiguousarray(features["image"]), features["label"].astype(np.int32)
-            np.save(temporary / f"{name}-images.npy", images)
-            np.save(temporary / f"{name}-labels.npy", labels)
-            splits[name] = Split(examples=len(labels), images=_digest(images), labels=_digest(labels))
+            splits[name] = write_split(temporary, name, features["image"], features["label"])
         ref = DatasetRef(
             full_name=builder.info.full_name,
             path=directory,
@@ -185,12 +207,7 @@ def _decode(config: DataConfig) -> DatasetRef:
             class_names=class_names,
             splits=splits,
         )
-        known = KNOWN_FINGERPRINTS.get(ref.full_name, ref.fingerprint)
-        if ref.fingerprint != known:
-            raise DatasetError(
-                f"{ref.full_name} must have the fingerprint {known}. Received: {ref.fingerprint} from "
-                f"{builder.data_path}. It was changed: delete {builder.data_path} and run again."
-            )
+        _require_known(ref, prepared=builder.data_path)
         write_json(temporary / "dataset.json", ref.model_dump(mode="json"))
     return ref
 

@@ -9,6 +9,7 @@ Whatever was at `path` before stays untouched until the new content is on disk, 
 if writing fails.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -56,8 +57,10 @@ def whole_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
             shutil.rmtree(path, ignore_errors=True)
         try:
             temporary.rename(path)
-        except OSError as error:  # rename replaces an empty directory and no other
-            raise FileExistsError(f"{path} was made by another writer") from error
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                raise FileExistsError(f"{path} was made by another writer") from error
+            raise
         _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -61,6 +61,7 @@ class LayerNorm(keras.layers.Layer):
                 "The last dimension of the inputs must be known, since alpha and beta have its size. "
                 f"Received: input_shape={tuple(input_shape)}. Give the model an Input with a full shape."
             )
+        self.input_spec = keras.layers.InputSpec(axes={-1: features})  # broadcasting would hide a wrong size
         self.alpha = self.add_weight(name="alpha", shape=(features,), initializer="ones", autocast=False)
         self.beta = self.add_weight(name="beta", shape=(features,), initializer="zeros", autocast=False)
 

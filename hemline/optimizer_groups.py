@@ -34,7 +34,7 @@ def labelled_variables(model: keras.Model) -> dict[str, keras.Variable]:
     Not the whole `variable.path`, which loses the model's name when the model is loaded again.
     """
     return {
-        layer.name + "/" + variable.path.partition(f"{layer.name}/")[2]: variable
+        layer.name + "/" + f"/{variable.path}".partition(f"/{layer.name}/")[2]: variable
         for layer in model.layers
         for variable in layer.trainable_variables
     }

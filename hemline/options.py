@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import BaseSettings, CliSettingsSource, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, CliSettingsSource, PydanticBaseSettingsSource, SettingsError
 
 from hemline.config import explain
 
@@ -44,5 +44,8 @@ def parse(model: type[Model], prog: str, description: str, argv: Sequence[str]) 
     try:
         return model(**Options().model_dump(exclude_unset=True))
     except ValidationError as error:
-        print(explain(error, f"See {prog} --help."), file=sys.stderr)
-        raise SystemExit(2) from None
+        problem = explain(error, f"See {prog} --help.")
+    except SettingsError as error:
+        problem = f"an option that takes JSON must be given JSON. Received: {error}. See {prog} --help."
+    print(problem, file=sys.stderr)
+    raise SystemExit(2)

@@ -14,19 +14,21 @@ from markdown_it import MarkdownIt
 
 from hemline.record import Record, Rows
 
+_SVG = "data:image/svg+xml;base64,"
+
 
 def data_uri(svg: str) -> str:
     """A picture inside the text: Prefect's UI strips inline SVG and shows this."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+    return _SVG + base64.b64encode(svg.encode()).decode()
 
 
 def markdown(record: Record, title: str, picture: str) -> str:
     """The report as GitHub-flavoured Markdown. picture: an address of the learning curves."""
-    evaluation, last = record.evaluation, record.epochs[-1]
+    # A paragraph is one line: Prefect's UI shows a single line break as the end of one.
+    shape = ", ".join(map(str, record.dataset.image_shape))
     return f"""# {title}
 
-**{evaluation.accuracy:.2%}** of {evaluation.examples:,} test examples are classified correctly, after
-{len(record.epochs)} epochs on {record.dataset.full_name} (validation {last["val_accuracy"]:.2%}).
+{_verdict(record)}
 
 ![loss and accuracy by epoch]({picture})
 
@@ -34,8 +36,7 @@ def markdown(record: Record, title: str, picture: str) -> str:
 
 {epochs_table(record.epochs)}
 
-Training loss and accuracy are running means over the epoch's iterations; validation is on
-{_validation(record)}.
+{_legend(record)}
 
 ## Test accuracy by class
 
@@ -43,8 +44,7 @@ Training loss and accuracy are running means over the epoch's iterations; valida
 
 ## LayerNorm parity
 
-{record.parity.cases - record.parity.failed} of {record.parity.cases} cases within tolerance; largest error of an
-output {record.parity.worst_output_error:.1e}.
+{_parity(record)}
 
 ## How it was made
 
@@ -55,21 +55,23 @@ output {record.parity.worst_output_error:.1e}.
 ```python
 import tensorflow as tf
 serve = tf.saved_model.load("saved_model").signatures["serving_default"]
-serve(image=images)  # uint8 {("N", *record.dataset.image_shape)!r} -> label, name, probabilities
+serve(image=images)  # uint8 (N, {shape}) -> label, name, probabilities
 ```
-""".replace("'N'", "N")
+"""
 
 
 def epochs_table(epochs: Rows) -> str:
-    """Markdown table, a row an epoch."""
-    names = list(epochs[0])
-    rows = ([f"{row[name]:.4f}" if isinstance(row[name], float) else row[name] for name in names] for row in epochs)
-    return _table(names, rows)
+    """Markdown table, a row an epoch, with what the chapter displays."""
+    names = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+    return _table(("epoch", *names), ((row["epoch"], *(f"{row[name]:.4f}" for name in names)) for row in epochs))
 
 
 def html(text: str) -> str:
     """A page of its own: no script, no font, no address to load from."""
-    body = MarkdownIt("commonmark").enable("table").render(text)
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    links = parser.validateLink  # takes PNG and the like inside a text, but not SVG
+    parser.validateLink = lambda url: url.startswith(_SVG) or links(url)  # type: ignore[method-assign]
+    body = parser.render(text)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Hemline report</title>
@@ -83,9 +85,26 @@ img {{ max-width: 100% }} pre {{ background: #f5f5f5; padding: 1rem; overflow-x:
 """
 
 
-def _validation(record: Record) -> str:
+def _verdict(record: Record) -> str:
+    evaluation, epochs = record.evaluation, record.epochs
+    return (
+        f"**{evaluation.accuracy:.2%}** of {evaluation.examples:,} test examples are classified correctly after "
+        f"{len(epochs)} epochs on {record.dataset.full_name} (validation {epochs[-1]['val_accuracy']:.2%})."
+    )
+
+
+def _legend(record: Record) -> str:
     held_out = record.config.validation
-    return "the test split" if held_out == "test" else f"{held_out:,} examples held out from the train split"
+    split = "the test split" if held_out == "test" else f"{held_out:,} examples held out from the train split"
+    return f"Training loss and accuracy are running means over the epoch's iterations; validation is on {split}."
+
+
+def _parity(record: Record) -> str:
+    parity = record.parity
+    return (
+        f"{parity.cases - parity.failed} of {parity.cases} cases within tolerance; "
+        f"largest error of an output {parity.worst_output_error:.1e}."
+    )
 
 
 def _provenance(record: Record) -> Iterable[tuple[str, str]]:
@@ -107,4 +126,4 @@ def _provenance(record: Record) -> Iterable[tuple[str, str]]:
 
 def _table(names: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     lines = [names, ["---"] * len(names), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -31,6 +31,7 @@ from tensorflow_datasets.core.download.download_manager import NonMatchingChecks
 
 from hemline.config import DataConfig
 from hemline.errors import DatasetError, DatasetUnavailableError
+from hemline.files import sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -88,13 +89,13 @@ def prepare_files(builder: tfds.core.DatasetBuilder, config: DataConfig) -> None
 
 
 def _manual(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack) -> Path | None:
-    return _with_files_of(builder, config.manual_path)
+    return _with_files_of(builder, config.manual_path, shown_as=str(config.manual_path))
 
 
 def _debian(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack) -> Path | None:
     if builder.name != "fashion_mnist":
         raise Absent("has only fashion_mnist")
-    return _with_files_of(builder, _restored(DEBIAN_DIR, config, stack))
+    return _with_files_of(builder, _restored(DEBIAN_DIR, config, stack), shown_as=str(DEBIAN_DIR))
 
 
 def _upstream(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack) -> Path | None:
@@ -123,7 +124,8 @@ def _apt(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack
     _command("apt-get", *options, "-qq", "update", cwd=package)
     _command("apt-get", *options, "-qq", "download", DEBIAN_PACKAGE, cwd=package)
     _command("dpkg", "-x", *(str(deb) for deb in package.glob("*.deb")), "unpacked", cwd=package)
-    return _with_files_of(builder, _restored(package / "unpacked" / DEBIAN_DIR.relative_to("/"), config, stack))
+    files = _restored(package / "unpacked" / DEBIAN_DIR.relative_to("/"), config, stack)
+    return _with_files_of(builder, files, shown_as=f"apt-get's {DEBIAN_PACKAGE}")
 
 
 Source = Callable[[tfds.core.DatasetBuilder, DataConfig, ExitStack], Path | None]
@@ -133,13 +135,26 @@ SOURCES: dict[str, Source] = {"manual": _manual, "debian": _debian, "upstream": 
 # --- their parts
 
 
-def _with_files_of(builder: tfds.core.DatasetBuilder, directory: Path) -> Path:
-    """The directory, if it has every file of the data set; TFDS would go to the network for a missing one."""
+def _with_files_of(builder: tfds.core.DatasetBuilder, directory: Path, shown_as: str) -> Path:
+    """The directory, if it has every file of the data set, each with its registered SHA-256.
+
+    TFDS checks again, but later, and would go to the network for a file that is missing.
+    """
     if not directory.is_dir():
         raise Absent(f"no directory {directory}")
-    needed = [info.filename for info in builder.url_infos.values() if info.filename]
-    if missing := [name for name in needed if not (directory / name).is_file()]:
-        raise Absent(f"{directory} lacks {', '.join(missing)}")
+    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:  # what lies there is the builder's own business
+        return directory
+    registered = {info.filename: info.checksum for info in builder.url_infos.values() if info.filename}
+    if not registered:
+        raise Absent(f"TFDS registers no file names for {builder.name}")
+    if missing := [name for name in registered if not (directory / name).is_file()]:
+        raise Absent(f"{shown_as} lacks {', '.join(missing)}")
+    for name, expected in registered.items():
+        if (received := sha256_of(directory / name)) != expected:
+            raise DatasetError(
+                f"{shown_as}/{name} must have the SHA-256 {expected}, which TFDS registers. Received: {received}. "
+                "The file is corrupt: fetch it again."
+            )
     return directory
 
 
@@ -167,10 +182,9 @@ def _prepare(builder: tfds.core.DatasetBuilder, config: DataConfig, directory: P
             download_dir=config.data_path / "downloads", download_config=download, file_format="tfrecord"
         )
     except NonMatchingChecksumError as error:
-        where = f"from {directory}" if directory else "from upstream"
         raise DatasetError(
-            f"a data file must match the SHA-256 registered in TFDS. Received, {where}: {_short(error)}. "
-            "The file is corrupt: delete it and fetch it again."
+            f"a downloaded file must have the SHA-256 that TFDS registers. Received: {_short(error)}. "
+            "Upstream's file was changed or damaged on its way: try again, or set manual_dir."
         ) from error
     except requests.RequestException as error:
         raise Absent(_short(error)) from error
@@ -187,7 +201,7 @@ def _command(*words: str, cwd: Path) -> None:
 
 
 def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return " ".join(str(error).split())
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from hemline.devices import DeviceInfo
 from hemline.record import Evaluation, TrainedRun
 
 
-@task(name="evaluate", tags=["check"], cache_policy=NO_CACHE, timeout_seconds=1800, result_serializer="json")
+@task(name="evaluate", cache_policy=NO_CACHE, timeout_seconds=1800, result_serializer="json")
 def evaluate(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun) -> Evaluation:
     """Writes evaluation.json and confusion.csv beside the model."""
     from hemline import run

@@ -12,7 +12,7 @@ from hemline.config import RetrainConfig
 from hemline.devices import DeviceInfo, select
 
 
-@task(name="preflight", tags=["check"], cache_policy=NO_CACHE, timeout_seconds=300, result_serializer="json")
+@task(name="preflight", cache_policy=NO_CACHE, timeout_seconds=300, result_serializer="json")
 def preflight(config: RetrainConfig) -> DeviceInfo:
     """The device to train on. Raises a HemlineError if device, groups or data set cannot work."""
     device = select(config.device)

@@ -37,7 +37,6 @@ def _is_passing(task: Any, task_run: Any, state: Any) -> bool:
 
 @task(
     name="prepare-dataset",
-    tags=["data"],
     cache_policy=INPUTS + TASK_SOURCE,
     persist_result=True,
     result_serializer="json",

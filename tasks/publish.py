@@ -16,7 +16,7 @@ from hemline.layout import models_directory
 from hemline.record import Evaluation, FlowRun, ModelVersion, Parity, Record, TrainedRun, provenance
 
 
-@task(name="publish", tags=["publish"], cache_policy=NO_CACHE, timeout_seconds=1800, result_serializer="json")
+@task(name="publish", cache_policy=NO_CACHE, timeout_seconds=1800, result_serializer="json")
 def publish(
     config: RetrainConfig,
     dataset: DatasetRef,

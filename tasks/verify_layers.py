@@ -16,7 +16,7 @@ from hemline.devices import DeviceInfo
 from hemline.record import Parity
 
 
-@task(name="verify-layers", tags=["check"], cache_policy=NO_CACHE, timeout_seconds=600, result_serializer="json")
+@task(name="verify-layers", cache_policy=NO_CACHE, timeout_seconds=600, result_serializer="json")
 def verify_layers(device: DeviceInfo, directory: Path) -> Parity:
     """Writes parity.csv and the UI's table; raises ParityError if a case is out of tolerance."""
     import tensorflow as tf

@@ -1,0 +1,51 @@
+"""Fixtures that every part of the tests may use: the real Fashion-MNIST, fetched once a session at most."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported: a failure reads better alone
+
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from hemline import dataset
+from hemline.config import DataConfig
+from hemline.dataset import DatasetRef
+from hemline.errors import DatasetUnavailableError
+
+# The same examples every time, and as long as they take: a test fails for what it tests alone.
+settings.register_profile(
+    "repeatable", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist() -> DatasetRef:
+    """The real data set, from where a run would take it. Skips where no source has it."""
+    try:
+        return dataset.prepare(DataConfig())
+    except DatasetUnavailableError as error:
+        pytest.skip(f"Fashion-MNIST is not to be had here: {error}")
+
+
+@pytest.fixture(scope="session")
+def debian_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The four files of Debian's package as Debian packs them. Skips where no package registry answers."""
+    from hemline import sources
+
+    if sources.DEBIAN_DIR.is_dir():
+        return sources.DEBIAN_DIR
+    directory = tmp_path_factory.mktemp("debian")
+    config = DataConfig(data_dir=directory)
+    with ExitStack() as stack:
+        try:
+            sources._apt(sources.find_builder(config), config, stack)
+        except sources.Absent as reason:
+            pytest.skip(f"Debian's package is not to be had here: {reason}")
+        (unpacked,) = directory.glob(f".apt-*/unpacked/{sources.DEBIAN_DIR.relative_to('/')}")
+        shutil.copytree(unpacked, directory / "files")
+    return directory / "files"

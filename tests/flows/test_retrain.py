@@ -1,0 +1,162 @@
+"""The flow on a small data set, in this process, on Prefect's test server."""
+
+import json
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, TaskRunFilter
+from prefect.client.schemas.objects import Artifact, State
+
+from flows.retrain import retrain
+from hemline import bundle, parity
+from hemline.config import RetrainConfig
+from hemline.errors import ConfigurationError, DatasetError, DeviceError, HemlineError, ParityError, StorageError
+from hemline.record import ModelVersion
+from tasks import prepare_dataset
+
+RUN_FILES = {
+    "config.json",
+    "confusion.csv",
+    "dataset.json",
+    "epochs.csv",
+    "epochs.parquet",
+    "evaluation.json",
+    "iterations.parquet",
+    "model.keras",
+    "parity.csv",
+    "report.html",
+    "run.log",
+    "timing.csv",
+}
+
+
+def flow_run_id(state: State[Any]) -> UUID:
+    assert state.state_details.flow_run_id
+    return state.state_details.flow_run_id
+
+
+def artifacts(state: State[Any]) -> dict[str, Artifact]:
+    """The UI artifacts of a flow run by key."""
+    of_run = ArtifactFilter.model_validate({"flow_run_id": {"any_": [str(flow_run_id(state))]}})
+    with get_client(sync_client=True) as client:
+        return {found.key: found for found in client.read_artifacts(artifact_filter=of_run) if found.key}
+
+
+def task_states(state: State[Any]) -> dict[str, str]:
+    """The name of each task run's state by the task's name."""
+    of_run = TaskRunFilter.model_validate({"flow_run_id": {"any_": [str(flow_run_id(state))]}})
+    with get_client(sync_client=True) as client:
+        runs = client.read_task_runs(task_run_filter=of_run)
+    return {run.name.rpartition("-")[0]: run.state.name for run in runs if run.state}
+
+
+@pytest.fixture
+def finished(config: RetrainConfig) -> State[ModelVersion]:
+    return retrain(config, return_state=True)
+
+
+def test_a_run_leaves_every_file_and_artifact(finished: State[ModelVersion]) -> None:
+    version = finished.result()
+    assert isinstance(version, ModelVersion)
+    assert {path.name for path in version.run.iterdir()} == RUN_FILES
+
+    model, manifest = bundle.load(version.path)
+    assert manifest.version == "0001"
+    assert manifest.flow_run.id == str(flow_run_id(finished))
+    assert manifest.evaluation.accuracy == version.test_accuracy
+    images = np.zeros((1, *model.input_shape[1:]), np.uint8)
+    served = tf.saved_model.load(version.path / "saved_model").signatures["serving_default"](image=tf.constant(images))
+    np.testing.assert_allclose(served["probabilities"], tf.nn.softmax(model(images)), rtol=1e-5)
+
+    epochs = pd.read_csv(version.run / "epochs.csv")
+    assert list(epochs["epoch"]) == [1, 2]
+    shown = artifacts(finished)
+    assert set(shown) == {"epochs", "layer-norm-parity", "report", "training-progress"}
+    table = pd.DataFrame(json.loads(str(shown["epochs"].data)))
+    np.testing.assert_allclose(table["val_loss"], epochs["val_loss"], atol=5e-5)
+    assert len(json.loads(str(shown["layer-norm-parity"].data))) == len(parity.compare())
+    report = str(shown["report"].data)
+    assert "data:image/svg+xml;base64," in report
+    assert len(report) < 200_000  # listings in the UI return whole artifacts
+    assert shown["training-progress"].data == 100
+
+
+def test_the_runs_name_says_what_it_is(finished: State[ModelVersion]) -> None:
+    with get_client(sync_client=True) as client:
+        assert client.read_flow_run(flow_run_id(finished)).name == "retrain-mnist-2-epochs"
+
+
+def test_a_later_run_reuses_the_data_only_while_it_is_whole(
+    config: RetrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cached answer that points to damaged files must not be taken."""
+    retrain(config, return_state=True)
+    assert task_states(retrain(config, return_state=True))["prepare-dataset"] == "Cached"
+
+    labels = config.data_path / "decoded" / "mnist" / "train-labels.i4"
+    labels.write_bytes(labels.read_bytes()[:-1] + b"\x07")
+    monkeypatch.setattr(prepare_dataset, "_prepare", prepare_dataset._prepare.with_options(retries=0))
+    state = retrain(config, return_state=True)  # with no source to decode them from again
+    assert task_states(state)["prepare-dataset"] != "Cached"
+    assert state.is_failed()
+
+
+def test_the_same_configuration_gives_the_same_bytes(config: RetrainConfig) -> None:
+    first, second = (retrain(config) for _ in range(2))
+    assert first.version, second.version == ("0001", "0002")
+    for name in ("epochs.csv", "iterations.parquet", "parity.csv", "evaluation.json", "confusion.csv"):
+        assert (first.run / name).read_bytes() == (second.run / name).read_bytes(), name
+
+
+def test_a_layer_that_disagrees_stops_the_run_before_training(
+    config: RetrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare = parity.compare
+    monkeypatch.setattr(parity, "compare", lambda: compare().assign(ok=lambda table: table["rank"] != 3))
+    state = retrain(config, return_state=True)
+    with pytest.raises(ParityError, match="variance-rank3-float32-normal"):
+        state.result()
+    assert "train" not in task_states(state)
+    table = json.loads(str(artifacts(state)["layer-norm-parity"].data))
+    assert not table[0]["ok"]  # failures come first
+
+
+REFUSED = [
+    ({"device": "gpu"}, DeviceError, "device 'gpu' needs a GPU.*set device"),
+    ({"dataset": "fashion_mnits"}, DatasetError, "fashion_mnits.*Did you mean.*fashion_mnist"),
+    ({"dataset": "imdb_reviews"}, DatasetError, "'image' and 'label'"),
+    ({"groups": {"upper": {"layers": ["logit"]}}}, ConfigurationError, "'logit' of group 'upper' matches no layer"),
+    ({"groups": {"upper": {"layers": ["logits", "norm_2"]}}}, ConfigurationError, "norm_2/alpha is in group"),
+    ({"groups": {"lower": {"layers": ["hidden_*"]}}}, ConfigurationError, "norm_1/alpha is in no group"),
+    ({"batch_size": 241}, ConfigurationError, "batch_size=241 for 240 examples"),
+    ({"validation": 300}, ConfigurationError, "validation=300 of 300 examples"),
+]
+
+
+@pytest.mark.parametrize(("change", "error", "sentence"), REFUSED, ids=lambda value: str(value)[:40])
+def test_what_cannot_work_is_refused_before_any_work(
+    config: RetrainConfig, change: dict[str, Any], error: type[HemlineError], sentence: str
+) -> None:
+    earlier = config.artifacts_path / "models" / "0001" / "manifest.json"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("earlier")
+    state = retrain(RetrainConfig(**(config.model_dump() | change)), return_state=True)
+    with pytest.raises(error, match=sentence):
+        state.result()
+    assert not {"verify-layers", "train"} & set(task_states(state))
+    assert earlier.read_text() == "earlier"
+    assert [path.name for path in earlier.parents[1].iterdir()] == ["0001"]
+
+
+def test_an_unwritable_artifacts_directory_is_refused(config: RetrainConfig, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    state = retrain(config.model_copy(update={"artifacts_dir": tmp_path / "file" / "below"}), return_state=True)
+    with pytest.raises(StorageError, match=r"must be writable.*Set artifacts_dir"):
+        state.result()
+    assert task_states(state) == {}

@@ -1,0 +1,93 @@
+"""A data set small enough to train on in a second, and one finished run on it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hemline.config import RetrainConfig
+from hemline.dataset import DatasetRef, write_split
+from hemline.devices import DeviceInfo
+from hemline.record import Evaluation, FlowRun, Parity, Record, TrainedRun
+
+SHAPE = (4, 4, 1)
+CLASSES = ["dark", "middling", "bright"]
+CPU = DeviceInfo(name="/CPU:0", kind="cpu", description="a processor", settings={"xla": "on", "xla_flags": ""})
+
+
+@pytest.fixture(autouse=True)
+def _own_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the person at this machine has set must not decide a test."""
+    for name in ("HEMLINE_ROOT", "TFDS_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def write_dataset(directory: Path, sizes: dict[str, int]) -> DatasetRef:
+    """Noisy pictures whose brightness is their class, as `hemline.dataset.prepare` leaves them."""
+    rng = np.random.default_rng(0)
+    splits = {}
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, examples in sizes.items():
+        labels = rng.integers(len(CLASSES), size=examples).astype(np.int32)
+        noise = rng.integers(0, 120, size=(examples, *SHAPE))
+        images = (60 * labels[:, None, None, None] + noise).astype(np.uint8)
+        splits[name] = write_split(directory, name, images, labels)
+    return DatasetRef(full_name="tiny/1.0.0", path=directory, image_shape=SHAPE, class_names=CLASSES, splits=splits)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> DatasetRef:
+    """300 training and 70 test examples, which the test may damage."""
+    return write_dataset(tmp_path / "tiny", {"train": 300, "test": 70})
+
+
+class FinishedRun(NamedTuple):
+    dataset: DatasetRef
+    trained: TrainedRun
+    evaluation: Evaluation
+    record: Record
+    said: list[str]
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """Two epochs on the tiny data set, evaluated; its files must be left as they are."""
+    from hemline import run
+
+    directory = tmp_path_factory.mktemp("finished")
+    config = RetrainConfig(epochs=2, batch_size=32, validation=60)
+    dataset = write_dataset(directory / "data", {"train": 300, "test": 70})
+    said: list[str] = []
+    trained = run.train(config, dataset, CPU, directory, said.append)
+    evaluation = run.evaluate_saved(dataset, CPU, trained)
+    pd.DataFrame({"case": ["variance-rank2"], "ok": [True]}).to_csv(directory / "parity.csv", index=False)
+    record = Record(
+        config=config,
+        dataset=dataset,
+        device=CPU,
+        parity=Parity(cases=42, failed=0, worst_output_error=2.5e-3),
+        epochs=trained.epochs,
+        evaluation=evaluation,
+        flow_run=FlowRun(id="0b1c", name="retrain-tiny-2-epochs"),
+        fingerprint=dataset.fingerprint,
+        git_commit=None,
+        versions={"python": "3.11.7", "keras": "3.15.1"},
+        created=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
+    )
+    return FinishedRun(dataset, trained, evaluation, record, said)
+
+
+@pytest.fixture
+def flip_byte() -> Callable[[Path, int], None]:
+    """Changes one bit of one byte of a file."""
+
+    def flip(path: Path, position: int) -> None:
+        content = bytearray(path.read_bytes())
+        content[position] ^= 1
+        path.write_bytes(content)
+
+    return flip

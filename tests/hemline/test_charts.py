@@ -1,0 +1,48 @@
+"""Pictures are reproducible, so that a version's checksum is too."""
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import pandas as pd
+
+from hemline.charts import learning_curves
+
+EPOCHS = pd.DataFrame(
+    {
+        "epoch": [1, 2],
+        "train_loss": [1.0, 0.5],
+        "val_loss": [1.1, 0.6],
+        "train_accuracy": [0.5, 0.7],
+        "val_accuracy": [0.4, 0.6],
+    }
+)
+
+
+def test_the_same_table_gives_the_same_bytes() -> None:
+    assert learning_curves(EPOCHS) == learning_curves(EPOCHS.copy())
+
+
+def test_another_table_gives_another_picture() -> None:
+    assert learning_curves(EPOCHS) != learning_curves(EPOCHS + 1)
+
+
+def test_another_process_gives_the_same_bytes() -> None:
+    script = f"""
+import sys, pandas as pd
+from hemline.charts import learning_curves
+sys.stdout.write(learning_curves(pd.DataFrame({EPOCHS.to_dict("list")!r})))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == learning_curves(EPOCHS)
+
+
+def test_it_is_svg_without_a_date_or_a_script() -> None:
+    svg = learning_curves(EPOCHS)
+    assert ET.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+    assert "<dc:date>" not in svg
+    assert "<script" not in svg
+
+
+def test_one_epoch_is_enough() -> None:
+    assert "<svg" in learning_curves(EPOCHS[:1])

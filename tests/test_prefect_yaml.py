@@ -1,0 +1,73 @@
+"""prefect.yaml against Prefect's own schema. Prefect ignores unknown keys, so a typo would go unnoticed."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from prefect.cli.deploy._models import PrefectYamlModel
+from prefect.client.schemas.objects import ConcurrencyLimitStrategy
+
+from hemline.config import RetrainConfig
+
+ROOT = Path(__file__).parents[1]
+
+
+def strict(schema: Any) -> Any:
+    """The schema with every object of known properties closed to others."""
+    if isinstance(schema, dict):
+        closed = {"additionalProperties": False} if "properties" in schema else {}
+        return {key: strict(value) for key, value in schema.items()} | closed
+    return [strict(value) for value in schema] if isinstance(schema, list) else schema
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    loaded = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    del loaded["definitions"]  # anchors only
+    return loaded
+
+
+@pytest.fixture
+def deployments(document: dict[str, Any]) -> dict[str, Any]:
+    return {deployment["name"]: deployment for deployment in document["deployments"]}
+
+
+def test_document_matches_prefects_schema(document: dict[str, Any]) -> None:
+    jsonschema.validate(document, strict(PrefectYamlModel.model_json_schema()))
+
+
+@pytest.mark.parametrize("typo", ["shedules", "concurency_limit", "work-pool"])
+def test_a_typo_is_refused(document: dict[str, Any], typo: str) -> None:
+    document["deployments"][0][typo] = None
+    with pytest.raises(jsonschema.ValidationError, match=typo):
+        jsonschema.validate(document, strict(PrefectYamlModel.model_json_schema()))
+
+
+def test_every_entrypoint_is_a_flow_and_takes_its_parameters(deployments: dict[str, Any]) -> None:
+    for deployment in deployments.values():
+        module, _, name = deployment["entrypoint"].partition(":")
+        assert getattr(import_module(module), name).name == name
+        RetrainConfig.model_validate(deployment["parameters"]["config"])
+
+
+def test_nightly_runs_at_two_one_at_a_time_on_a_gpu(deployments: dict[str, Any]) -> None:
+    nightly = deployments["nightly"]
+    (schedule,) = nightly["schedules"]
+    assert (schedule["cron"], schedule["slug"]) == ("0 2 * * *", "nightly")
+    assert schedule["timezone"]
+    assert nightly["concurrency_limit"] == {"limit": 1, "collision_strategy": ConcurrencyLimitStrategy.CANCEL_NEW.value}
+    assert nightly["parameters"]["config"]["device"] == "gpu"
+
+
+def test_smoke_is_one_epoch_on_any_device(deployments: dict[str, Any]) -> None:
+    assert deployments["smoke"]["parameters"]["config"] == {"epochs": 1, "device": "auto"}
+    assert "schedules" not in deployments["smoke"]
+
+
+def test_all_run_on_the_pool_that_make_up_creates(deployments: dict[str, Any]) -> None:
+    from ops.up import POOL
+
+    assert {deployment["work_pool"]["name"] for deployment in deployments.values()} == {POOL}
