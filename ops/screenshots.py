@@ -55,10 +55,15 @@ def newest_run() -> tuple[str, str, str | None]:
     return str(runs[0].id), str(artifacts[0].id), str(deployment) if deployment else None
 
 
+def find_chromium() -> str | None:
+    """Path of an installed Chromium."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
 @contextmanager
 def browser_page() -> Iterator[Page]:
     """A page of a headless Chromium that is installed on the machine."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    chromium = find_chromium()
     if chromium is None:
         raise SystemExit("A Chromium must be on the PATH. Received: none. Install it: apt-get install chromium.")
     with sync_playwright() as playwright:

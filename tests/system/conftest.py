@@ -1,0 +1,106 @@
+"""A real server and worker, started and stopped as `make up` does, with all deployments on it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient
+
+from hemline.config import DataConfig
+from hemline.dataset import DatasetRef
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 240.0  # for what takes seconds on an idle machine; a test fails by what happens, not by how fast
+
+
+@dataclass
+class Installation:
+    """One machine with Hemline up on it."""
+
+    port: int
+    root: Path  # HEMLINE_ROOT
+    environment: dict[str, str]
+    up: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self) -> SyncPrefectClient:
+        return SyncPrefectClient(f"{self.address}/api")
+
+    def run(self, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """A command of this machine's user, e.g. `-m prefect ...`, by default from somewhere unrelated."""
+        return subprocess.run(
+            [sys.executable, *words],
+            env=self.environment,
+            cwd=cwd or self.root,
+            capture_output=True,
+            text=True,
+            timeout=2 * PATIENCE,
+            check=False,
+        )
+
+    def stop(self) -> int:
+        """Ctrl-C, and the exit code it leads to."""
+        self.up.send_signal(signal.SIGINT)
+        return self.up.wait(PATIENCE)
+
+
+def wait_until(done: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < deadline, f"{what} did not happen within {PATIENCE:.0f} s"
+        time.sleep(0.5)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def start(root: Path, options: Sequence[str] = ()) -> Installation:
+    port = free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "TF_"))} | {
+        "HEMLINE_ROOT": str(root),
+        "TFDS_DATA_DIR": str(DataConfig().data_path),
+        "PREFECT_HOME": str(root / "prefect"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_CLI_PROMPT": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    log = root / "up.log"
+    with log.open("wb") as output:
+        up = subprocess.Popen(
+            [sys.executable, "-m", "ops.up", "--port", str(port), *options],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    installation = Installation(port=port, root=root, environment=environment, up=up, log=log)
+    wait_until(lambda: up.poll() is not None or "worker are up" in log.read_text(), "starting")
+    assert up.poll() is None, log.read_text()
+    return installation
+
+
+@pytest.fixture(scope="session")
+def installation(fashion_mnist: DatasetRef, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """Up and deployed; real data."""
+    installation = start(tmp_path_factory.mktemp("installation"))
+    try:
+        deployed = installation.run("-m", "prefect", "--no-prompt", "deploy", "--all", cwd=ROOT)
+        assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+        yield installation
+    finally:
+        installation.stop()

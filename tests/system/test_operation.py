@@ -1,0 +1,152 @@
+"""As its operator has it: server, worker, deployments, runs, the UI, and what happens when things end early."""
+
+import json
+import socket
+from pathlib import Path
+from uuid import UUID
+
+import pandas as pd
+import pytest
+from prefect.client.schemas.filters import ArtifactFilter, DeploymentFilter, TaskRunFilter
+from prefect.client.schemas.objects import FlowRun
+
+from hemline import bundle
+from tests.system.conftest import Installation, start, wait_until
+
+pytestmark = pytest.mark.system
+
+
+def newest_run(installation: Installation, deployment: str) -> FlowRun:
+    with installation.client() as client:
+        of_deployment = DeploymentFilter.model_validate({"name": {"any_": [deployment]}})
+        runs = client.read_flow_runs(deployment_filter=of_deployment)
+    return max(runs, key=lambda run: run.created.timestamp() if run.created else 0)
+
+
+def run_directory(installation: Installation, flow_run: UUID) -> Path:
+    (directory,) = (installation.root / "artifacts" / "runs").glob(f"*-{flow_run.hex[:8]}")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def smoke(installation: Installation) -> FlowRun:
+    """`prefect deployment run 'retrain/smoke' --watch`, from a directory that has nothing to do with it."""
+    done = installation.run("-m", "prefect", "deployment", "run", "retrain/smoke", "--watch")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return newest_run(installation, "smoke")
+
+
+def test_smoke_completes_and_leaves_a_verified_model(installation: Installation, smoke: FlowRun) -> None:
+    assert smoke.state
+    assert smoke.state.is_completed()
+    assert smoke.name == "retrain-fashion_mnist-1-epochs"
+
+    manifest = bundle.verify(installation.root / "artifacts" / "models" / "0001")
+    assert manifest.flow_run.id == str(smoke.id)
+    assert manifest.evaluation.accuracy > 0.8  # one epoch
+    directory = run_directory(installation, smoke.id)
+    assert len(pd.read_csv(directory / "epochs.csv")) == 1
+    assert (directory / "report.html").exists()
+
+
+def test_the_noise_of_starting_is_in_the_runs_log(installation: Installation, smoke: FlowRun) -> None:
+    noise = "This TensorFlow binary is optimized"
+    assert noise in (run_directory(installation, smoke.id) / "run.log").read_text()
+    assert noise not in installation.log.read_text()
+
+
+def test_the_ui_has_tables_and_a_report(installation: Installation, smoke: FlowRun) -> None:
+    with installation.client() as client:
+        of_run = ArtifactFilter.model_validate({"flow_run_id": {"any_": [str(smoke.id)]}})
+        found = {artifact.key: artifact for artifact in client.read_artifacts(artifact_filter=of_run)}
+    assert {"epochs", "layer-norm-parity", "report"} <= set(found)
+    (epoch,) = json.loads(str(found["epochs"].data))
+    assert epoch["epoch"] == 1
+
+
+def test_a_person_sees_the_run_and_the_picture_in_the_report(installation: Installation, smoke: FlowRun) -> None:
+    from ops.screenshots import browser_page, find_chromium
+
+    if find_chromium() is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    with installation.client() as client:
+        report = ArtifactFilter.model_validate({"flow_run_id": {"any_": [str(smoke.id)]}, "key": {"any_": ["report"]}})
+        (artifact,) = client.read_artifacts(artifact_filter=report)
+    with browser_page() as page:
+        page.goto(f"{installation.address}/runs/flow-run/{smoke.id}")
+        for text in ("retrain-fashion_mnist-1-epochs", "Completed", "LayerNorm agrees with its references"):
+            page.get_by_text(text).first.wait_for()
+        page.goto(f"{installation.address}/artifacts/artifact/{artifact.id}")
+        picture = page.get_by_alt_text("loss and accuracy by epoch")
+        picture.wait_for()
+        assert picture.evaluate("image => image.complete && image.naturalWidth") > 100
+        page.goto((run_directory(installation, smoke.id) / "report.html").as_uri())
+        assert page.get_by_alt_text("loss and accuracy by epoch").evaluate("image => image.naturalWidth") > 100
+
+
+def test_the_scheduler_plans_the_nightly_run(installation: Installation) -> None:
+    """With SQLAlchemy 2.1 the server of Prefect 3.8 logs an error here and plans nothing, for ever."""
+    nightly = DeploymentFilter.model_validate({"name": {"any_": ["nightly"]}})
+
+    def planned() -> list[FlowRun]:
+        with installation.client() as client:
+            return client.read_flow_runs(deployment_filter=nightly)
+
+    wait_until(lambda: bool(planned()), "planning a nightly run")
+    assert {run.expected_start_time.hour for run in planned() if run.expected_start_time} == {2}
+    assert "bulk DML" not in installation.log.read_text()
+
+
+def test_a_cancelled_run_stops_and_keeps_its_finished_epochs(installation: Installation) -> None:
+    parameters = json.dumps({"epochs": 10_000})
+    done = installation.run("-m", "prefect", "deployment", "run", "retrain/smoke", "--param", f"config={parameters}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = newest_run(installation, "smoke")
+    models = installation.root / "artifacts" / "models"
+    before = sorted(models.iterdir())
+    runs = installation.root / "artifacts" / "runs"
+    wait_until(lambda: any(runs.glob(f"*-{run.id.hex[:8]}/epochs.csv")), "the first epoch")
+    assert installation.run("-m", "prefect", "flow-run", "cancel", str(run.id)).returncode == 0
+
+    def ended() -> bool:
+        with installation.client() as client:
+            state = client.read_flow_run(run.id).state
+        return bool(state and state.is_final())
+
+    wait_until(ended, "cancelling")
+    with installation.client() as client:
+        state = client.read_flow_run(run.id).state
+        of_run = TaskRunFilter.model_validate({"flow_run_id": {"any_": [str(run.id)]}})
+        tasks = client.read_task_runs(task_run_filter=of_run)
+    assert state
+    assert state.is_cancelled()
+    assert [task.name for task in tasks if task.state and task.state.is_running()] == []
+    directory = run_directory(installation, run.id)
+    epochs, iterations = pd.read_csv(directory / "epochs.csv"), pd.read_parquet(directory / "iterations.parquet")
+    assert list(epochs["epoch"]) == list(range(1, len(epochs) + 1))
+    assert iterations["epoch"].max() in (len(epochs), len(epochs) + 1)  # one table is written before the other
+    assert sorted(models.iterdir()) == before
+
+
+def test_a_parameter_out_of_bounds_is_refused_when_it_is_asked_for(installation: Installation) -> None:
+    parameters = json.dumps({"epochs": 0})
+    done = installation.run("-m", "prefect", "deployment", "run", "retrain/smoke", "--param", f"config={parameters}")
+    assert done.returncode != 0
+    assert "0 is less than the minimum of 1" in done.stdout + done.stderr
+
+
+def test_a_port_in_use_is_refused_before_anything_starts(installation: Installation) -> None:
+    done = installation.run("-m", "ops.up", "--port", str(installation.port), cwd=Path(__file__).parents[2])
+    assert done.returncode == 1
+    assert f"must be free. Received: port {installation.port}" in done.stderr
+    assert "make up ARGS=" in done.stderr
+    assert done.stdout == ""
+
+
+def test_up_is_idempotent_and_ctrl_c_stops_both(tmp_path: Path) -> None:
+    """The second start finds the pool of the first; after Ctrl-C nothing listens and nothing is left running."""
+    for _ in range(2):
+        installation = start(tmp_path)
+        assert installation.stop() == 0
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", installation.port), timeout=5)
