@@ -1,6 +1,6 @@
 """What steps tell each other about a run: small, typed, JSON, and no TensorFlow to import.
 
-    record = Record(config=config, dataset=dataset, ..., **provenance(checkout))
+    record = Record(config=config, dataset=dataset, ..., **provenance())
 
 The report is made of a record, and a version's manifest is one with the checksums of the files.
 """
@@ -18,6 +18,7 @@ from hemline.config import RetrainConfig
 from hemline.dataset import DatasetRef
 from hemline.devices import DeviceInfo
 
+CHECKOUT = Path(__file__).resolve().parents[1]  # or what stands in for it, where this is installed
 Row = dict[str, int | float]
 Rows = list[Row]  # a small table, a dict a row
 
@@ -87,8 +88,8 @@ class Record(BaseModel):
     created: datetime
 
 
-def provenance(checkout: Path) -> dict[str, Any]:
-    """The fields of a record that are the same for all of a process: commit, versions, time."""
+def provenance(checkout: Path = CHECKOUT) -> dict[str, Any]:
+    """The fields of a record that are the same for all of a process: commit of its code, versions, time."""
     return {"git_commit": _git_commit(checkout), "versions": _package_versions(), "created": datetime.now(UTC)}
 
 
@@ -100,6 +101,8 @@ def _package_versions() -> dict[str, str]:
 
 def _git_commit(checkout: Path) -> str | None:
     """The commit a run was made from, with '-dirty' if files differ from it; None outside a checkout."""
+    if not (checkout / ".git").exists():  # git would find a repository that merely holds the environment
+        return None
     command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)

@@ -110,10 +110,10 @@ def _parity(record: Record) -> str:
 def _provenance(record: Record) -> Iterable[tuple[str, str]]:
     config = record.config
     for name, group in config.groups.by_name().items():
-        layers = ", ".join(group.layers)
+        layers = _code(group.layers)
         yield f"optimizer, {name}", f"{group.optimizer}, learning rate {group.learning_rate:g}, on {layers}"
     if config.frozen:
-        yield "frozen", ", ".join(config.frozen)
+        yield "frozen", _code(config.frozen)
     yield "batch size, seed", f"{config.batch_size}, {config.seed}"
     yield "data fingerprint", f"`{record.fingerprint}`"
     yield "device", f"{record.device.kind}, {record.device.description}"
@@ -122,6 +122,10 @@ def _provenance(record: Record) -> Iterable[tuple[str, str]]:
     yield "git commit", record.git_commit or "not from a checkout"
     yield "flow run", f"{record.flow_run.name} ({record.flow_run.id})"
     yield "made", f"{record.created:%Y-%m-%d %H:%M} UTC"
+
+
+def _code(patterns: Iterable[str]) -> str:
+    return ", ".join(f"`{pattern}`" for pattern in patterns)  # or their wildcards are Markdown's emphasis
 
 
 def _table(names: Sequence[str], rows: Iterable[Iterable[object]]) -> str:

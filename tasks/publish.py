@@ -9,7 +9,7 @@ from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from hemline.config import RetrainConfig, root
+from hemline.config import RetrainConfig
 from hemline.dataset import DatasetRef
 from hemline.devices import DeviceInfo
 from hemline.layout import models_directory
@@ -41,7 +41,7 @@ def publish(
         evaluation=evaluation,
         flow_run=FlowRun(id=str(runtime.flow_run.id), name=runtime.flow_run.name),
         fingerprint=dataset.fingerprint,
-        **provenance(root()),
+        **provenance(),
     )
     version = bundle.publish(models_directory(config.artifacts_path), record, trained.directory)
     picture = report.data_uri(learning_curves(pd.DataFrame(record.epochs)))
