@@ -17,12 +17,13 @@ A source that is not there is passed over; one that is there and corrupt stops t
 
 import difflib
 import fcntl
+import io
 import logging
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 
 import requests
@@ -175,12 +176,14 @@ def _restored(directory: Path, config: DataConfig, stack: ExitStack) -> Path:
 
 
 def _prepare(builder: tfds.core.DatasetBuilder, config: DataConfig, directory: Path | None) -> None:
-    tfds.disable_progress_bar()  # the run has its own
+    tfds.disable_progress_bar()  # the run has its own, and TFDS prints: that goes to the log
     download = tfds.download.DownloadConfig(manual_dir=directory, try_download_gcs=False)
     try:
-        builder.download_and_prepare(
-            download_dir=config.data_path / "downloads", download_config=download, file_format="tfrecord"
-        )
+        with redirect_stdout(io.StringIO()) as said:
+            builder.download_and_prepare(
+                download_dir=config.data_path / "downloads", download_config=download, file_format="tfrecord"
+            )
+        log.info(said.getvalue().strip())
     except NonMatchingChecksumError as error:
         raise DatasetError(
             f"a downloaded file must have the SHA-256 that TFDS registers. Received: {_short(error)}. "

@@ -53,7 +53,7 @@ def task_states(state: State[Any]) -> dict[str, str]:
     of_run = TaskRunFilter.model_validate({"flow_run_id": {"any_": [str(flow_run_id(state))]}})
     with get_client(sync_client=True) as client:
         runs = client.read_task_runs(task_run_filter=of_run)
-    return {run.name.rpartition("-")[0]: run.state.name for run in runs if run.state}
+    return {run.name.rpartition("-")[0]: run.state.name or "" for run in runs if run.state}
 
 
 @pytest.fixture

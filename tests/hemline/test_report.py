@@ -56,8 +56,8 @@ def test_markdown_has_result_picture_and_tables(text: str, record: Record) -> No
 
 def test_markdown_says_how_the_model_was_made(text: str, record: Record) -> None:
     for row in (
-        "| optimizer, lower | adam, learning rate 0.001, on hidden_*, norm_* |",
-        "| optimizer, upper | sgd, learning rate 0.1, on logits |",
+        "| optimizer, lower | adam, learning rate 0.001, on `hidden_*`, `norm_*` |",
+        "| optimizer, upper | sgd, learning rate 0.1, on `logits` |",
         "| batch size, seed | 32, 42 |",
         f"| data fingerprint | `{record.fingerprint}` |",
         "| device | cpu, a processor |",
@@ -74,7 +74,7 @@ def test_markdown_says_how_the_model_was_made(text: str, record: Record) -> None
 def test_frozen_layers_and_validation_on_test_are_said(record: Record) -> None:
     config = record.config.model_copy(update={"frozen": ["norm_*"], "validation": "test"})
     text = markdown(record.model_copy(update={"config": config}), title="A run", picture=PICTURE)
-    assert "| frozen | norm_* |" in text
+    assert "| frozen | `norm_*` |" in text
     assert "validation is on the test split." in text
 
 
