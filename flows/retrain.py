@@ -12,7 +12,7 @@ from prefect import flow, runtime
 
 from hemline.config import RetrainConfig
 from hemline.errors import HemlineError
-from hemline.layout import open_run
+from hemline.layout import lease, open_run
 from hemline.native_log import noise_in
 from hemline.record import ModelVersion
 from tasks.evaluate import evaluate
@@ -28,7 +28,8 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> ModelVersion:  # noqa: B
     """Retrain the image classifier and publish it as a model version."""
     this = runtime.flow_run
     directory = open_run(config, this.scheduled_start_time, this.name, str(this.id))
-    with noise_in(directory / "run.log", loggers=("absl", "tensorflow"), copied=("prefect", "hemline")):
+    log = noise_in(directory / "run.log", loggers=("absl", "tensorflow"), copied=("prefect", "hemline"))
+    with lease(directory), log:
         device = preflight(config)
         dataset = prepare_dataset(config, directory)
         parity = verify_layers(device, directory)

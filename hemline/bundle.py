@@ -58,7 +58,7 @@ def export(model: keras.Model, class_names: list[str], path: Path) -> None:
 
 FROM_RUN = (
     "model.keras",
-    "iterations.parquet",
+    "iterations.parquet",  # a directory
     "epochs.csv",
     "epochs.parquet",
     "parity.csv",
@@ -74,7 +74,8 @@ def publish(models: Path, record: Record, run: Path) -> ModelVersion:
         version = next_version(models)
         with suppress(FileExistsError), whole_directory(models / version) as directory:
             for name in FROM_RUN:
-                shutil.copyfile(run / name, directory / name)
+                copy = shutil.copytree if (run / name).is_dir() else shutil.copyfile
+                copy(run / name, directory / name)
             export(model, record.dataset.class_names, directory / "saved_model")
             (directory / "charts").mkdir()
             (directory / "charts" / "learning_curves.svg").write_text(learning_curves(pd.DataFrame(record.epochs)))

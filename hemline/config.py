@@ -10,7 +10,7 @@ the schema of the deployments' parameters, so bounds, units and help text stand 
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -126,6 +126,16 @@ class RetrainConfig(DataConfig):
     seed: int = Field(42, ge=0, lt=2**31, description="seed of the initial weights and of every permutation")
     groups: OptimizerGroups = Field(OptimizerGroups(), description="which optimizer trains which layers")
     frozen: list[str] = Field([], description="patterns of layer names that stay as initialised")
+    early_stopping: int | None = Field(
+        None, ge=1, description="epochs without a lower validation loss after which to stop, with the best weights"
+    )
+    checkpoint_steps: int | None = Field(
+        None, ge=1, description="steps between checkpoints within an epoch, besides the one after every epoch"
+    )
+    keep_checkpoints: int = Field(3, ge=1, le=1000, description="checkpoints kept, the newest ones")
+    resume: Path | None = Field(
+        None, description="directory of an earlier run to go on with, relative to artifacts_dir; same configuration"
+    )
     device: Device = Field(
         "auto", description="'gpu' fails at once if no GPU is visible; 'auto' takes one if there is one"
     )
@@ -137,6 +147,11 @@ class RetrainConfig(DataConfig):
     def artifacts_path(self) -> Path:
         """Absolute directory for runs and models."""
         return root() / self.artifacts_dir.expanduser()
+
+    def what_is_computed(self) -> dict[str, Any]:
+        """The fields that decide a result, and none that say where things are or how often they are saved."""
+        places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device"}
+        return self.model_dump(mode="json", exclude=places | {"checkpoint_steps", "keep_checkpoints"})
 
     @property
     def data(self) -> DataConfig:

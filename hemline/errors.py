@@ -41,5 +41,9 @@ class DivergenceError(HemlineError):
     """The training loss is not finite any more."""
 
 
+class CheckpointError(HemlineError):
+    """A checkpoint belongs to another run, or its run is still going."""
+
+
 class BundleError(HemlineError):
     """A model version is not what its manifest says."""

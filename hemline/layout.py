@@ -5,11 +5,15 @@
 artifacts/README.md describes every file.
 """
 
+import fcntl
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from hemline.config import RetrainConfig
+from hemline.errors import CheckpointError, ConfigurationError
 from hemline.files import require_writable, write_json
 
 
@@ -27,7 +31,33 @@ def models_directory(artifacts: Path) -> Path:
 def open_run(config: RetrainConfig, started: datetime, name: str, run_id: str) -> Path:
     """The run's directory, with its configuration in it. Raises StorageError if it cannot be written."""
     require_writable(config.artifacts_path)
-    directory = run_directory(config.artifacts_path, started, name, run_id)
-    directory.mkdir(parents=True, exist_ok=True)
-    write_json(directory / "config.json", config.model_dump(mode="json"))
+    if config.resume is None:
+        directory = run_directory(config.artifacts_path, started, name, run_id)
+        directory.mkdir(parents=True, exist_ok=True)
+    else:
+        directory = config.artifacts_path / config.resume.expanduser()
+        if not (directory / "config.json").exists():
+            raise ConfigurationError(
+                f"resume must be the directory of a run. Received: resume={config.resume}, and {directory} has no "
+                f"config.json. Runs are under {config.artifacts_path / 'runs'}."
+            )
+    if config.resume is None:
+        write_json(directory / "config.json", config.model_dump(mode="json"))
     return directory
+
+
+@contextmanager
+def lease(directory: Path) -> Iterator[None]:
+    """Keeps every other process off the run's directory, e.g. an orphan whose run was started again.
+
+    The lease ends with the process, however that ends. Raises CheckpointError if another holds it.
+    """
+    with (directory / "run.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CheckpointError(
+                f"only one process may write a run. Received: {directory}, which another process still writes. "
+                "Wait for it or stop it, then start again."
+            ) from error
+        yield

@@ -2,24 +2,28 @@
 
     history = History(run_dir)
     history.add_chunk(chunk)                        # keeps every step's exact values
-    history.end_epoch(validation=score)             # writes iterations.parquet, epochs.csv, epochs.parquet
+    history.end_epoch(score, timing)                # writes the epoch's rows
     history.running()                               # what a progress display shows
+
+`iterations.parquet` is a directory with a file for each epoch, which pandas reads as one table: a long run
+writes each row once and keeps none in memory.
 
 Two means of the training loss are kept. `running_loss` weights every batch alike, as the chapter's
 `Mean` metric does and displays; `running_loss_weighted` weights every example alike. They differ by the
 last, smaller batch of an epoch. Accuracy is weighted by example in both worlds.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from hemline.checkpoints import State
 from hemline.evaluation import Score
 from hemline.files import whole_file
-from hemline.record import Row, Rows
+from hemline.record import Row
 from hemline.training import Chunk
 
 
@@ -32,18 +36,39 @@ class Running(NamedTuple):
     accuracy: float
 
 
-@dataclass
 class History:
-    """The tables of one run, in memory and on disk. The disk has whole epochs only."""
+    """The tables of one run. The disk has whole epochs only, in files that never change again.
 
-    directory: Path
-    iterations: list[pd.DataFrame] = field(default_factory=list)  # one for each finished epoch
-    epochs: Rows = field(default_factory=list)
-    _chunks: list[Chunk] = field(default_factory=list)
+    epochs, timing: rows of epochs finished before, when a run goes on.
+    """
+
+    def __init__(self, directory: Path, epochs: Sequence[Row] = (), timing: Sequence[Row] = ()):
+        self.directory = directory
+        self.epochs, self.timing = list(epochs), list(timing)
+        self._chunks: list[Chunk] = []
 
     def add_chunk(self, chunk: Chunk) -> None:
         """Takes the values of some more steps of the current epoch."""
         self._chunks.append(chunk)
+
+    def state(self, epoch: int, step: int) -> State:
+        """What a checkpoint before this step must hold of the tables."""
+        losses, correct = self.unfinished()
+        return State(
+            epoch=epoch,
+            step=step,
+            epochs=self.epochs,
+            timing=self.timing,
+            losses=losses.tolist(),
+            correct=correct.tolist(),
+        )
+
+    def unfinished(self) -> tuple[np.ndarray, np.ndarray]:
+        """Losses and correct counts of the current epoch's steps so far."""
+        if not self._chunks:
+            return np.empty(0, np.float32), np.empty(0, np.int32)
+        losses, correct, _ = self._columns()
+        return losses, correct
 
     def running(self) -> Running:
         """Where the current epoch stands."""
@@ -55,24 +80,37 @@ class History:
             accuracy=float(correct.sum() / examples.sum()),
         )
 
-    def end_epoch(self, validation: Score) -> Row:
+    def end_epoch(self, validation: Score, timing: Row) -> Row:
         """Closes the current epoch, writes the tables and returns the epoch's row."""
-        table = self._iteration_table()
-        last = table.iloc[-1]
-        row = {
+        last = self.write_iterations().iloc[-1]
+        row: Row = {
             "epoch": int(last["epoch"]),
-            "iterations": len(table),
+            "iterations": int(last["iteration"]),
             "train_loss": float(last["running_loss"]),
             "train_loss_weighted": float(last["running_loss_weighted"]),
             "train_accuracy": float(last["running_accuracy"]),
             "val_loss": validation.loss,
             "val_accuracy": validation.accuracy,
         }
-        self.iterations.append(table)
         self.epochs.append(row)
+        self.timing.append({"epoch": row["epoch"]} | timing)
         self._chunks.clear()
-        self._write()
+        epochs = pd.DataFrame(self.epochs)
+        with whole_file(self.directory / "epochs.parquet") as path:
+            epochs.to_parquet(path, index=False)
+        with whole_file(self.directory / "epochs.csv") as path:
+            epochs.to_csv(path, index=False)
+        with whole_file(self.directory / "timing.csv") as path:
+            pd.DataFrame(self.timing).to_csv(path, index=False)
         return row
+
+    def write_iterations(self) -> pd.DataFrame:
+        """The current epoch's iterations so far, as a table that is also on disk."""
+        table = self._iteration_table()
+        part = self.directory / "iterations.parquet" / f"epoch-{self._chunks[-1].epoch:05d}.parquet"
+        with whole_file(part) as path:
+            table.to_parquet(path, index=False)
+        return table
 
     def _columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         chunks = self._chunks
@@ -100,12 +138,3 @@ class History:
                 "running_accuracy": correct.cumsum() / seen,
             }
         )
-
-    def _write(self) -> None:
-        epochs = pd.DataFrame(self.epochs)
-        with whole_file(self.directory / "iterations.parquet") as path:
-            pd.concat(self.iterations, ignore_index=True).to_parquet(path, index=False)
-        with whole_file(self.directory / "epochs.parquet") as path:
-            epochs.to_parquet(path, index=False)
-        with whole_file(self.directory / "epochs.csv") as path:
-            epochs.to_csv(path, index=False)

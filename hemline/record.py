@@ -90,10 +90,10 @@ class Record(BaseModel):
 
 def provenance(checkout: Path = CHECKOUT) -> dict[str, Any]:
     """The fields of a record that are the same for all of a process: commit of its code, versions, time."""
-    return {"git_commit": _git_commit(checkout), "versions": _package_versions(), "created": datetime.now(UTC)}
+    return {"git_commit": _git_commit(checkout), "versions": package_versions(), "created": datetime.now(UTC)}
 
 
-def _package_versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """Python and the packages that decide what a run computes."""
     installed = {distribution.name: distribution.version for distribution in importlib.metadata.distributions()}
     return {"python": platform.python_version()} | {name: installed[name] for name in PACKAGES if name in installed}

@@ -3,29 +3,33 @@
     trained = train(config, dataset, device, directory, say=print)
     evaluation = evaluate_saved(dataset, device, trained)
 
-The directory's files are described in artifacts/README.md. All of them appear whole; tables are
-rewritten after every epoch, so a run that stops early leaves every epoch it finished.
+The directory's files are described in artifacts/README.md. All of them appear whole, after every epoch.
+Called again on the same directory, `train` goes on where it was: a killed run ends with the same bits as
+one that was left alone.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
-import pandas as pd
+import numpy as np
 import tensorflow as tf
 
+from hemline.checkpoints import Checkpoints, State
 from hemline.config import RetrainConfig
 from hemline.dataset import DatasetRef, load_split, load_training
 from hemline.devices import DeviceInfo
+from hemline.errors import DivergenceError
 from hemline.evaluation import Score, compile_predict, evaluate
 from hemline.files import whole_file, write_json
 from hemline.metrics import History
 from hemline.models import build_mlp
 from hemline.optimizer_groups import partition
 from hemline.progress import Display
-from hemline.record import Evaluation, Row, Rows, TrainedRun
-from hemline.training import Trainer
+from hemline.record import Evaluation, Row, Rows, TrainedRun, package_versions
+from hemline.training import Chunk, Trainer
 
 
 def check_groups(config: RetrainConfig) -> None:
@@ -41,9 +45,11 @@ def train(
     say: Callable[[str], None],
     on_epoch: Callable[[Rows], None] = lambda rows: None,
 ) -> TrainedRun:
-    """Trains from scratch and saves the model.
+    """Trains and saves the model.
 
-    say: receives the lines a person reads. on_epoch: receives the table so far after every epoch.
+    1. If the directory has a whole checkpoint, goes on from the newest, bit for bit; 2. otherwise starts
+    from scratch. say: receives the lines a person reads. on_epoch: receives the table so far after every
+    epoch.
     """
     (images, labels), (validation_images, validation_labels) = load_training(dataset, config.validation)
     with tf.device(device.name):
@@ -51,25 +57,88 @@ def train(
         groups = partition(model, config.groups.by_name(), config.frozen)
         trainer = Trainer(model, groups, images, labels, batch_size=config.batch_size, seed=config.seed)
         predict = compile_predict(model)
-        history, timing = History(directory), []
+        checkpoints = Checkpoints(
+            directory / "checkpoints",
+            model,
+            groups,
+            identity={"config": config.what_is_computed(), "fingerprint": dataset.fingerprint},
+            settings=device.settings | {"device": device.description} | package_versions(),
+            keep=config.keep_checkpoints,
+        )
+        state, history = _start(checkpoints, trainer, directory, say)
 
-        with Display(config.epochs, trainer.steps, say) as display:
-            for epoch in range(1, config.epochs + 1):
+        with Display(config.epochs, trainer.steps, say) as display, _tables_kept(history):
+            for epoch in range(state.epoch, config.epochs + 1):
+                if stops_early(history.epochs, config.early_stopping):
+                    break
                 began = time.perf_counter()
-                for chunk in trainer.epoch(epoch):
+                first_step = state.step if epoch == state.epoch else 0
+                for chunk in trainer.epoch(epoch, first_step, stop_every=config.checkpoint_steps):
                     history.add_chunk(chunk)
                     display.advance(history.running())
+                    step = chunk.first_step + len(chunk.losses)
+                    if config.checkpoint_steps and step % config.checkpoint_steps == 0 and step < trainer.steps:
+                        checkpoints.save(history.state(epoch, step))
                 trained = time.perf_counter()
-                row = history.end_epoch(Score.of(predict(validation_images), validation_labels))
-                timing.append(_timing(epoch, began, trained, time.perf_counter(), trainer.examples))
+                score = Score.of(predict(validation_images), validation_labels)
+                steps = trainer.steps - first_step
+                row = history.end_epoch(score, _timing(began, trained, time.perf_counter(), steps, config.batch_size))
+                if config.early_stopping and best_epoch(history.epochs) == epoch:
+                    checkpoints.save_best(epoch)
+                checkpoints.save(history.state(epoch + 1, 0))
                 display.end_epoch(row)
                 on_epoch(history.epochs)
 
-    with whole_file(directory / "timing.csv") as path:
-        pd.DataFrame(timing).to_csv(path, index=False)
+        if config.early_stopping and (best := best_epoch(history.epochs)) != len(history.epochs):
+            say(f"restored the weights of epoch {best}, the best")
+            checkpoints.restore_best(best)
     with whole_file(directory / "model.keras") as path:
         model.save(path)
     return TrainedRun(directory=directory, epochs=history.epochs)
+
+
+def best_epoch(epochs: Rows) -> int:
+    """The first epoch with the lowest validation loss."""
+    return int(min(epochs, key=lambda row: row["val_loss"])["epoch"])
+
+
+def stops_early(epochs: Rows, patience: int | None) -> bool:
+    """Whether `patience` epochs have gone by without a lower validation loss."""
+    return patience is not None and len(epochs) > patience and len(epochs) - best_epoch(epochs) >= patience
+
+
+def _start(
+    checkpoints: Checkpoints, trainer: Trainer, directory: Path, say: Callable[[str], None]
+) -> tuple[State, History]:
+    """Where to go on, and the tables up to there."""
+    state = checkpoints.restore()
+    if state is None:
+        return State(epoch=1, step=0), History(directory)
+    say(f"resumed at epoch {state.epoch}, iteration {state.step + 1}, from {checkpoints.directory}")
+    history = History(directory, state.epochs, state.timing)
+    if state.step:
+        losses, correct = np.array(state.losses, np.float32), np.array(state.correct, np.int32)
+        history.add_chunk(Chunk(state.epoch, 0, losses, correct, trainer.batch_sizes[: state.step]))
+    return state, history
+
+
+@contextmanager
+def _tables_kept(history: History) -> Iterator[None]:
+    """When training diverges, the iterations that led there are what a person wants to see."""
+    try:
+        yield
+    except DivergenceError:
+        if len(history.unfinished()[0]):
+            history.write_iterations()
+        raise
+
+
+def _timing(began: float, trained: float, ended: float, steps: int, batch_size: int) -> Row:
+    return {
+        "train_seconds": round(trained - began, 4),
+        "validation_seconds": round(ended - trained, 4),
+        "examples_per_second": round(steps * batch_size / (trained - began)),
+    }
 
 
 def evaluate_saved(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun) -> Evaluation:
@@ -82,12 +151,3 @@ def evaluate_saved(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun)
     with whole_file(trained.directory / "confusion.csv") as path:
         table.to_csv(path)
     return evaluation
-
-
-def _timing(epoch: int, began: float, trained: float, ended: float, examples: int) -> Row:
-    return {
-        "epoch": epoch,
-        "train_seconds": round(trained - began, 4),
-        "validation_seconds": round(ended - trained, 4),
-        "examples_per_second": round(examples / (trained - began)),
-    }

@@ -56,6 +56,8 @@ class Trainer:
         self.batch_size, self.seed = batch_size, seed
         self.examples = len(images)
         self.steps = -(-self.examples // batch_size)
+        self.batch_sizes = np.full(self.steps, batch_size, np.int32)  # (steps,), examples in each
+        self.batch_sizes[-1] = self.examples - (self.steps - 1) * batch_size
         self._images, self._labels = tf.constant(images), tf.constant(labels, tf.int32)
         self._run_steps = _compile_steps(model, groups)
 
@@ -65,23 +67,26 @@ class Trainer:
         padding = self.steps * self.batch_size - self.examples
         return np.pad(order.numpy(), (0, padding), constant_values=-1).reshape(self.steps, self.batch_size)
 
-    def epoch(self, epoch: int) -> Iterator[Chunk]:
-        """Passes once over the examples. Raises DivergenceError after a chunk with a non-finite loss."""
-        order = self.permutation(epoch)
-        examples = (order >= 0).sum(axis=1, dtype=np.int32)
-        device_order = tf.constant(order)
-        for start in range(0, self.steps, CHUNK):
-            end = min(start + CHUNK, self.steps)
+    def epoch(self, epoch: int, first_step: int = 0, stop_every: int | None = None) -> Iterator[Chunk]:
+        """Passes once over the examples, or over the rest of them from `first_step` on.
+
+        stop_every: a chunk ends at every multiple of this many steps, besides where CHUNK ends it.
+        Raises DivergenceError after a chunk with a non-finite loss.
+        """
+        order = tf.constant(self.permutation(epoch))
+        start = first_step
+        while start < self.steps:
+            # Where a chunk ends does not change a bit, so a checkpoint may fall on any step.
+            stop = self.steps if stop_every is None else (start // stop_every + 1) * stop_every
+            end = min(start + CHUNK, stop, self.steps)
             # Tensors: each Python number would be a new trace.
-            losses, correct = self._run_steps(
-                self._images, self._labels, device_order, tf.constant(start), tf.constant(end)
-            )
+            losses, correct = self._run_steps(self._images, self._labels, order, tf.constant(start), tf.constant(end))
             chunk = Chunk(
                 epoch=epoch,
                 first_step=start,
                 losses=losses.numpy()[: end - start],
                 correct=correct.numpy()[: end - start],
-                examples=examples[start:end],
+                examples=self.batch_sizes[start:end],
             )
             if not np.isfinite(chunk.losses).all():
                 bad = start + int(np.argmin(np.isfinite(chunk.losses)))
@@ -90,6 +95,7 @@ class Trainer:
                     f"epoch {epoch}, iteration {bad + 1} of {self.steps}. Lower the learning rates."
                 )
             yield chunk
+            start = end
 
 
 def _compile_steps(model: keras.Model, groups: Sequence[Group]) -> tf.types.experimental.PolymorphicFunction:

@@ -21,6 +21,7 @@ from hemline.record import ModelVersion
 from tasks import prepare_dataset
 
 RUN_FILES = {
+    "checkpoints",
     "config.json",
     "confusion.csv",
     "dataset.json",
@@ -31,6 +32,7 @@ RUN_FILES = {
     "model.keras",
     "parity.csv",
     "report.html",
+    "run.lock",
     "run.log",
     "timing.csv",
 }
@@ -110,7 +112,13 @@ def test_a_later_run_reuses_the_data_only_while_it_is_whole(
 def test_the_same_configuration_gives_the_same_bytes(config: RetrainConfig) -> None:
     first, second = (retrain(config) for _ in range(2))
     assert first.version, second.version == ("0001", "0002")
-    for name in ("epochs.csv", "iterations.parquet", "parity.csv", "evaluation.json", "confusion.csv"):
+    for name in (
+        "epochs.csv",
+        "iterations.parquet/epoch-00002.parquet",
+        "parity.csv",
+        "evaluation.json",
+        "confusion.csv",
+    ):
         assert (first.run / name).read_bytes() == (second.run / name).read_bytes(), name
 
 

@@ -51,7 +51,7 @@ def test_a_version_holds_what_is_needed_to_judge_it(version: ModelVersion) -> No
         "epochs.csv",
         "epochs.parquet",
         "evaluation.json",
-        "iterations.parquet",
+        "iterations.parquet/epoch-00001.parquet",
         "manifest.json",
         "model.keras",
         "parity.csv",

@@ -11,6 +11,7 @@ from hemline.metrics import History
 from hemline.training import Chunk
 
 SCORE = Score(loss=0.25, accuracy=0.75)
+TIMING = {"train_seconds": 1.5}
 
 
 def chunk(epoch: int, first_step: int, losses: list[float], correct: list[int], examples: list[int]) -> Chunk:
@@ -29,11 +30,15 @@ def add_epoch(history: History, epoch: int) -> None:
     history.add_chunk(chunk(epoch, 2, [6.0], [2], [2]))
 
 
+def iterations(history: History) -> pd.DataFrame:
+    return pd.read_parquet(history.directory / "iterations.parquet")
+
+
 def test_both_running_means(tmp_path: Path) -> None:
     history = History(tmp_path)
     add_epoch(history, 1)
-    history.end_epoch(SCORE)
-    (table,) = history.iterations
+    history.end_epoch(SCORE, TIMING)
+    table = iterations(history)
     # As the chapter's Mean metric: 1/1, 3/2, 9/3. The last batch, half as large, counts as much.
     assert table["running_loss"].tolist() == [1.0, 1.5, 3.0]
     # By example: 4/4, (4 + 8)/8, (4 + 8 + 12)/10.
@@ -53,7 +58,7 @@ def test_running_is_the_epoch_so_far(tmp_path: Path) -> None:
 def test_an_epochs_row(tmp_path: Path) -> None:
     history = History(tmp_path)
     add_epoch(history, 1)
-    row = history.end_epoch(SCORE)
+    row = history.end_epoch(SCORE, TIMING)
     assert row == {
         "epoch": 1,
         "iterations": 3,
@@ -70,8 +75,8 @@ def test_an_epoch_starts_afresh(tmp_path: Path) -> None:
     history = History(tmp_path)
     for epoch in (1, 2):
         add_epoch(history, epoch)
-        history.end_epoch(SCORE)
-    first, second = history.iterations
+        history.end_epoch(SCORE, TIMING)
+    first, second = (table for _, table in iterations(history).groupby("epoch"))
     assert second["running_loss"].tolist() == first["running_loss"].tolist()
     assert second["iteration"].tolist() == [1, 2, 3]
     assert second["step"].tolist() == [4, 5, 6]
@@ -82,13 +87,16 @@ def two_epochs(tmp_path: Path) -> History:
     history = History(tmp_path)
     for epoch in (1, 2):
         add_epoch(history, epoch)
-        history.end_epoch(SCORE)
+        history.end_epoch(SCORE, TIMING)
     return history
 
 
 def test_the_iterations_table_on_disk(two_epochs: History) -> None:
-    table = pd.read_parquet(two_epochs.directory / "iterations.parquet")
-    pd.testing.assert_frame_equal(table, pd.concat(two_epochs.iterations, ignore_index=True))
+    table = iterations(two_epochs)
+    assert [path.name for path in sorted((two_epochs.directory / "iterations.parquet").iterdir())] == [
+        "epoch-00001.parquet",
+        "epoch-00002.parquet",
+    ]
     assert {name: str(dtype) for name, dtype in table.dtypes.items()} == {
         "epoch": "int32",
         "iteration": "int32",
@@ -112,7 +120,21 @@ def test_the_epochs_table_on_disk(name: str, two_epochs: History) -> None:
 
 
 def test_an_interrupted_epoch_leaves_the_tables_of_the_earlier_ones(two_epochs: History) -> None:
-    before = {path.name: path.read_bytes() for path in two_epochs.directory.iterdir()}
+    before = {path: path.read_bytes() for path in two_epochs.directory.rglob("*.*") if path.is_file()}
     two_epochs.add_chunk(chunk(3, 0, [1.0], [1], [4]))
-    assert {path.name: path.read_bytes() for path in two_epochs.directory.iterdir()} == before
-    assert set(before) == {"iterations.parquet", "epochs.csv", "epochs.parquet"}
+    assert {path: path.read_bytes() for path in two_epochs.directory.rglob("*.*") if path.is_file()} == before
+    assert len(before) == 5
+
+
+def test_a_history_that_goes_on_writes_the_same_tables(two_epochs: History, tmp_path: Path) -> None:
+    """In the midst of an epoch, as from a checkpoint."""
+    add_epoch(two_epochs, 3)
+    two_epochs.end_epoch(SCORE, TIMING)
+    later = History(tmp_path / "later", two_epochs.epochs[:2], two_epochs.timing[:2])
+    later.add_chunk(chunk(3, 0, [1.0], [1], [4]))
+    state = later.state(3, 1)
+    assert (state.losses, state.correct) == ([1.0], [1])
+    later.add_chunk(chunk(3, 1, [2.0, 6.0], [2, 2], [4, 2]))
+    later.end_epoch(SCORE, TIMING)
+    for name in ("epochs.csv", "epochs.parquet", "timing.csv", "iterations.parquet/epoch-00003.parquet"):
+        assert (tmp_path / "later" / name).read_bytes() == (tmp_path / name).read_bytes(), name

@@ -22,7 +22,6 @@ def test_files_of_a_run(finished: FinishedRun) -> None:
         "epochs.csv",
         "epochs.parquet",
         "evaluation.json",
-        "iterations.parquet",
         "model.keras",
         "parity.csv",  # the fixture's
         "timing.csv",

@@ -1,0 +1,74 @@
+"""A training process that is killed at any moment and started again ends with the same bytes."""
+
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hemline.config import RetrainConfig
+from hemline.dataset import DatasetRef
+from tests.hemline.conftest import write_dataset
+
+pytestmark = pytest.mark.system
+ROOT = Path(__file__).parents[2]
+# 25 steps an epoch, a checkpoint every 10 of them: 9 checkpoints, 3 of which end an epoch.
+CONFIG = RetrainConfig(epochs=3, batch_size=10, validation=56, checkpoint_steps=10, early_stopping=3)
+
+
+def train(dataset: DatasetRef, directory: Path, moment: str) -> subprocess.CompletedProcess[str]:
+    arguments = [dataset.model_dump_json(), CONFIG.model_dump_json(), str(directory), moment]
+    command = [sys.executable, "-m", "tests.system.dying_run", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def tables(directory: Path) -> dict[str, bytes]:
+    """Every table's bytes; timing.csv is not among them, since time does not repeat."""
+    names = ["epochs.csv", "epochs.parquet", *sorted(str(p.relative_to(directory)) for p in directory.glob("iter*/*"))]
+    return {name: (directory / name).read_bytes() for name in names}
+
+
+def final_state(directory: Path) -> dict[str, np.ndarray]:
+    """Every weight and every optimizer's variable after the last step."""
+    reader = tf.train.load_checkpoint(str(directory / "checkpoints" / "epoch-00004-step-000000" / "state"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in name}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetRef:
+    return write_dataset(tmp_path_factory.mktemp("data"), {"train": 300, "test": 10})
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(dataset: DatasetRef, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("uninterrupted")
+    done = train(dataset, directory, "never")
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+# A run syncs more than 90 times. The seed is fixed so that a failure can be looked at again.
+MOMENTS = [f"sync:{number}" for number in sorted(random.Random(5).sample(range(1, 90), 4))] + ["after:0.4"]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_and_started_again_it_ends_with_the_same_bytes(
+    dataset: DatasetRef, uninterrupted: Path, tmp_path: Path, moment: str
+) -> None:
+    killed = train(dataset, tmp_path, moment)
+    assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
+    left = sorted((tmp_path / "checkpoints").glob("epoch-*"))
+    again = train(dataset, tmp_path, "never")
+    assert again.returncode == 0, again.stderr
+    assert ("resumed at epoch" in again.stdout) == bool(left)
+
+    assert tables(tmp_path) == tables(uninterrupted)
+    ours, expected = final_state(tmp_path), final_state(uninterrupted)
+    assert ours.keys() == expected.keys()
+    assert len(ours) > 20  # weights, Adam's moments, iterations
+    for name in expected:
+        np.testing.assert_array_equal(ours[name], expected[name], err_msg=name)
