@@ -7,6 +7,7 @@ The directory's files are described in artifacts/README.md. All of them appear w
 rewritten after every epoch, so a run that stops early leaves every epoch it finished.
 """
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from hemline.evaluation import Score, compile_predict, evaluate
 from hemline.files import whole_file, write_json
 from hemline.metrics import History
 from hemline.models import build_mlp
-from hemline.optimizer_groups import partition
+from hemline.optimizer_groups import Group, averaged, partition
 from hemline.progress import Display
 from hemline.record import Evaluation, Row, Rows, TrainedRun
 from hemline.training import Trainer
@@ -30,7 +31,18 @@ from hemline.training import Trainer
 
 def check_groups(config: RetrainConfig) -> None:
     """Raises ConfigurationError unless the groups cover the model. Needs no data."""
-    partition(build_mlp((28, 28, 1), 10, config.seed), config.groups.by_name(), config.frozen)
+    _partition(config, build_mlp((28, 28, 1), 10, config.seed), examples=config.batch_size)
+
+
+def _partition(config: RetrainConfig, model: keras.Model, examples: int) -> list[Group]:
+    return partition(
+        model,
+        config.groups.by_name(),
+        config.frozen,
+        steps_per_epoch=math.ceil(examples / config.batch_size),
+        epochs=config.epochs,
+        ema_momentum=config.ema_momentum,
+    )
 
 
 def train(
@@ -48,7 +60,7 @@ def train(
     (images, labels), (validation_images, validation_labels) = load_training(dataset, config.validation)
     with tf.device(device.name):
         model = build_mlp(dataset.image_shape, len(dataset.class_names), config.seed)
-        groups = partition(model, config.groups.by_name(), config.frozen)
+        groups = _partition(config, model, len(images))
         trainer = Trainer(model, groups, images, labels, batch_size=config.batch_size, seed=config.seed)
         predict = compile_predict(model)
         history, timing = History(directory), []
@@ -60,14 +72,15 @@ def train(
                     history.add_chunk(chunk)
                     display.advance(history.running())
                 trained = time.perf_counter()
-                row = history.end_epoch(Score.of(predict(validation_images), validation_labels))
+                with averaged(groups):
+                    row = history.end_epoch(Score.of(predict(validation_images), validation_labels))
                 timing.append(_timing(epoch, began, trained, time.perf_counter(), trainer.examples))
                 display.end_epoch(row)
                 on_epoch(history.epochs)
 
     with whole_file(directory / "timing.csv") as path:
         pd.DataFrame(timing).to_csv(path, index=False)
-    with whole_file(directory / "model.keras") as path:
+    with averaged(groups), whole_file(directory / "model.keras") as path:
         model.save(path)
     return TrainedRun(directory=directory, epochs=history.epochs)
 
