@@ -112,11 +112,6 @@ def test_weight_decay_takes_its_share_times_the_rate_off(arrays: Arrays, plain: 
     assert_close(difference(before, after), {label: plain[label] - 0.1 * 0.5 * before[label] for label in before})
 
 
-def test_adamw_without_weight_decay_is_adam(arrays: Arrays) -> None:
-    adamw = steps(arrays, {"optimizer": "adamw", "weight_decay": 0})[-1]
-    assert_close(adamw, steps(arrays, {"optimizer": "adam"})[-1])
-
-
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_momentum(arrays: Arrays, plain: Weights, nesterov: bool) -> None:
     # v = -0.1 g; then w + v, or ahead of it w + 0.9 v - 0.1 g, which is 1.9 times a plain step.
