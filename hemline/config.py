@@ -2,6 +2,7 @@
 
     config = RetrainConfig(epochs=20, groups={"lower": {"learning_rate": 3e-3}})
     config.groups.by_name()["upper"].optimizer      # 'sgd': what is not given keeps its default
+    RetrainConfig(recipe="chapter", epochs=20)      # recipes/chapter.yaml, but longer
 
 The same model is the form in the Prefect UI, the options of `python -m flows.retrain` and
 the schema of the deployments' parameters, so bounds, units and help text stand here alone.
@@ -10,16 +11,21 @@ the schema of the deployments' parameters, so bounds, units and help text stand 
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hemline import recipes
 
 Device = Literal["auto", "cpu", "gpu"]
 Patterns = Annotated[
     list[str],
     Field(min_length=1, description="patterns of layer names, e.g. 'hidden_*' (shell wildcards)"),
 ]
-Optimizer = Annotated[Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "lion"], Field(description="Keras optimizer")]
+Optimizer = Annotated[
+    Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "lion", "muon"],
+    Field(description="Keras optimizer; muon takes matrices only, and neither embeddings nor the last layer's"),
+]
 LearningRate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False, description="step size of an update")]
 
 
@@ -41,12 +47,93 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Schedule(Strict):
+    """How a learning rate changes over the run. Times are in epochs; a fraction of one is a time too."""
+
+    kind: Literal["constant", "cosine", "piecewise"] = Field("constant", description="what follows the warm-up")
+    warmup_epochs: float = Field(
+        0, ge=0, allow_inf_nan=False, description="epochs over which the rate first rises linearly"
+    )
+    final_fraction: float = Field(
+        0, ge=0, le=1, description="cosine: the share of the learning rate that is left at the end of the run"
+    )
+    change_at: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        [], description="piecewise: epochs after which the rate changes, ascending"
+    )
+    change_to: list[Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]] = Field(
+        [], description="piecewise: the share of the learning rate from then on, one for each change_at"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.final_fraction and self.kind != "cosine":
+            raise ValueError(
+                f"final_fraction is for kind 'cosine'. Received: kind={self.kind!r}, "
+                f"final_fraction={self.final_fraction:g}. Remove it or change kind."
+            )
+        given = f"kind={self.kind!r}, change_at={self.change_at}, change_to={self.change_to}"
+        if (self.change_at or self.change_to) and self.kind != "piecewise":
+            raise ValueError(
+                f"change_at and change_to are for kind 'piecewise'. Received: {given}. Remove them or change kind."
+            )
+        if self.kind == "piecewise" and not (
+            len(self.change_at) == len(self.change_to) > 0 and self.change_at == sorted(set(self.change_at))
+        ):
+            raise ValueError(
+                f"kind 'piecewise' needs ascending change_at and as many change_to. Received: {given}. Give both."
+            )
+        return self
+
+
 class OptimizerGroup(Strict):
-    """The variables of some layers, and the optimizer that trains them."""
+    """The variables of some layers, and the optimizer that trains them.
+
+    What is null is as Keras has it. What an optimizer does not have is refused, not ignored.
+    """
 
     layers: Patterns
     optimizer: Optimizer
     learning_rate: LearningRate
+    schedule: Schedule = Field(Schedule(), description="how the learning rate changes over the run")
+    momentum: float | None = Field(
+        None, ge=0, lt=1, description="sgd, rmsprop, muon: share of the last update that is kept; null is 0, muon 0.95"
+    )
+    nesterov: bool | None = Field(
+        None, description="sgd, muon: take the gradient ahead of the momentum; null is no, muon yes"
+    )
+    weight_decay: float | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="all but adam: share of a weight, times the learning rate, that is taken off at each step; "
+        "null is none, adamw and muon 0.004",
+    )
+    clip_norm: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="largest norm of all the group's gradients together"
+    )
+
+    @model_validator(mode="after")
+    def _optimizer_has_what_is_given(self) -> Self:
+        for name, optimizers in _SOME_HAVE.items():
+            value = getattr(self, name)
+            if value is not None and self.optimizer not in optimizers:
+                remedy = "Take adamw, which is adam with it" if name == "weight_decay" else "Remove it"
+                raise ValueError(
+                    f"{name} is for {', '.join(optimizers)}. Received: optimizer={self.optimizer!r}, "
+                    f"{name}={value!r}. {remedy}."
+                )
+        if self.nesterov and not self.momentum and self.optimizer == "sgd":
+            raise ValueError(
+                f"nesterov needs momentum. Received: nesterov=True, momentum={self.momentum}. Set momentum, e.g. 0.9."
+            )
+        return self
+
+
+_SOME_HAVE = {
+    "momentum": ("sgd", "rmsprop", "muon"),
+    "nesterov": ("sgd", "muon"),
+    "weight_decay": ("adamw", "sgd", "rmsprop", "nadam", "lion", "muon"),
+}
 
 
 class LowerGroup(OptimizerGroup):
@@ -116,6 +203,12 @@ class DataConfig(Strict):
 class RetrainConfig(DataConfig):
     """One training run. Defaults train the chapter's network on Fashion-MNIST."""
 
+    recipe: str | None = Field(
+        None,
+        exclude=True,
+        description="name of a file in recipes/, whose values take the place of the defaults; "
+        "what is given beside it goes before it",
+    )
     validation: Literal["test"] | Annotated[int, Field(ge=1, le=10_000_000)] = Field(
         5000,
         description="examples held out from the end of the train split for validation; "
@@ -136,12 +229,27 @@ class RetrainConfig(DataConfig):
     resume: Path | None = Field(
         None, description="directory of an earlier run to go on with, relative to artifacts_dir; same configuration"
     )
+    ema_momentum: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="weights are validated and saved as their moving average, which keeps this share of "
+        "itself at each step, e.g. 0.99; null takes them as they are",
+    )
     device: Device = Field(
         "auto", description="'gpu' fails at once if no GPU is visible; 'auto' takes one if there is one"
     )
     artifacts_dir: Path = Field(
         Path("artifacts"), description="directory for runs and models, relative to HEMLINE_ROOT"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_recipe(cls, given: Any) -> Any:
+        """A recipe becomes its values, so a configuration on disk means the same when the recipe has changed."""
+        if not isinstance(given, dict) or given.get("recipe") is None:
+            return given
+        return recipes.merge(recipes.read(given["recipe"]), given | {"recipe": None})
 
     @property
     def artifacts_path(self) -> Path:
@@ -174,6 +282,8 @@ def explain(error: ValidationError, where: str) -> str:
             close = difflib.get_close_matches(name, _FIELDS, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"Fields: {', '.join(sorted(_FIELDS))}."
             lines[field] = f"{field} is not a field. Received: {name}={item['input']!r}. {hint}"
+        elif item["type"] == "value_error":  # of a check between fields, which says all but where
+            lines[field or item["msg"]] = f"{field}: {item['ctx']['error']} {where}".removeprefix(": ")
         elif item["type"] == "missing":
             lines[field] = f"{field} must be given. Received: {item['input']!r} without it. {where}"
         else:
@@ -184,7 +294,7 @@ def explain(error: ValidationError, where: str) -> str:
 
 
 _BRANCHES = {"literal['test']", "constrained-int"}
-_FIELDS = {*RetrainConfig.model_fields, *OptimizerGroup.model_fields}
+_FIELDS = {*RetrainConfig.model_fields, *OptimizerGroup.model_fields, *Schedule.model_fields}
 
 
 def _rule(message: str) -> str:

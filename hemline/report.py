@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from markdown_it import MarkdownIt
 
+from hemline.config import OptimizerGroup
 from hemline.record import Record, Rows
 
 _SVG = "data:image/svg+xml;base64,"
@@ -110,10 +111,11 @@ def _parity(record: Record) -> str:
 def _provenance(record: Record) -> Iterable[tuple[str, str]]:
     config = record.config
     for name, group in config.groups.by_name().items():
-        layers = _code(group.layers)
-        yield f"optimizer, {name}", f"{group.optimizer}, learning rate {group.learning_rate:g}, on {layers}"
+        yield f"optimizer, {name}", f"{_optimizer(group)}, on {_code(group.layers)}"
     if config.frozen:
         yield "frozen", _code(config.frozen)
+    if config.ema_momentum is not None:
+        yield "weights", f"moving average, momentum {config.ema_momentum:g}"
     yield "batch size, seed", f"{config.batch_size}, {config.seed}"
     yield "data fingerprint", f"`{record.fingerprint}`"
     yield "device", f"{record.device.kind}, {record.device.description}"
@@ -122,6 +124,15 @@ def _provenance(record: Record) -> Iterable[tuple[str, str]]:
     yield "git commit", record.git_commit or "not from a checkout"
     yield "flow run", f"{record.flow_run.name} ({record.flow_run.id})"
     yield "made", f"{record.created:%Y-%m-%d %H:%M} UTC"
+
+
+def _optimizer(group: OptimizerGroup) -> str:
+    """What is not as by default, in the configuration's words."""
+    given = group.model_dump(exclude={"layers", "optimizer", "learning_rate", "schedule"}, exclude_none=True)
+    schedule = group.schedule.model_dump(exclude_defaults=True)
+    given |= {"schedule" if name == "kind" else name: value for name, value in schedule.items()}
+    words = (f"{name.replace('_', ' ')} {value}" for name, value in given.items())
+    return ", ".join([group.optimizer, f"learning rate {group.learning_rate:g}", *words])
 
 
 def _code(patterns: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ Called again on the same directory, `train` goes on where it was: a killed run e
 one that was left alone.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from hemline.evaluation import Score, compile_predict, evaluate
 from hemline.files import whole_file, write_json
 from hemline.metrics import History
 from hemline.models import build_mlp
-from hemline.optimizer_groups import partition
+from hemline.optimizer_groups import Group, averaged, partition
 from hemline.progress import Display
 from hemline.record import Evaluation, Row, Rows, TrainedRun, package_versions
 from hemline.training import Chunk, Trainer
@@ -34,7 +35,18 @@ from hemline.training import Chunk, Trainer
 
 def check_groups(config: RetrainConfig) -> None:
     """Raises ConfigurationError unless the groups cover the model. Needs no data."""
-    partition(build_mlp((28, 28, 1), 10, config.seed), config.groups.by_name(), config.frozen)
+    _partition(config, build_mlp((28, 28, 1), 10, config.seed), examples=config.batch_size)
+
+
+def _partition(config: RetrainConfig, model: keras.Model, examples: int) -> list[Group]:
+    return partition(
+        model,
+        config.groups.by_name(),
+        config.frozen,
+        steps_per_epoch=math.ceil(examples / config.batch_size),
+        epochs=config.epochs,
+        ema_momentum=config.ema_momentum,
+    )
 
 
 def train(
@@ -54,7 +66,7 @@ def train(
     (images, labels), (validation_images, validation_labels) = load_training(dataset, config.validation)
     with tf.device(device.name):
         model = build_mlp(dataset.image_shape, len(dataset.class_names), config.seed)
-        groups = partition(model, config.groups.by_name(), config.frozen)
+        groups = _partition(config, model, len(images))
         trainer = Trainer(model, groups, images, labels, batch_size=config.batch_size, seed=config.seed)
         predict = compile_predict(model)
         checkpoints = Checkpoints(
@@ -80,20 +92,22 @@ def train(
                     if config.checkpoint_steps and step % config.checkpoint_steps == 0 and step < trainer.steps:
                         checkpoints.save(history.state(epoch, step))
                 trained = time.perf_counter()
-                score = Score.of(predict(validation_images), validation_labels)
-                steps = trainer.steps - first_step
-                row = history.end_epoch(score, _timing(began, trained, time.perf_counter(), steps, config.batch_size))
-                if config.early_stopping and best_epoch(history.epochs) == epoch:
-                    checkpoints.save_best(epoch)
+                with averaged(groups):
+                    score = _finite(Score.of(predict(validation_images), validation_labels), epoch)
+                    timing = _timing(began, trained, time.perf_counter(), trainer.steps - first_step, config.batch_size)
+                    row = history.end_epoch(score, timing)
+                    if config.early_stopping and best_epoch(history.epochs) == epoch:
+                        checkpoints.save_best(epoch)
                 checkpoints.save(history.state(epoch + 1, 0))
                 display.end_epoch(row)
                 on_epoch(history.epochs)
 
-        if config.early_stopping and (best := best_epoch(history.epochs)) != len(history.epochs):
-            say(f"restored the weights of epoch {best}, the best")
-            checkpoints.restore_best(best)
-    with whole_file(directory / "model.keras") as path:
-        model.save(path)
+        with averaged(groups):
+            if config.early_stopping and (best := best_epoch(history.epochs)) != len(history.epochs):
+                say(f"restored the weights of epoch {best}, the best")
+                checkpoints.restore_best(best)
+            with whole_file(directory / "model.keras") as path:
+                model.save(path)
     return TrainedRun(directory=directory, epochs=history.epochs)
 
 
@@ -120,6 +134,16 @@ def _start(
         losses, correct = np.array(state.losses, np.float32), np.array(state.correct, np.int32)
         history.add_chunk(Chunk(state.epoch, 0, losses, correct, trainer.batch_sizes[: state.step]))
     return state, history
+
+
+def _finite(score: Score, epoch: int) -> Score:
+    """Losses are from before their updates, so the last update of an epoch shows only here."""
+    if not math.isfinite(score.loss):
+        raise DivergenceError(
+            f"the validation loss must stay finite. Received: loss={score.loss} after epoch {epoch}. "
+            "Lower the learning rates."
+        )
+    return score
 
 
 @contextmanager

@@ -9,7 +9,11 @@ import pytest
 import yaml
 from prefect.cli.deploy._models import PrefectYamlModel
 from prefect.client.schemas.objects import ConcurrencyLimitStrategy
+from prefect.exceptions import ParameterTypeError
+from prefect.utilities.callables import parameter_schema
 
+from flows.retrain import retrain
+from hemline import recipes
 from hemline.config import RetrainConfig
 
 ROOT = Path(__file__).parents[1]
@@ -51,6 +55,18 @@ def test_every_entrypoint_is_a_flow_and_takes_its_parameters(deployments: dict[s
         module, _, name = deployment["entrypoint"].partition(":")
         assert getattr(import_module(module), name).name == name
         RetrainConfig.model_validate(deployment["parameters"]["config"])
+
+
+@pytest.mark.parametrize("name", recipes.known())
+def test_a_deployments_run_takes_a_recipe_by_name(name: str) -> None:
+    given = {"config": {"recipe": name, "epochs": 3}}
+    jsonschema.validate(given, parameter_schema(retrain).model_dump())
+    assert retrain.validate_parameters(given)["config"] == RetrainConfig(recipe=name, epochs=3)
+
+
+def test_a_deployments_run_with_an_unknown_recipe_does_not_start() -> None:
+    with pytest.raises(ParameterTypeError, match="recipe must be one of best-mlp, chapter, chapter-listing"):
+        retrain.validate_parameters({"config": {"recipe": "chapters"}})
 
 
 def test_nightly_runs_at_two_one_at_a_time_on_a_gpu(deployments: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from hemline import config as config_module
-from hemline.config import DataConfig, OptimizerGroup, RetrainConfig, explain, root
+from hemline.config import DataConfig, OptimizerGroup, RetrainConfig, Schedule, explain, root
 
 WHERE = "Set it under parameters in prefect.yaml."
 HEAD = {"layers": ["logits"], "optimizer": "sgd", "learning_rate": 0.5}
@@ -86,6 +86,64 @@ def test_an_unknown_field_without_a_near_name_lists_the_fields() -> None:
     assert "Fields: artifacts_dir, batch_size, " in refusal(xyzzy=1)
 
 
+LOWER = {"layers": ["*"], "optimizer": "adam", "learning_rate": 1e-3}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            {"momentum": 0.9},
+            "groups.lower: momentum is for sgd, rmsprop, muon. Received: optimizer='adam', momentum=0.9. Remove it.",
+        ),
+        (
+            {"optimizer": "rmsprop", "nesterov": True},
+            "groups.lower: nesterov is for sgd, muon. Received: optimizer='rmsprop', nesterov=True. Remove it.",
+        ),
+        (
+            {"weight_decay": 0.01},
+            "groups.lower: weight_decay is for adamw, sgd, rmsprop, nadam, lion, muon. Received: optimizer='adam', "
+            "weight_decay=0.01. Take adamw, which is adam with it.",
+        ),
+        (
+            {"optimizer": "sgd", "nesterov": True},
+            "groups.lower: nesterov needs momentum. Received: nesterov=True, momentum=None. Set momentum, e.g. 0.9.",
+        ),
+        (
+            {"schedule": {"final_fraction": 0.1}},
+            "groups.lower.schedule: final_fraction is for kind 'cosine'. Received: kind='constant', "
+            "final_fraction=0.1. Remove it or change kind.",
+        ),
+        (
+            {"schedule": {"kind": "cosine", "change_at": [1]}},
+            "groups.lower.schedule: change_at and change_to are for kind 'piecewise'. Received: kind='cosine', "
+            "change_at=[1.0], change_to=[]. Remove them or change kind.",
+        ),
+        *(
+            (
+                {"schedule": {"kind": "piecewise", "change_at": at, "change_to": to}},
+                "groups.lower.schedule: kind 'piecewise' needs ascending change_at and as many change_to. Received: "
+                f"kind='piecewise', change_at={at}, change_to={to}. Give both.",
+            )
+            for at, to in [([], []), ([1.0], []), ([2.0, 1.0], [0.1, 0.2]), ([1.0, 1.0], [0.1, 0.2])]
+        ),
+        (
+            {"schedule": {"kind": "linear"}},
+            "groups.lower.schedule.kind must be 'constant', 'cosine' or 'piecewise'. Received: kind='linear'.",
+        ),
+        ({"clip_norm": 0}, "groups.lower.clip_norm must be > 0. Received: clip_norm=0."),
+    ],
+)
+def test_what_an_optimizer_or_a_schedule_does_not_have_is_refused(change: dict[str, Any], sentence: str) -> None:
+    assert refusal(groups={"lower": LOWER | change}) == f"{sentence} {WHERE}"
+    assert refusal(groups={"own": LOWER | change}) == f"{sentence} {WHERE}".replace("lower", "own", 1)
+
+
+@pytest.mark.parametrize("value", [1.0, -0.1])
+def test_an_average_must_take_something_of_each_step(value: float) -> None:
+    assert refusal(ema_momentum=value).startswith("ema_momentum must be ")
+
+
 def test_every_refused_field_has_its_own_line() -> None:
     lines = refusal(epochs=0, batch_size=0).splitlines()
     assert [line.split()[0] for line in lines] == ["epochs", "batch_size"]
@@ -103,6 +161,10 @@ def test_defaults_are_those_of_the_chapter() -> None:
         "lower": ("adam", 1e-3),
         "upper": ("sgd", 0.1),
     }
+    for group in groups.values():
+        assert group.schedule == Schedule()
+        assert (group.momentum, group.nesterov, group.weight_decay, group.clip_norm) == (None, None, None, None)
+    assert RetrainConfig().ema_momentum is None
     assert (RetrainConfig().epochs, RetrainConfig().batch_size) == (5, 128)
 
 
@@ -131,6 +193,8 @@ def test_further_groups_come_last_under_their_own_name() -> None:
         {},
         {"validation": "test", "frozen": ["norm_*"], "data_dir": "/d", "device": "cpu"},
         {"groups": {"upper": None, "head": HEAD, "lower": {"optimizer": "adamw"}}},
+        {"groups": {"lower": {"schedule": {"kind": "piecewise", "change_at": [1], "change_to": [0.5]}}}},
+        {"recipe": "best-mlp", "ema_momentum": 0.99},
     ],
 )
 def test_json_and_back_is_the_same_configuration(fields: dict[str, Any]) -> None:

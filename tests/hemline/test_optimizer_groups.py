@@ -66,6 +66,48 @@ def test_every_optimizer_of_the_configuration_is_built(mlp: keras.Model, name: s
     assert float(only.optimizer.learning_rate) == 0.5
 
 
+def muon(*layers: str) -> dict[str, OptimizerGroup]:
+    return {"matrices": OptimizerGroup(layers=list(layers), optimizer="muon", learning_rate=0.05)}
+
+
+def test_muon_is_muon_for_every_variable_of_its_group(mlp: keras.Model) -> None:
+    (group,) = partition(mlp, muon("hidden_*/kernel"), frozen=["hidden_*/bias", "norm_*", "logits"])
+    assert isinstance(group.optimizer, keras.optimizers.Muon)
+    assert [variable.shape for variable in group.variables] == [(16, 128), (128, 64)]
+    # A velocity is Adam's: Keras's Muon makes one for each variable that it will not apply Muon to.
+    assert group.optimizer.adam_velocities == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("layers", "frozen", "refused"),
+    [
+        (["hidden_1"], ["hidden_2", "norm_*", "logits"], "hidden_1/bias"),
+        (["norm_*"], ["hidden_*", "logits"], "norm_1/alpha, norm_1/beta, norm_2/alpha, norm_2/beta"),
+        (["*/kernel"], ["*/bias", "norm_*"], "logits/kernel"),
+    ],
+)
+def test_muon_refuses_what_it_is_not_for(mlp: keras.Model, layers: list[str], frozen: list[str], refused: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        partition(mlp, muon(*layers), frozen)
+    assert f"Received: group 'matrices' with {refused}. Give muon e.g. layers ['hidden_*/kernel']" in str(caught.value)
+
+
+def test_muon_goes_by_the_layer_and_not_by_its_name() -> None:
+    """Keras takes Adam for a path with 'embedding' in it, and Muon for an embedding that is called otherwise."""
+    layers = [
+        keras.Input((3,), dtype="int32"),
+        keras.layers.Embedding(5, 4, name="words"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(4, use_bias=False, name="embedding_projection"),
+        keras.layers.Dense(2, name="head"),
+    ]
+    model = keras.Sequential(layers)
+    with pytest.raises(ConfigurationError, match=r"group 'matrices' with words/embeddings\."):
+        partition(model, muon("words", "embedding_projection"), frozen=["head"])
+    (group,) = partition(model, muon("embedding_projection"), frozen=["words", "head"])
+    assert group.optimizer.adam_velocities == [None]
+
+
 def test_frozen_layers_belong_to_no_group(mlp: keras.Model) -> None:
     groups = {"lower": OptimizerGroup(layers=["hidden_*"], optimizer="adam", learning_rate=1e-3)}
     (lower,) = partition(mlp, groups, frozen=["norm_*", "logits"])

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel
 
-from hemline.config import LowerGroup, OptimizerGroups, RetrainConfig, UpperGroup
+from hemline.config import LowerGroup, OptimizerGroups, RetrainConfig, Schedule, UpperGroup
 from hemline.options import parse
 
 PREFIXED = [
@@ -11,6 +11,7 @@ PREFIXED = [
     ("groups.", OptimizerGroups),
     ("groups.lower.", LowerGroup),
     ("groups.upper.", UpperGroup),
+    ("groups.upper.schedule.", Schedule),
 ]
 
 
@@ -54,6 +55,12 @@ def test_dots_reach_into_a_group_and_leave_the_rest_of_it() -> None:
     assert config == RetrainConfig.model_validate(
         {"groups": {"lower": {"learning_rate": 0.003}, "upper": {"optimizer": "lion"}}}
     )
+
+
+def test_a_schedule_is_given_by_dots() -> None:
+    rates = ("--groups.lower.schedule.change-at", "2,4", "--groups.lower.schedule.change-to", "0.5,0.1")
+    schedule = options("--groups.lower.schedule.kind", "piecewise", *rates).groups.by_name()["lower"].schedule
+    assert schedule == Schedule(kind="piecewise", change_at=[2, 4], change_to=[0.5, 0.1])
 
 
 def test_json_removes_a_group_and_adds_another() -> None:

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from hemline.config import RetrainConfig
 from hemline.record import Record, Rows
 from hemline.report import data_uri, epochs_table, html, markdown
 
@@ -69,6 +70,16 @@ def test_markdown_says_how_the_model_was_made(text: str, record: Record) -> None
     ):
         assert row in text
     assert "uint8 (N, 4, 4, 1) -> label, name, probabilities" in text
+
+
+def test_what_is_not_as_by_default_is_said(record: Record) -> None:
+    config = RetrainConfig(recipe="best-mlp", ema_momentum=0.99)
+    text = markdown(record.model_copy(update={"config": config}), title="A run", picture=PICTURE)
+    assert (
+        "| optimizer, matrices | muon, learning rate 0.05, weight decay 0.1, schedule cosine, on `hidden_*/kernel` |"
+        in text
+    )
+    assert "| weights | moving average, momentum 0.99 |" in text
 
 
 def test_frozen_layers_and_validation_on_test_are_said(record: Record) -> None:

@@ -41,3 +41,20 @@ def test_five_epochs_reach_what_the_chapters_listing_missed(fashion_mnist: Datas
     # A logit that ties within rounding may fall the other way: one example at the most.
     assert float(done.stdout) == pytest.approx(evaluation.accuracy, abs=1.5e-4)
     assert json.loads((directory / "evaluation.json").read_text())["accuracy"] == evaluation.accuracy
+
+
+@pytest.mark.parametrize(
+    ("recipe", "reached", "within"),
+    [
+        ("chapter-listing", 0.7649, 0.02),  # what the chapter printed for it
+        ("chapter", 0.8742, 0.01),
+        ("best-mlp", 0.8992, 0.006),  # mean of 5 seeds, sd 0.0016
+    ],
+)
+def test_a_recipe_reaches_what_it_promises(
+    fashion_mnist: DatasetRef, tmp_path: Path, recipe: str, reached: float, within: float
+) -> None:
+    config = RetrainConfig(recipe=recipe)
+    trained = run.train(config, fashion_mnist, select("cpu"), tmp_path, say=lambda line: None)
+    assert len(trained.epochs) == 5
+    assert trained.epochs[-1]["val_accuracy"] == pytest.approx(reached, abs=within)
