@@ -9,6 +9,9 @@ export DO_NOT_TRACK = 1
 .PHONY: setup retrain test lint up deploy bench screenshots
 setup: .venv/installed
 .venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 14)' || { \
+	  echo "Python 3.11 to 3.13 with venv is needed (Debian: apt-get install python3-venv)." \
+	    "Received: $$($(PYTHON) --version). Choose another: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(PIP) --require-hashes -r requirements.lock
 	$(PIP) --no-build-isolation -e .

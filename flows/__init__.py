@@ -1,1 +1,13 @@
 """What runs: one file for each deployable flow. A flow reads as a table of contents of `tasks`."""
+
+import os
+
+# Prefect reads these when it is first imported, which is after this. A worker's runs have Prefect before
+# they have this package: what they need of it is under job_variables in prefect.yaml.
+for _name, _value in {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # a nightly job reports to no one
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 s do not do on a busy machine
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "hemline",  # what the computing layer says is in a run's log too
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+}.items():
+    os.environ.setdefault(_name, _value)

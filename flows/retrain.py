@@ -40,13 +40,16 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> ModelVersion:  # noqa: B
 
 def main() -> None:
     """The flow from the command line: options are the fields of the configuration."""
-    from flows.terminal import quiet_refusals, summary
+    from flows.terminal import connect, quiet_refusals, summary
     from hemline.options import parse
 
     config = parse(RetrainConfig, "python -m flows.retrain", __doc__.partition("\n")[0], sys.argv[1:])
+    connect()
     quiet_refusals()
     try:
         version = retrain(config)
+    except KeyboardInterrupt:
+        raise SystemExit("\nInterrupted. What was written is whole; README.md says how to go on.") from None
     except HemlineError as error:
         raise SystemExit(f"\n{type(error).__name__}: {error}") from None
     print(summary(version))

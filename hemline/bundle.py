@@ -14,11 +14,11 @@ from pathlib import Path
 import keras
 import pandas as pd
 import tensorflow as tf
-from pydantic import ValidationError
 
+import hemline.layer_norm  # noqa: F401  registers the layer's class, which loading needs
 from hemline.charts import learning_curves
 from hemline.errors import BundleError
-from hemline.files import sha256_of, whole_directory, write_json
+from hemline.files import Taken, sha256_of, whole_directory, write_json
 from hemline.record import ModelVersion, Record
 from hemline.report import markdown
 
@@ -72,7 +72,7 @@ def publish(models: Path, record: Record, run: Path) -> ModelVersion:
     model = keras.saving.load_model(run / "model.keras")
     while True:
         version = next_version(models)
-        with suppress(FileExistsError), whole_directory(models / version) as directory:
+        with suppress(Taken), whole_directory(models / version) as directory:
             for name in FROM_RUN:
                 copy = shutil.copytree if (run / name).is_dir() else shutil.copyfile
                 copy(run / name, directory / name)
@@ -103,7 +103,7 @@ def verify(path: Path) -> Manifest:
     """The manifest, if every file is as it was written and there is no other."""
     try:
         manifest = Manifest.model_validate_json((path / "manifest.json").read_text())
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise BundleError(f"a model version must have a readable manifest.json. Received: {path} ({error}).") from error
     found = {str(file.relative_to(path)) for file in _files(path)} - {"manifest.json"}
     problems = [f"{name} is missing" for name in sorted(set(manifest.files) - found)]
@@ -123,8 +123,6 @@ def verify(path: Path) -> Manifest:
 
 def load(path: Path) -> tuple[keras.Model, Manifest]:
     """The verified model, loaded in safe mode, and its manifest."""
-    import hemline.layer_norm  # noqa: F401  registers the layer's class
-
     manifest = verify(path)
     return keras.saving.load_model(path / "model.keras", safe_mode=True), manifest
 

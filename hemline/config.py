@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hemline import recipes
+from hemline.errors import ConfigurationError
 
 Device = Literal["auto", "cpu", "gpu"]
 Patterns = Annotated[
@@ -36,7 +37,13 @@ def root() -> Path:
     Prefect runs flows from temporary directories, so nothing may depend on the current one.
     """
     if configured := os.environ.get("HEMLINE_ROOT"):
-        return Path(configured).expanduser().absolute()
+        path = Path(configured).expanduser()
+        if not path.is_absolute():
+            raise ConfigurationError(
+                "HEMLINE_ROOT must be absolute, since runs start in temporary directories. "
+                f"Received: HEMLINE_ROOT={configured}. Set it to {path.absolute()} if that is what you mean."
+            )
+        return path
     checkout = Path(__file__).resolve().parents[1]
     return checkout if (checkout / "pyproject.toml").exists() else Path.home() / "hemline"
 

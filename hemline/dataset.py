@@ -9,19 +9,22 @@ The fingerprint covers pixels, labels and their order, and is checked whenever a
 loaded: a run never trains on anything else than what its record names.
 """
 
+import fcntl
 import hashlib
 import json
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from hemline.config import DataConfig
 from hemline.errors import ConfigurationError, DatasetError
-from hemline.files import whole_directory, write_json
+from hemline.files import require_writable, whole_directory, write_json
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -30,7 +33,7 @@ log = logging.getLogger(__name__)
 
 # What upstream's files decode to. A prepared TFDS directory has no checksums of its own to be held against.
 KNOWN_FINGERPRINTS = {
-    "fashion_mnist/3.0.1": "6ed4640b93ad2e098088ceda4614129df40378941b9c8e23c1dfe3676eb4622f",
+    "fashion_mnist/3.0.1": "7fb9c19b5a4fd2abc97e9033ba0cce9d9ad1b559f825309c75ab1ae0f6191faf",
 }
 
 
@@ -54,13 +57,21 @@ class DatasetRef(BaseModel):
     @property
     def fingerprint(self) -> str:
         """SHA-256 over every array of every split, in order, and the label set."""
-        identity = self.model_dump(mode="json", exclude={"full_name", "path"})
+        identity = self.model_dump(mode="json", exclude={"path"})
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+    def record(self) -> dict[str, Any]:
+        """What dataset.json holds."""
+        return self.model_dump(mode="json") | {"fingerprint": self.fingerprint}
 
 
 def prepare(config: DataConfig) -> DatasetRef:
     """Decoded arrays of the data set, made now or by an earlier run."""
-    return verified(config) or _decode(config)
+    if ref := verified(config):
+        return ref
+    require_writable(config.data_path, "data_dir")
+    with _lock(config.data_path / ".hemline.lock"):
+        return verified(config) or _decode(config)  # another run may have done it meanwhile
 
 
 def verified(config: DataConfig) -> DatasetRef | None:
@@ -69,11 +80,14 @@ def verified(config: DataConfig) -> DatasetRef | None:
     if not record.exists():
         return None
     try:
-        ref = DatasetRef.model_validate_json(record.read_text())
+        written = json.loads(record.read_bytes())
+        ref = DatasetRef.model_validate(written | {"path": record.parent})  # wherever it was copied to
+        if written.get("fingerprint") != ref.fingerprint:
+            raise DatasetError(f"{record} must have the fingerprint of its content. {_AGAIN}")
         _require_known(ref)
         for name in ref.splits:
             load_split(ref, name)
-    except (ValidationError, DatasetError) as error:
+    except (TypeError, ValueError, DatasetError) as error:
         log.warning("%s is not used: %s", record.parent, error)
         return None
     return ref
@@ -162,6 +176,14 @@ def _split(ref: DatasetRef, name: str) -> Split:
     return ref.splits[name]
 
 
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """One preparation at a time: runs that start together on a new machine share the first one's work."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _require_known(ref: DatasetRef, prepared: Path | None = None) -> None:
     known = KNOWN_FINGERPRINTS.get(ref.full_name, ref.fingerprint)
     if ref.fingerprint != known:
@@ -181,7 +203,7 @@ def _decode(config: DataConfig) -> DatasetRef:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    from hemline.sources import find_builder, prepare_files
+    from hemline.sources import find_builder, prepare_files, unreadable
 
     builder = find_builder(config)
     shape, class_names = _image_classification(builder)
@@ -194,11 +216,8 @@ def _decode(config: DataConfig) -> DatasetRef:
                 continue
             try:
                 features = tfds.as_numpy(builder.as_dataset(split=name, batch_size=-1, shuffle_files=False))
-            except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-                raise DatasetError(
-                    f"prepared data must be readable. Received: {builder.data_path}: {error.message}. "
-                    f"It is corrupt: delete {builder.data_path} and run again."
-                ) from error
+            except (tf.errors.OpError, KeyError, RuntimeError) as error:
+                raise unreadable(builder.data_path, error) from error
             splits[name] = write_split(temporary, name, features["image"], features["label"])
         ref = DatasetRef(
             full_name=builder.info.full_name,
@@ -208,7 +227,7 @@ def _decode(config: DataConfig) -> DatasetRef:
             splits=splits,
         )
         _require_known(ref, prepared=builder.data_path)
-        write_json(temporary / "dataset.json", ref.model_dump(mode="json"))
+        write_json(temporary / "dataset.json", ref.record())
     return ref
 
 

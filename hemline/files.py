@@ -25,17 +25,22 @@ from hemline.errors import StorageError
 NEEDED_BYTES = 64 * 2**20  # a run of the default network writes about 4 MB
 
 
+class Taken(Exception):
+    """Another writer made the directory first."""
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary sibling of `path` with the same suffix, which becomes `path` on success."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Parquet, Keras and matplotlib choose the format by the suffix.
     temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
+        with _storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
+            _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -44,26 +49,44 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """A temporary sibling directory, which becomes `path` on success.
 
-    replace: whether a directory that is there makes way; otherwise it is a FileExistsError.
+    replace: whether a directory that is there makes way, for a moment in which there is none; otherwise
+    it is Taken.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        yield temporary
-        for entry in [*temporary.rglob("*"), temporary]:
-            _sync(entry)
-        temporary.chmod(0o755)  # mkdtemp's 0700 would hide a model from the server that serves it
-        if replace:
-            shutil.rmtree(path, ignore_errors=True)
+    with _storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        old = temporary.with_name(f"{temporary.name}-old")
         try:
-            temporary.rename(path)
-        except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                raise FileExistsError(f"{path} was made by another writer") from error
+            yield temporary
+            for entry in [*temporary.rglob("*"), temporary]:
+                _sync(entry)
+            temporary.chmod(0o755)  # mkdtemp's 0700 would hide a model from the server that serves it
+            if replace and path.exists():
+                path.rename(old)
+            try:
+                temporary.rename(path)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise Taken(f"{path} was made by another writer") from error
+                raise
+            _sync(path.parent)
+        finally:
+            for leftover in (temporary, old):
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    """A disk that is full or cannot be written is no bug: one sentence instead of a traceback."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise
-        _sync(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        raise StorageError(
+            f"there must be room and permission to write {path}. Received: {error.strerror}. What was written "
+            "before is whole; make room or choose another directory, and start the run again."
+        ) from error
 
 
 def _sync(path: Path) -> None:
@@ -86,7 +109,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def require_writable(directory: Path) -> None:
+def require_writable(directory: Path, field: str = "artifacts_dir") -> None:
     """Raises StorageError unless the directory can be made, written to, and has room for a run."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -94,12 +117,12 @@ def require_writable(directory: Path) -> None:
             probe.write(b"hemline")
     except OSError as error:
         raise StorageError(
-            f"the artifacts directory must be writable. Received: artifacts_dir={directory} ({error.strerror}). "
-            "Set artifacts_dir to a directory this user can write to."
+            f"{field} must be writable. Received: {field}={directory} ({error.strerror}). "
+            f"Set {field} to a directory this user can write to."
         ) from error
     free = shutil.disk_usage(directory).free
     if free < NEEDED_BYTES:
         raise StorageError(
-            f"the artifacts directory must have {NEEDED_BYTES:,} bytes free. Received: artifacts_dir={directory} "
-            f"with {free:,}. Make room, or set artifacts_dir to another disk."
+            f"{field} must have {NEEDED_BYTES:,} bytes free. Received: {field}={directory} with {free:,}. "
+            f"Make room, or set {field} to another disk."
         )

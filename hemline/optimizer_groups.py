@@ -74,6 +74,8 @@ def assign(
             problems.append(f"{label} is in no group and not frozen")
         elif len(owners) > 1:
             problems.append(f"{label} is in {' and in '.join(map(_named, owners))}")
+    if labels and all(owners == [None] for owners in claims.values()):
+        problems.append("nothing is left to train")
     if problems:
         described = "; ".join(f"{_named(group)}={list(patterns)}" for group, patterns in groups.items())
         raise ConfigurationError(

@@ -16,14 +16,13 @@ A source that is not there is passed over; one that is there and corrupt stops t
 """
 
 import difflib
-import fcntl
 import io
 import logging
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 
 import requests
@@ -58,6 +57,16 @@ def find_builder(config: DataConfig) -> tfds.core.DatasetBuilder:
         raise DatasetError(
             f"dataset must be a name in the TFDS catalogue. Received: dataset={config.dataset!r} ({reason}). {hint}"
         ) from error
+    except Exception as error:  # metadata of prepared data, which TFDS reads here and does not check
+        raise unreadable(config.data_path / config.dataset.partition(":")[0], error) from error
+
+
+def unreadable(prepared: Path, error: Exception) -> DatasetError:
+    """For prepared data that TFDS fails on, in whatever way."""
+    return DatasetError(
+        f"prepared data must be readable. Received: {prepared}: {_short(error)}. "
+        f"It is corrupt: delete {prepared} and run again."
+    )
 
 
 def prepare_files(builder: tfds.core.DatasetBuilder, config: DataConfig) -> None:
@@ -66,8 +75,7 @@ def prepare_files(builder: tfds.core.DatasetBuilder, config: DataConfig) -> None
     Raises DatasetError if a source is corrupt, DatasetUnavailableError, which names every source
     tried, if there is none.
     """
-    config.data_path.mkdir(parents=True, exist_ok=True)
-    with _lock(config.data_path / ".hemline.lock"), ExitStack() as stack:
+    with ExitStack() as stack:
         if builder.is_prepared():
             return
         tried = []
@@ -205,11 +213,3 @@ def _command(*words: str, cwd: Path) -> None:
 
 def _short(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """One preparation at a time: runs that start together on a new machine share the first one's work."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

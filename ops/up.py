@@ -34,7 +34,8 @@ def main() -> None:
 
     url = f"http://{HOST}:{port}/api"
     environment = os.environ | {"PREFECT_API_URL": url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-    signal.signal(signal.SIGTERM, _interrupt)
+    for closing in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal was closed
+        signal.signal(closing, _interrupt)
     with ExitStack() as stack:
         try:
             server = _start(stack, environment, "server", "start", "--host", HOST, "--port", str(port))

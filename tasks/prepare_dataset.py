@@ -26,7 +26,7 @@ def prepare_dataset(config: RetrainConfig, directory: Path) -> DatasetRef:
     if on_disk is not None and on_disk != ref:  # decoded anew by someone else since it was cached
         ref = _prepare.with_options(refresh_cache=True)(config.data)
     dataset.check_sizes(ref, config.validation, config.batch_size)
-    write_json(directory / "dataset.json", ref.model_dump(mode="json") | {"fingerprint": ref.fingerprint})
+    write_json(directory / "dataset.json", ref.record())
     return ref
 
 
