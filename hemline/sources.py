@@ -75,6 +75,7 @@ def prepare_files(builder: tfds.core.DatasetBuilder, config: DataConfig) -> None
     Raises DatasetError if a source is corrupt, DatasetUnavailableError, which names every source
     tried, if there is none.
     """
+    config.data_path.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         if builder.is_prepared():
             return

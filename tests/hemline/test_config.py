@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from hemline import config as config_module
 from hemline.config import DataConfig, OptimizerGroup, RetrainConfig, Schedule, explain, root
+from hemline.errors import ConfigurationError
 
 WHERE = "Set it under parameters in prefect.yaml."
 HEAD = {"layers": ["logits"], "optimizer": "sgd", "learning_rate": 0.5}
@@ -213,9 +214,14 @@ def test_root_is_hemline_root_if_set(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert root() == tmp_path
     monkeypatch.setenv("HEMLINE_ROOT", "~/somewhere")
     assert root() == Path.home() / "somewhere"
+
+
+def test_a_relative_root_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Prefect runs flows from temporary directories, so it would be another one each time."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HEMLINE_ROOT", "relative")
-    assert root() == tmp_path / "relative"
+    with pytest.raises(ConfigurationError, match=f"must be absolute.*HEMLINE_ROOT=relative.*{tmp_path / 'relative'}"):
+        root()
 
 
 def test_root_is_the_checkout_whatever_the_current_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -141,10 +141,10 @@ def test_a_missing_file_is_noticed_and_decoded_again(mnist: DataConfig) -> None:
     assert prepare(mnist) == first
 
 
-@pytest.mark.parametrize("damage", ["", "{}", '{"full_name": 3}', "no json"])
+@pytest.mark.parametrize("damage", ["", "[]", "{}", '{"full_name": 3}', "no json", "\xff"])
 def test_a_damaged_record_is_decoded_away(damage: str, mnist: DataConfig) -> None:
     first = prepare(mnist)
-    (first.path / "dataset.json").write_text(damage)
+    (first.path / "dataset.json").write_text(damage, encoding="latin-1")
     assert dataset.verified(mnist) is None
     assert prepare(mnist) == first
 
@@ -252,7 +252,26 @@ def test_fashion_mnist_is_upstreams(fashion_mnist: DatasetRef) -> None:
 
 
 def test_its_record_on_disk_is_the_reference(fashion_mnist: DatasetRef) -> None:
-    assert json.loads((fashion_mnist.path / "dataset.json").read_text()) == fashion_mnist.model_dump(mode="json")
+    assert json.loads((fashion_mnist.path / "dataset.json").read_text()) == fashion_mnist.record()
+
+
+def test_a_copied_directory_is_read_where_it_is(mnist: DataConfig, tmp_path: Path, flip_byte: FlipByte) -> None:
+    """A record that names the place it was made would lead to the other directory, unchecked."""
+    prepare(mnist)
+    copied = mnist.model_copy(update={"data_dir": tmp_path / "copy"})
+    shutil.copytree(mnist.data_path, copied.data_path)
+    ref = dataset.verified(copied)
+    assert ref is not None
+    assert ref.path.is_relative_to(copied.data_path)
+    flip_byte(ref.path / "train-images.u8", 0)
+    assert dataset.verified(copied) is None
+    assert dataset.verified(mnist) is not None
+
+
+def test_a_changed_name_in_the_record_is_noticed(mnist: DataConfig) -> None:
+    record = prepare(mnist).path / "dataset.json"
+    record.write_text(record.read_text().replace("3.0.1", "3.0.0"))
+    assert dataset.verified(mnist) is None
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

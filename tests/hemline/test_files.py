@@ -1,10 +1,13 @@
 """A reader never sees half of a file, whatever happens to the writer."""
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,7 +82,7 @@ def test_an_exception_leaves_the_old_directory_and_no_temporary(tmp_path: Path, 
 
 def test_a_taken_directory_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "0001"
-    with pytest.raises(FileExistsError, match="0001 was made by another writer"), whole_directory(path) as temporary:  # noqa: PT012
+    with pytest.raises(files.Taken, match="0001 was made by another writer"), whole_directory(path) as temporary:  # noqa: PT012
         (temporary / "a").write_text("mine")
         path.mkdir()
         (path / "a").write_text("theirs")
@@ -125,7 +128,7 @@ def test_a_directory_below_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         require_writable(directory)
     message = str(caught.value)
-    assert message.startswith("the artifacts directory must be writable.")
+    assert message.startswith("artifacts_dir must be writable.")
     assert f"Received: artifacts_dir={directory} (Not a directory)." in message
     assert message.endswith("Set artifacts_dir to a directory this user can write to.")
 
@@ -136,8 +139,24 @@ def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(StorageError) as caught:
         require_writable(tmp_path)
     assert str(caught.value) == (
-        "the artifacts directory must have 67,108,864 bytes free. "
+        "artifacts_dir must have 67,108,864 bytes free. "
         f"Received: artifacts_dir={tmp_path} with 67,108,863. Make room, or set artifacts_dir to another disk."
     )
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, files.NEEDED_BYTES))
     require_writable(tmp_path)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("writer", [whole_file, whole_directory])
+def test_a_disk_that_fills_while_writing_is_a_sentence(writer: Any, code: int, tmp_path: Path) -> None:
+    with (
+        pytest.raises(StorageError, match=f"room and permission to write .*{os.strerror(code)}"),
+        writer(tmp_path / "a"),
+    ):
+        raise OSError(code, os.strerror(code))
+    assert names(tmp_path) == []
+
+
+def test_another_error_stays_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "a"):
+        (tmp_path / "missing").read_text()

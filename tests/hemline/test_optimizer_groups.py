@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hemline.config import OptimizerGroup, RetrainConfig
@@ -184,6 +184,8 @@ def naively(labels: list[str], groups: dict[str, list[str]], frozen: list[str]) 
     }
     if any(len(names) != 1 for names in owners.values()):
         return None
+    if labels and all(names == [None] for names in owners.values()):
+        return None  # nothing is left to train
     return {label: names[0] for label, names in owners.items()}
 
 
@@ -214,4 +216,10 @@ def test_a_partition_by_name_is_accepted_and_complete(layers: list[str], data: s
         if group in owner.values()
     }
     frozen = [layer for layer in layers if owner[layer] is None]
+    assume(groups)  # or nothing is left to train
     assert assign(labels, groups, frozen) == {label: owner[label[0]] for label in labels}
+
+
+def test_freezing_everything_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="nothing is left to train"):
+        assign(["a/kernel", "b/kernel"], {}, ["*"])

@@ -49,9 +49,9 @@ class Installation:
             check=False,
         )
 
-    def stop(self) -> int:
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Ctrl-C, and the exit code it leads to."""
-        self.up.send_signal(signal.SIGINT)
+        self.up.send_signal(number)
         return self.up.wait(PATIENCE)
 
 

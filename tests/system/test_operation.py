@@ -1,6 +1,7 @@
 """As its operator has it: server, worker, deployments, runs, the UI, and what happens when things end early."""
 
 import json
+import signal
 import socket
 from pathlib import Path
 from uuid import UUID
@@ -145,8 +146,8 @@ def test_a_port_in_use_is_refused_before_anything_starts(installation: Installat
 
 def test_up_is_idempotent_and_ctrl_c_stops_both(tmp_path: Path) -> None:
     """The second start finds the pool of the first; after Ctrl-C nothing listens and nothing is left running."""
-    for _ in range(2):
+    for closing in (signal.SIGINT, signal.SIGHUP):  # SIGHUP: the terminal was closed
         installation = start(tmp_path)
-        assert installation.stop() == 0
+        assert installation.stop(closing) == 0
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", installation.port), timeout=5)
