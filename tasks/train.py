@@ -19,7 +19,9 @@ from hemline.devices import DeviceInfo
 from hemline.record import Rows, TrainedRun
 
 
-# No retry: training is deterministic, so what failed once fails again.
+# No retry: training is deterministic, so what failed once fails again. It is the one task with a tag, since a
+# tag is for a limit (`prefect concurrency-limit create train 1`) and makes the task ask for a slot, which a
+# server on SQLite answers 2 s late: it collides with the record of the task before.
 @task(name="train", tags=["train"], cache_policy=NO_CACHE, timeout_seconds=12 * 3600, result_serializer="json")
 def train(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path) -> TrainedRun:
     """Trains from scratch. Leaves tables and model.keras in the run's directory."""
