@@ -22,7 +22,7 @@ def config(tmp_path: Path) -> RetrainConfig:
     """Two epochs on 240 small pictures, already decoded, under a name that TFDS knows."""
     decoded = tmp_path / "data" / "decoded" / "mnist"
     ref = write_dataset(decoded, {"train": 300, "test": 70})
-    write_json(decoded / "dataset.json", ref.model_dump(mode="json"))
+    write_json(decoded / "dataset.json", ref.record())
     return RetrainConfig(
         dataset="mnist",
         data_dir=tmp_path / "data",
