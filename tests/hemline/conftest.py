@@ -26,15 +26,20 @@ def _own_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+def pictures(examples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Images (examples, 4, 4, 1) uint8 and labels (examples,) int32; brightness is the class."""
+    labels = rng.integers(len(CLASSES), size=examples).astype(np.int32)
+    noise = rng.integers(0, 120, size=(examples, *SHAPE))
+    return (60 * labels[:, None, None, None] + noise).astype(np.uint8), labels
+
+
 def write_dataset(directory: Path, sizes: dict[str, int]) -> DatasetRef:
     """Noisy pictures whose brightness is their class, as `hemline.dataset.prepare` leaves them."""
     rng = np.random.default_rng(0)
     splits = {}
     directory.mkdir(parents=True, exist_ok=True)
     for name, examples in sizes.items():
-        labels = rng.integers(len(CLASSES), size=examples).astype(np.int32)
-        noise = rng.integers(0, 120, size=(examples, *SHAPE))
-        images = (60 * labels[:, None, None, None] + noise).astype(np.uint8)
+        images, labels = pictures(examples, rng)
         splits[name] = write_split(directory, name, images, labels)
     return DatasetRef(full_name="tiny/1.0.0", path=directory, image_shape=SHAPE, class_names=CLASSES, splits=splits)
 

@@ -18,6 +18,7 @@ from hemline.optimizer_groups import (
     partition,
 )
 from hemline.training import Trainer
+from tests.hemline.conftest import pictures
 
 EXAMPLES, BATCH, STEPS, SEED = 300, 32, 10, 7  # 9 batches of 32 and one of 12
 GROUPS = {
@@ -39,10 +40,7 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 @pytest.fixture(scope="module")
 def arrays() -> Arrays:
-    rng = np.random.default_rng(0)
-    labels = rng.integers(3, size=EXAMPLES).astype(np.int32)
-    noise = rng.integers(0, 120, size=(EXAMPLES, 4, 4, 1))
-    return (60 * labels[:, None, None, None] + noise).astype(np.uint8), labels
+    return pictures(EXAMPLES, np.random.default_rng(0))
 
 
 def new(ema_momentum: float | None = None) -> tuple[keras.Model, list[Group]]:

@@ -15,8 +15,7 @@ from hemline.evaluation import Score, compile_predict
 from hemline.models import build_mlp
 from hemline.optimizer_groups import Group, averaged, labelled_variables, partition
 from hemline.training import Trainer
-
-from .conftest import CPU
+from tests.hemline.conftest import CPU, pictures
 
 EXAMPLES, BATCH, STEPS, SEED = 60, 16, 4, 7  # 3 batches of 16 and one of 12
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -25,10 +24,7 @@ Weights = dict[str, np.ndarray]
 
 @pytest.fixture(scope="module")
 def arrays() -> Arrays:
-    rng = np.random.default_rng(0)
-    labels = rng.integers(3, size=EXAMPLES).astype(np.int32)
-    noise = rng.integers(0, 120, size=(EXAMPLES, 4, 4, 1))
-    return (60 * labels[:, None, None, None] + noise).astype(np.uint8), labels
+    return pictures(EXAMPLES, np.random.default_rng(0))
 
 
 def new(
