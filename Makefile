@@ -17,10 +17,15 @@ setup: .venv/installed
 	$(PIP) --no-build-isolation -e .
 	touch $@
 
+.venv-peers/installed:
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check numpy torch==2.13.0 jax
+	touch $@
+
 retrain: setup ; @$(BIN)/python -m flows.retrain $(ARGS)
 test: setup ; @$(BIN)/pytest $(ARGS)
 lint: setup ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 up: setup ; @$(BIN)/python -m ops.up $(ARGS)
 deploy: setup ; @PREFECT_API_URL=$(API) $(BIN)/prefect --no-prompt deploy --all
-bench: setup ; @$(BIN)/python -m bench.training $(ARGS)
+bench: setup .venv-peers/installed ; @$(BIN)/python -m bench.training $(ARGS)
 screenshots: setup ; @$(BIN)/python -m ops.screenshots $(ARGS)

@@ -15,6 +15,7 @@ variance and epsilon 1e-3, and more than 0.3 where the deviation is near epsilon
 `hemline.parity` holds this layer against `keras.layers.LayerNormalization`.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import keras
@@ -70,13 +71,8 @@ class LayerNorm(keras.layers.Layer):
         x = tf.convert_to_tensor(inputs)
         if x.dtype != tf.float64:
             x = tf.cast(x, tf.float32)
-        mean, variance = tf.nn.moments(x, axes=-1, keepdims=True)  # (..., 1)
-        # Not tf.cast(epsilon, ...): a Python float becomes float32 before it becomes float64.
-        epsilon = tf.constant(self.epsilon, x.dtype)
-        on_variance = self.epsilon_on == "variance"
-        scale = tf.math.rsqrt(variance + epsilon) if on_variance else 1 / (_sqrt(variance) + epsilon)
         alpha, beta = tf.cast(self.alpha, x.dtype), tf.cast(self.beta, x.dtype)
-        return tf.cast(alpha * ((x - mean) * scale) + beta, self.compute_dtype)
+        return tf.cast(alpha * _normalise(x, self.epsilon, self.epsilon_on) + beta, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's own."""
@@ -85,6 +81,41 @@ class LayerNorm(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this layer again."""
         return super().get_config() | {"epsilon": self.epsilon, "epsilon_on": self.epsilon_on}
+
+
+def _normalise(x: tf.Tensor, epsilon: float, epsilon_on: Form) -> tf.Tensor:
+    """(x - mean) * scale over the last axis, with its gradient written out.
+
+    XLA makes fewer and larger kernels of it than of the derivatives of mean and variance one by one: the
+    whole training step takes 0.82 of the time (python -m bench.training). The gradient is a function of x
+    alone, not of values kept from the forward pass, so that it can be differentiated again; XLA computes
+    what both have in common once.
+    """
+
+    def parts(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        mean, variance = tf.nn.moments(x, axes=-1, keepdims=True)  # (..., 1)
+        # Not tf.cast(epsilon, ...): a Python float becomes float32 before it becomes float64.
+        e = tf.constant(epsilon, x.dtype)
+        if epsilon_on == "variance":
+            scale = tf.math.rsqrt(variance + e)
+            return x - mean, scale, scale * scale * scale
+        deviation = _sqrt(variance)
+        scale = 1 / (deviation + e)
+        return x - mean, scale, tf.math.divide_no_nan(scale * scale, deviation)
+
+    @tf.custom_gradient
+    def normalise(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        centred, scale, _ = parts(x)
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            centred, scale, slope = parts(x)  # slope: -2 d scale / d variance
+            mean = tf.reduce_mean(upstream, axis=-1, keepdims=True)
+            along = tf.reduce_mean(upstream * centred, axis=-1, keepdims=True)
+            return scale * (upstream - mean) - slope * along * centred
+
+        return centred * scale, gradient
+
+    return normalise(x)
 
 
 def _sqrt(variance: tf.Tensor) -> tf.Tensor:

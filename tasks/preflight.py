@@ -8,6 +8,7 @@ A run that cannot work must not spend the night finding out.
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+from hemline.compile_cache import use_compile_cache
 from hemline.config import RetrainConfig
 from hemline.devices import DeviceInfo, select
 
@@ -15,6 +16,7 @@ from hemline.devices import DeviceInfo, select
 @task(name="preflight", cache_policy=NO_CACHE, timeout_seconds=300, result_serializer="json")
 def preflight(config: RetrainConfig) -> DeviceInfo:
     """The device to train on. Raises a HemlineError if device, groups or data set cannot work."""
+    use_compile_cache(config.data.data_path / "xla-cache")  # first: from here on TensorFlow is imported
     device = select(config.device)
 
     from hemline.dataset import check_known
