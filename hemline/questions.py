@@ -84,8 +84,8 @@ QUESTIONS: dict[int, Question] = {
         "What should one avoid in a function that is to become a TF function?",
         "如果要将函数转换为 TF 函数，应避免哪些主要模式？",
         "避免使用 Python方法、内部创建变量、使用可变数据结构输入、依赖会改变的全局变量。",
-        "Side effects, variables made inside, Python numbers as arguments, what is captured and then changed, and "
-        "long loops over Python data.",
+        "To be avoided are side effects, variables made inside, Python numbers as arguments, what is captured and then "
+        "changed, and long loops over Python data.",
         "Not Python as such: what is the same in every call, such as a loop over a few layers, may well run while "
         "tracing. The answer leaves out Python numbers as arguments, each of which is a new graph.",
     ),
