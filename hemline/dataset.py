@@ -110,7 +110,7 @@ def load_split(ref: DatasetRef, name: str, mapped: bool = False) -> tuple[np.nda
             images = np.frombuffer(_checked(path, split.images), np.uint8)
         labels = np.frombuffer(_checked(ref.path / f"{name}-labels.i4", split.labels), "<i4")
     except OSError as error:
-        raise DatasetError(f"{path} must be readable. Received: {error.strerror}. {_AGAIN}") from error
+        raise DatasetError(f"{error.filename} must be readable. Received: {error.strerror}. {_AGAIN}") from error
     shape = (split.examples, *ref.image_shape)
     if (images.size, labels.size) != (math.prod(shape), split.examples):
         raise DatasetError(f"arrays must have the sizes of their record. Received: {ref.path} of another. {_AGAIN}")
