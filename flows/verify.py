@@ -14,8 +14,8 @@ from prefect.artifacts import create_markdown_artifact
 
 from hemline.config import VerifyConfig
 from hemline.devices import select
-from hemline.errors import HemlineError
-from hemline.record import Verification
+from hemline.errors import HemlineError, VerificationError
+from hemline.record import Verification, package_versions
 from hemline.report import verification_markdown
 from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers
@@ -25,10 +25,28 @@ from tasks.verify_layers import verify_layers
 def verify(config: VerifyConfig = VerifyConfig()) -> Verification:  # noqa: B008  it is frozen
     """Prove the layer and the claims on this machine."""
     device = select(config.device)
-    # Both tables are there before the first failure ends the run.
-    parity = verify_layers(config, device, grid=config.grid, anew=True, return_state=True)
-    claims = verify_claims(config, device, anew=True, return_state=True)
-    result = Verification(device=device, parity=parity.result(), claims=claims.result())
-    create_markdown_artifact(key="verification", markdown=verification_markdown(result))
-    result.require()
-    return result
+    parity = verify_layers(device, grid=config.grid, stop=False)
+    claims = verify_claims(device, stop=False)
+    found = Verification(device=device, parity=parity, claims=claims, versions=package_versions())
+    create_markdown_artifact(key="verification", markdown=verification_markdown(found))
+    if found.failures:
+        raise VerificationError(
+            f"everything that training relies on must hold. Received: {'; '.join(found.failures)}. The tables "
+            "layer-norm-parity and claims of this run have the cases; look for a change of version or device."
+        )
+    return found
+
+
+def main() -> None:
+    """The flow from the command line."""
+    from flows.terminal import connect, quiet_refusals, verification_tables
+    from hemline.options import parse
+
+    config = parse(VerifyConfig, "python -m flows.verify", __doc__.partition("\n")[0], sys.argv[1:])
+    connect()
+    quiet_refusals()
+    verification_tables(lambda: verify(config))
+
+
+if __name__ == "__main__":
+    main()

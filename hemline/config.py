@@ -19,6 +19,7 @@ from hemline import recipes
 from hemline.errors import ConfigurationError
 
 Device = Literal["auto", "cpu", "gpu"]
+Grid = Literal["default", "full"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 Patterns = Annotated[
     list[str],
@@ -215,7 +216,7 @@ class RetrainConfig(DataConfig):
         None,
         exclude=True,
         description="name of a file in recipes/, whose values take the place of the defaults; "
-        "what is given beside it goes before it",
+        "what is given beside it goes before it (in the UI's form: what is not as by default)",
     )
     validation: Literal["test"] | Annotated[int, Field(ge=1, le=10_000_000)] = Field(
         5000,
@@ -272,12 +273,19 @@ class RetrainConfig(DataConfig):
         """A recipe becomes its values, so a configuration on disk means the same when the recipe has changed."""
         if not isinstance(given, dict) or given.get("recipe") is None:
             return given
+        if given.keys() >= cls.model_fields.keys():  # the UI's form sends every field, changed or not
+            given = recipes.difference(given, cls().model_dump(mode="json"))
         return recipes.merge(recipes.read(given["recipe"]), given | {"recipe": None})
 
     @property
     def artifacts_path(self) -> Path:
         """Absolute directory for runs and models."""
         return root() / self.artifacts_dir.expanduser()
+
+    @property
+    def proofs_path(self) -> Path:
+        """Absolute directory of what the gates have proved."""
+        return self.artifacts_path / "proofs"
 
     def what_is_computed(self) -> dict[str, Any]:
         """The fields that decide a result, and none that say where things are or how often they are saved."""
@@ -288,6 +296,15 @@ class RetrainConfig(DataConfig):
     def data(self) -> DataConfig:
         """The fields that decide which data is prepared, and nothing else; paths absolute."""
         return DataConfig(dataset=self.dataset, data_dir=self.data_path, manual_dir=self.manual_path)
+
+
+class VerifyConfig(Strict):
+    """One proof of the layer and of the claims on the machine that will train."""
+
+    device: Device = Field("auto", description="where to prove; 'gpu' fails at once if no GPU is visible")
+    grid: Grid = Field(
+        "default", description="cases of layer parity: 'default' has every value of each axis, 'full' all together"
+    )
 
 
 def explain(error: ValidationError, where: str) -> str:

@@ -2,7 +2,7 @@
 
 Replicas are equal bit for bit, in one process and across two. Against one device the sums of a batch are
 taken in another order, and training makes more of it: TOLERANCE is 10 times the largest difference seen in
-any weight after the 21 steps of this test.
+any weight after the 24 steps of this test.
 """
 
 import json
