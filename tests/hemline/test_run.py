@@ -22,6 +22,7 @@ def test_files_of_a_run(finished: FinishedRun) -> None:
         "epochs.csv",
         "epochs.parquet",
         "evaluation.json",
+        "mistakes.svg",
         "model.keras",
         "parity.csv",  # the fixture's
         "timing.csv",
