@@ -10,6 +10,7 @@ the SHA-256 of every other file, and manifest.sha256 has the manifest's. Verifyi
 
 import hashlib
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from hemline.errors import BundleError
 from hemline.files import Taken, sha256_of, whole_directory, whole_file, write_json
+from hemline.layout import registry_directory
 from hemline.record import ModelVersion, Record
 
 if TYPE_CHECKING:
@@ -39,9 +41,12 @@ class Manifest(Record):
 
 
 def next_version(models: Path) -> str:
-    """The number after the highest one there is."""
-    taken = [int(path.name) for path in models.glob("[0-9]*") if path.name.isdigit()]
-    return f"{max(taken, default=0) + 1:04d}"
+    """The number after the highest one there is, or was when something was decided about it."""
+    taken = [path.name for path in models.glob("[0-9]*")]
+    with suppress(FileNotFoundError):
+        ledger = registry_directory(models.parent) / "ledger.jsonl"
+        taken += re.findall(r'"version":"(\d+)"', ledger.read_text(errors="replace"))
+    return f"{max((int(name) for name in taken if name.isdigit()), default=0) + 1:04d}"
 
 
 # What a run made, and where it stands in a version.

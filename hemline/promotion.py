@@ -177,11 +177,11 @@ def _broken_rules(gate: Gate, accuracy: float, challenger: Contender, comparison
         yield f"{fell}, more than max_class_drop {gate.max_class_drop:g}"
     for name, value, limit, unit in (
         ("latency", challenger.latency_ms, gate.max_latency_ms, "ms"),
-        ("size", challenger.size_mb, gate.max_size_mb, "mb"),
+        ("size", challenger.size_mb, gate.max_size_mb, "MB"),
     ):
         if limit is not None and (value is None or value > limit):
-            known = "is not known" if value is None else f"{value:.2f} {unit.replace('mb', 'MB')} is"
-            yield f"its {name} {known}, {'with' if value is None else 'more than'} max_{name}_{unit} {limit:g}"
+            known = "is not known, with" if value is None else f"{value:.2f} {unit} is more than"
+            yield f"its {name} {known} max_{name}_{unit.lower()} {limit:g}"
 
 
 def _accuracy(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -54,11 +54,9 @@ def prune(
     Raises RegistryError, before anything is removed, if the ledger cannot be read.
     """
     registry, runs = Registry(artifacts), artifacts / "runs"
-    removals = [
-        *_versions(registry, retention, now),
-        *_runs(runs, retention, now),
-        *_leftovers(registry, runs, data, now),
-    ]
+    removals = [*_versions(registry, retention, now), *_runs(runs, retention, now)]
+    going = {removal.path for removal in removals}
+    removals += [left for left in _leftovers(registry, runs, data, now) if not going & set(left.path.parents)]
     return [removal for removal in removals if _removed(removal, registry)] if delete else removals
 
 

@@ -186,6 +186,13 @@ def test_rollbacks_undo_promotions(moves: list[int | None], six: Path) -> None:
         assert registry.champion() == (stack[-1] if stack else None)
 
 
+def test_a_number_in_the_ledger_does_not_come_back(registry: Registry) -> None:
+    """Regression: the newest version was lost and the next one, by its number, was taken for the champion."""
+    registry.promote("0003", by="a", reason='a sentence with "version":"0099" in it')
+    shutil.rmtree(registry.path("0003"))
+    assert bundle.next_version(registry.models) == "0004"
+
+
 def test_protection_is_in_the_ledger(registry: Registry) -> None:
     registry.protect("0001", by="a", reason="in the paper")
     registry.protect("0002", by="a", reason="in the paper")

@@ -57,6 +57,16 @@ def test_the_evaluation_on_disk(finished: FinishedRun) -> None:
     assert confusion.to_numpy().trace() == round(70 * finished.evaluation.accuracy)
 
 
+def test_the_evaluation_is_of_what_is_published(finished: FinishedRun) -> None:
+    directory, evaluation = finished.trained.directory, finished.evaluation
+    files = [directory / "model.keras", *(directory / "saved_model").rglob("*")]
+    assert evaluation.size_bytes == sum(path.stat().st_size for path in files if path.is_file())
+    assert evaluation.latency is not None
+    assert 0 < evaluation.latency.single_ms < 1000
+    assert len(evaluation.mistakes) == min(16, round(70 * (1 - evaluation.accuracy)))
+    assert (directory / "mistakes.svg").read_text().count("<image ") == len(evaluation.mistakes)
+
+
 def test_the_chapters_words_are_said_for_every_epoch(finished: FinishedRun) -> None:
     epochs = [line for line in finished.said if "val_accuracy" in line]
     assert [line.split()[1] for line in epochs] == ["1/2", "2/2"]

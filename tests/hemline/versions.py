@@ -31,7 +31,7 @@ RECORD = Record(
 )
 
 
-def make_version(artifacts: Path, version: str | None = None) -> str:
+def make_version(artifacts: Path, version: str | None = None, record: Record = RECORD) -> str:
     """Publishes the next version, or one of a given number."""
     models = artifacts / "models"
     models.mkdir(parents=True, exist_ok=True)
@@ -40,5 +40,5 @@ def make_version(artifacts: Path, version: str | None = None) -> str:
         (directory / "model.keras").write_bytes(f"weights of {version}".encode())
         (directory / "saved_model").mkdir()
         (directory / "saved_model" / "saved_model.pb").write_bytes(b"graph")
-        bundle.seal(directory, RECORD, version)
+        bundle.seal(directory, record, version)
     return version
