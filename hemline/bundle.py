@@ -58,6 +58,7 @@ FROM_RUN = {
     "epochs.parquet": "epochs.parquet",
     "parity.csv": "parity.csv",
     "evaluation.json": "evaluation.json",
+    "serving.json": "serving.json",
     "confusion.csv": "confusion.csv",
     "mistakes.svg": "charts/mistakes.svg",
 }

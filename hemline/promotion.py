@@ -1,30 +1,24 @@
 """Champion against challenger on the same examples: promote or not, and one sentence of reason.
 
-    decision = judge(Registry(artifacts), "0008", dataset, config.gate, by, device)
+    comparison = compare(labels, champion_logits, challenger_logits, class_names)
+    decision = decide(gate, labels, class_names, challenger, Opposition("0007", champion))
     decision.sentence
-    'kept 0007: challenger 0008 is 0.12 points better, 95 % interval -0.20 to 0.44 includes 0'
+    'kept 0007: challenger 0008 is 0.12 points better, 95 % interval -0.35 to 0.58 includes 0'
 
-Both models answer the present test split, so that only the examples that one gets right and the other
+Only the examples that one gets right and the other
 wrong count. The interval is the paired bootstrap's: resampling examples is drawing the numbers of such
 examples from a multinomial, which takes 1 ms for 10,000 resamples of 10,000 examples instead of a minute.
 A percentile interval is too sure of itself where a handful of examples differ, so McNemar's exact test
-must agree. All but `judge` are pure functions.
+must agree. Pure functions all; `hemline.judging` calls them with models.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from hemline.bundle import Manifest
 from hemline.config import Gate
-from hemline.dataset import DatasetRef, load_split
-from hemline.devices import DeviceInfo
-from hemline.errors import BundleError, ChampionChangedError, ConfigurationError, RegistryError
 from hemline.record import Decision, Numbers
-from hemline.registry import Registry
 
 RESAMPLES = 10_000
 SIGNIFICANCE = 0.05  # of the 95 % interval and of McNemar's test alike
@@ -190,96 +184,3 @@ def _accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
 
 def _points(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}"  # + 0.0: no '-0.00'
-
-
-# --- with models
-
-
-def judge(registry: Registry, version: str, dataset: DatasetRef, gate: Gate, by: str, device: DeviceInfo) -> Decision:
-    """Compares a published version with the champion on the test split, and records the decision.
-
-    If another champion was made meanwhile, compares again. Raises BundleError if the version does not verify.
-    """
-    images, labels = load_split(dataset, "test")
-
-    @cache
-    def meet(name: str) -> Contender:
-        return _contender(registry, name, images, device)
-
-    manifest = registry.verified(version)
-    if strange := _strange(manifest, dataset):
-        raise ConfigurationError(
-            f"a version must be judged on the classes it was trained for. Received: {version}, which {strange}. "
-            "Choose its data set."
-        )
-    while True:
-        opposition = _opposition(registry, version, dataset, meet)
-        if opposition.champion == version:  # e.g. a run that was killed after it was promoted, and goes on
-            sentence = f"kept {version}: it is the champion already"
-            decision = Decision(verdict="kept", champion=version, challenger=version, sentence=sentence, numbers={})
-        else:
-            if manifest.fingerprint != dataset.fingerprint:
-                opposition.doubts.append(_other_data(version, manifest, dataset))
-            decision = decide(gate, labels, dataset.class_names, meet(version), opposition)
-        with suppress(ChampionChangedError):
-            registry.record(decision, by)
-            return decision
-
-
-def _opposition(registry: Registry, version: str, dataset: DatasetRef, meet: Callable[[str], Contender]) -> Opposition:
-    """The champion; if it cannot be used, the newest champion before it that can."""
-    line = list(dict.fromkeys(reversed(registry.line())))  # newest first, each once
-    if not line or line[0] == version:
-        return Opposition(version if line else None, remarks=["there was no champion"])
-    opposition = Opposition(champion=line[0])
-    for name in line:
-        if name == version:
-            continue
-        try:
-            manifest = registry.verified(name)
-            if strange := _strange(manifest, dataset):
-                opposition.doubts.append(f"{name} {strange}, so the two were not compared")
-                return opposition
-            opponent = meet(name)
-        except (BundleError, RegistryError) as error:
-            if name == opposition.champion:
-                opposition.remarks.append(f"{name} cannot be used ({getattr(error, 'problem', 'it is missing')})")
-            continue
-        if manifest.fingerprint != dataset.fingerprint:
-            opposition.doubts.append(_other_data(name, manifest, dataset))
-        return replace(opposition, opponent=opponent)
-    return opposition
-
-
-def _contender(registry: Registry, version: str, images: np.ndarray, device: DeviceInfo) -> Contender:
-    import tensorflow as tf
-
-    from hemline.bundle import load
-    from hemline.evaluation import compile_predict
-
-    with tf.device(device.name):
-        model, manifest = load(registry.path(version))
-        logits = compile_predict(model)(images)
-    latency, size = manifest.evaluation.latency, manifest.evaluation.size_bytes
-    return Contender(
-        version,
-        logits,
-        latency_ms=latency.single_ms if latency else None,
-        size_mb=size / 1e6 if size is not None else None,
-    )
-
-
-def _strange(manifest: Manifest, dataset: DatasetRef) -> str | None:
-    """Why the version cannot answer the examples, if it cannot."""
-    if manifest.class_names != dataset.class_names:
-        return f"has other classes ({', '.join(manifest.class_names)})"
-    if manifest.dataset.image_shape != dataset.image_shape:
-        return f"takes images of shape {manifest.dataset.image_shape}"
-    return None
-
-
-def _other_data(version: str, manifest: Manifest, dataset: DatasetRef) -> str:
-    return (
-        f"{version} was trained on other data (fingerprint {manifest.fingerprint[:8]}, now {dataset.fingerprint[:8]}), "
-        "so test examples may be among what it has seen"
-    )

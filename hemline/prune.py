@@ -113,7 +113,7 @@ def _leftovers(registry: Registry, runs: Path, data: Path | None, now: datetime)
 def _removed(removal: Removal, registry: Registry) -> bool:
     """Removes it, unless it has come into use since it was looked at."""
     if removal.kind == "version":
-        with registry.locked():  # nobody makes it the champion meanwhile
+        with registry.ledger.locked():  # nobody makes it the champion meanwhile
             if removal.path.name in _kept_whatever(registry) or not removal.path.exists():
                 return False
             hidden = hide(removal.path)

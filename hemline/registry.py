@@ -11,49 +11,25 @@ moves only to a version that verifies. 20 processes that promote at once leave 2
 within 1 s on 2 cores.
 """
 
-import fcntl
 import getpass
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
-
 from hemline import bundle
 from hemline.bundle import Manifest
 from hemline.errors import BundleError, ChampionChangedError, RegistryError, StorageError
-from hemline.files import sha256_of, storage_errors, sync, write_json
+from hemline.files import sha256_of, write_json
 from hemline.layout import models_directory, registry_directory
+from hemline.ledger import Entry, Ledger, What
 from hemline.record import Decision, Numbers
 
-What = Literal["promoted", "kept", "needs approval", "rolled back", "protected", "unprotected"]
 Expected = str | Literal["any"] | None  # the champion that a decision was made against; 'any' does not care
-
-
-class Entry(BaseModel):
-    """A line of the ledger."""
-
-    at: datetime  # UTC
-    by: str  # a flow run's name and id, or user@host
-    decision: What
-    version: str  # the one decided about
-    champion_before: str | None
-    champion_after: str | None
-    reason: str
-    evidence: Numbers
-    manifest: (
-        str | None
-    )  # SHA-256 of the version's, since a number could come back as another model; null: not verified
-
-    @property
-    def moves(self) -> bool:
-        """Whether it made another version the champion."""
-        return self.champion_after != self.champion_before
 
 
 def utc_now() -> datetime:
@@ -75,7 +51,7 @@ class Registry:
 
     def __init__(self, artifacts: Path, now: Callable[[], datetime] = utc_now):
         self.models, self.directory, self.now = models_directory(artifacts), registry_directory(artifacts), now
-        self.ledger, self.alias = self.directory / "ledger.jsonl", self.directory / "champion.json"
+        self.ledger, self.alias = Ledger(self.directory), self.directory / "champion.json"
 
     # --- reading, which waits for nobody
 
@@ -85,24 +61,15 @@ class Registry:
         return sorted(names, key=int)
 
     def entries(self) -> list[Entry]:
-        """The ledger, oldest first. Raises RegistryError if it is not as it was written."""
-        entries = []
-        for number, line in enumerate(self._whole_lines().splitlines(), start=1):
-            try:
-                entries.append(Entry.model_validate_json(line))
-            except ValidationError as error:
-                raise RegistryError(
-                    f"every line of the ledger must be an entry. Received: {self.ledger}, line {number}: "
-                    f"{line[:80]!r}. Restore that line from a backup; nothing is decided meanwhile."
-                ) from error
-        return entries
+        """The ledger, oldest first."""
+        return self.ledger.entries()
 
     def champion(self) -> str | None:
         """The version in production. Repairs champion.json on the way."""
         entries = self.entries()
         if self._read_alias() != _alias(entries):
             # Who holds the lock will write it anyway; a reader without permission to write is still answered.
-            with suppress(BlockingIOError, StorageError), self.locked(wait=False):
+            with suppress(BlockingIOError, StorageError), self.ledger.locked(wait=False):
                 self._write_alias()
         return entries[-1].champion_after if entries else None
 
@@ -201,19 +168,6 @@ class Registry:
         """Lets a version be pruned again."""
         return self._write("unprotected", version, by, reason)
 
-    @contextmanager
-    def locked(self, wait: bool = True) -> Iterator[None]:
-        """Nobody else writes the ledger or deletes a version meanwhile.
-
-        flock and not lockf: it keeps out threads of one process too, and Linux makes it a byte-range lock on
-        NFS, where it holds between machines. It ends with its process, however that ends.
-        """
-        with storage_errors(self.ledger):
-            self.directory.mkdir(parents=True, exist_ok=True)
-            with (self.directory / "ledger.lock").open("a") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                yield
-
     def _write(
         self,
         decision: What,
@@ -230,7 +184,7 @@ class Registry:
         manifest = self.path(version) / bundle.MANIFEST
         if decision != "unprotected":  # which must be possible for one that is broken
             self.verified(version)  # takes as long as its files are large, so without the lock
-        with self.locked():
+        with self.ledger.locked():
             entries = self.entries()
             before = entries[-1].champion_after if entries else None
             if expected not in ("any", before):
@@ -255,25 +209,9 @@ class Registry:
                 evidence=evidence or {},
                 manifest=sha256_of(manifest) if decision != "unprotected" else None,
             )
-            self._append(entry)
+            self.ledger.append(entry)
             self._write_alias()
         return entry
-
-    def _append(self, entry: Entry) -> None:
-        with self.ledger.open("ab") as file:  # O_APPEND
-            file.truncate(len(self._whole_lines()))  # cuts off what a killed writer began
-            file.write(entry.model_dump_json().encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        sync(self.directory)
-
-    def _whole_lines(self) -> bytes:
-        """The ledger without a line that its writer did not finish."""
-        try:
-            content = self.ledger.read_bytes()
-        except FileNotFoundError:
-            return b""
-        return content[: content.rfind(b"\n") + 1]
 
     def _write_alias(self) -> None:
         """Brings champion.json to where the ledger ends. Needs the lock."""

@@ -170,7 +170,8 @@ def _timing(began: float, trained: float, ended: float, steps: int, batch_size: 
 def evaluate_saved(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun) -> Evaluation:
     """Evaluates the model from disk, as a user's will come, and the SavedModel made of it, as a server's will.
 
-    Writes saved_model/, evaluation.json, confusion.csv and mistakes.svg.
+    Writes saved_model/, evaluation.json, confusion.csv, mistakes.svg and, apart since times do not repeat,
+    serving.json.
     """
     images, labels = load_split(dataset, "test")
     served = trained.directory / "saved_model"
@@ -181,7 +182,9 @@ def evaluate_saved(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun)
             export(model, dataset.class_names, path)
         evaluation.latency = measure(served, images)
     evaluation.size_bytes = size_of(trained.model_path) + size_of(served)
-    write_json(trained.directory / "evaluation.json", evaluation.model_dump(mode="json"))
+    serving = {"latency", "size_bytes"}
+    write_json(trained.directory / "evaluation.json", evaluation.model_dump(mode="json", exclude=serving))
+    write_json(trained.directory / "serving.json", evaluation.model_dump(mode="json", include=serving))
     with whole_file(trained.directory / "confusion.csv") as path:
         table.to_csv(path)
     with whole_file(trained.directory / "mistakes.svg") as path:

@@ -36,6 +36,7 @@ RUN_FILES = {
     "run.lock",
     "run.log",
     "saved_model",
+    "serving.json",
     "timing.csv",
 }
 

@@ -163,7 +163,7 @@ def wrong_in(artifacts: Path, lasting: frozenset[str] = frozenset()) -> list[str
         problems += [f"{path} is left" for path in artifacts.rglob(".*")]
         grown = len(registry.entries())
         registry.protect(kept.pop() or "", by="a", reason="b")
-        if len(registry.entries()) != grown + 1 or not registry.ledger.read_bytes().endswith(b"\n"):
+        if len(registry.entries()) != grown + 1 or not registry.ledger.path.read_bytes().endswith(b"\n"):
             problems.append("the ledger did not grow by a line")
     except (HemlineError, OSError, ValueError) as error:
         problems.append(f"{type(error).__name__}: {error}")

@@ -61,6 +61,7 @@ def test_a_version_holds_what_is_needed_to_judge_it(version: ModelVersion) -> No
         "model.keras",
         "parity.csv",
         "saved_model/saved_model.pb",
+        "serving.json",
     }
     card = (version.path / "MODEL_CARD.md").read_text()
     assert card.startswith("# Model 0001\n")

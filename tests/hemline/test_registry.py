@@ -71,7 +71,7 @@ def test_a_promotion_moves_the_alias_and_is_written_down(registry: Registry) -> 
     entry = registry.promote("0001", by="ada@laptop", reason="the first one")
     assert registry.champion() == "0001"
     assert registry.entries() == [entry]
-    written = json.loads(registry.ledger.read_text())
+    written = json.loads(registry.ledger.path.read_text())
     assert written == {
         "at": "2026-03-02T02:30:00Z",
         "by": "ada@laptop",
@@ -310,7 +310,7 @@ def test_an_alias_without_a_ledger_is_removed(registry: Registry) -> None:
 def test_a_reader_does_not_wait_for_a_writer(registry: Registry) -> None:
     registry.promote("0001", by="a", reason="b")
     registry.alias.unlink()
-    with registry.locked():
+    with registry.ledger.locked():
         assert registry.champion() == "0001"
     assert registry.champion() == "0001"
     assert registry.alias.exists()
@@ -319,30 +319,30 @@ def test_a_reader_does_not_wait_for_a_writer(registry: Registry) -> None:
 @pytest.mark.parametrize("cut", [1, 2, 40, 200])
 def test_a_line_that_its_writer_did_not_finish_is_ignored_and_cut_off(cut: int, registry: Registry) -> None:
     registry.promote("0001", by="a", reason="b")
-    whole = registry.ledger.read_bytes()
+    whole = registry.ledger.path.read_bytes()
     registry.promote("0002", by="a", reason="b")
-    registry.ledger.write_bytes(registry.ledger.read_bytes()[:-cut])  # the last line without its end
+    registry.ledger.path.write_bytes(registry.ledger.path.read_bytes()[:-cut])  # the last line without its end
     assert registry.champion() == "0001"
     assert len(registry.entries()) == 1
     registry.promote("0003", by="a", reason="c")
-    assert registry.ledger.read_bytes().startswith(whole)
+    assert registry.ledger.path.read_bytes().startswith(whole)
     assert [entry.version for entry in registry.entries()] == ["0001", "0003"]
 
 
 def test_a_ledger_that_is_cut_anywhere_parses(registry: Registry) -> None:
     registry.promote("0001", by="\u00e4", reason="\u00fc")
     registry.promote("0002", by="\u00e4", reason="\u00fc")
-    content = registry.ledger.read_bytes()
+    content = registry.ledger.path.read_bytes()
     for end in range(len(content) + 1):  # in the middle of a letter, too
-        registry.ledger.write_bytes(content[:end])
+        registry.ledger.path.write_bytes(content[:end])
         assert len(registry.entries()) == content[:end].count(b"\n")
 
 
 def test_a_line_that_was_changed_stops_everything(registry: Registry) -> None:
     registry.promote("0001", by="a", reason="b")
     registry.promote("0002", by="a", reason="b")
-    lines = registry.ledger.read_text().splitlines(keepends=True)
-    registry.ledger.write_text(lines[0].replace("promoted", "promised") + lines[1])
+    lines = registry.ledger.path.read_text().splitlines(keepends=True)
+    registry.ledger.path.write_text(lines[0].replace("promoted", "promised") + lines[1])
     for call in (registry.champion, lambda: registry.promote("0003", by="a", reason="b")):
         with pytest.raises(RegistryError, match=r"ledger.jsonl, line 1: .* Restore that line from a backup"):
             call()
@@ -358,7 +358,7 @@ def test_the_ledger_only_grows(registry: Registry) -> None:
         lambda: registry.protect("0003", by="a", reason="b"),
     ):
         write()
-        content = registry.ledger.read_bytes()
+        content = registry.ledger.path.read_bytes()
         assert content.startswith(grown)
         assert content.count(b"\n") == grown.count(b"\n") + 1
         grown = content

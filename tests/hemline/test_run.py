@@ -25,6 +25,7 @@ def test_files_of_a_run(finished: FinishedRun) -> None:
         "mistakes.svg",
         "model.keras",
         "parity.csv",  # the fixture's
+        "serving.json",
         "timing.csv",
     }
 
@@ -50,7 +51,9 @@ def test_tables_have_every_epoch_and_every_iteration(finished: FinishedRun) -> N
 
 def test_the_evaluation_on_disk(finished: FinishedRun) -> None:
     directory = finished.trained.directory
-    assert json.loads((directory / "evaluation.json").read_text()) == finished.evaluation.model_dump(mode="json")
+    written = [json.loads((directory / name).read_text()) for name in ("evaluation.json", "serving.json")]
+    assert written[0] | written[1] == finished.evaluation.model_dump(mode="json")
+    assert written[1].keys() == {"latency", "size_bytes"}
     confusion = pd.read_csv(directory / "confusion.csv", index_col="true")
     assert list(confusion.index) == list(confusion.columns) == CLASSES
     assert confusion.to_numpy().sum() == finished.evaluation.examples == 70
