@@ -24,7 +24,7 @@ from tasks.verify_layers import verify_layers
 
 
 @flow(name="retrain", flow_run_name="retrain-{config.dataset}-{config.epochs}-epochs", result_serializer="json")
-def retrain(config: RetrainConfig = RetrainConfig()) -> ModelVersion:  # noqa: B008  it is frozen
+def retrain(config: RetrainConfig = RetrainConfig()) -> ModelVersion | None:  # noqa: B008  it is frozen
     """Retrain the image classifier and publish it as a model version."""
     this = runtime.flow_run
     directory = open_run(config, this.scheduled_start_time, this.name, str(this.id))
@@ -34,6 +34,8 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> ModelVersion:  # noqa: B
         dataset = prepare_dataset(config, directory)
         parity = verify_layers(device, directory)
         trained = train(config, dataset, device, directory)
+        if device.worker > 0:  # every worker has trained the same model; the first one publishes it
+            return None
         evaluation = evaluate(dataset, device, trained)
         return publish(config, dataset, device, parity, trained, evaluation)
 
@@ -52,7 +54,8 @@ def main() -> None:
         raise SystemExit("\nInterrupted. What was written is whole; README.md says how to go on.") from None
     except HemlineError as error:
         raise SystemExit(f"\n{type(error).__name__}: {error}") from None
-    print(summary(version))
+    if version:
+        print(summary(version))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from hemline import recipes
 from hemline.errors import ConfigurationError
 
 Device = Literal["auto", "cpu", "gpu"]
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 Patterns = Annotated[
     list[str],
     Field(min_length=1, description="patterns of layer names, e.g. 'hidden_*' (shell wildcards)"),
@@ -270,6 +271,21 @@ class RetrainConfig(DataConfig):
     device: Device = Field(
         "auto", description="'gpu' fails at once if no GPU is visible; 'auto' takes one if there is one"
     )
+    replicas: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="devices that share every batch; without GPUs, logical CPUs, which show that it is right, "
+        "not that it is fast. Workers of TF_CONFIG share it by themselves",
+    )
+    precision: Precision = Field(
+        "float32", description="what layers compute in; a mixed one keeps float32 weights, and is for GPUs that have it"
+    )
+    streaming: bool | None = Field(
+        None,
+        description="read images from disk as they are needed, with the same result; null does so if they would "
+        "take more than a quarter of the free memory",
+    )
     artifacts_dir: Path = Field(
         Path("artifacts"), description="directory for runs and models, relative to HEMLINE_ROOT"
     )
@@ -289,7 +305,7 @@ class RetrainConfig(DataConfig):
 
     def what_is_computed(self) -> dict[str, Any]:
         """The fields that decide a result: not where things are, how often they are saved, or what becomes of it."""
-        places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device"}
+        places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming"}
         return self.model_dump(mode="json", exclude=places | {"checkpoint_steps", "keep_checkpoints", "gate"})
 
     @property

@@ -37,6 +37,10 @@ class ParityError(HemlineError):
     """The hand-written layer disagrees with its reference."""
 
 
+class ClaimError(HemlineError):
+    """TensorFlow or Keras does not do here what training relies on."""
+
+
 class DivergenceError(HemlineError):
     """The training loss is not finite any more."""
 

@@ -19,6 +19,7 @@ import tensorflow as tf
 from hemline.record import ClassScore, Evaluation, Mistake
 
 BATCH = 1000  # examples a step; bounds memory, does not change a result
+PIECE = 100 * BATCH  # examples a call, for splits that do not fit in memory
 BINS = 15  # of confidence, equally wide
 MISTAKES = 16  # that are shown
 
@@ -40,10 +41,14 @@ def compile_predict(model: keras.Model) -> Predict:
 
     def predict(images: np.ndarray) -> np.ndarray:
         batch = min(BATCH, len(images))
-        padding = -len(images) % batch
-        padded = np.pad(images, [(0, padding), *[(0, 0)] * (images.ndim - 1)]) if padding else images
-        logits = logits_of(tf.constant(padded.reshape(-1, batch, *images.shape[1:])))
-        return logits.numpy().reshape(len(padded), -1)[: len(images)]
+        pieces = []
+        for start in range(0, len(images), PIECE):
+            piece = images[start : start + PIECE]
+            padding = -len(piece) % batch
+            padded = np.pad(piece, [(0, padding), *[(0, 0)] * (piece.ndim - 1)]) if padding else piece
+            logits = logits_of(tf.constant(padded.reshape(-1, batch, *piece.shape[1:])))
+            pieces.append(logits.numpy().reshape(len(padded), -1)[: len(piece)])
+        return np.concatenate(pieces)
 
     return predict
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, computed_field
 
 from hemline.config import RetrainConfig
 from hemline.dataset import DatasetRef
@@ -76,6 +76,38 @@ class Parity(BaseModel):
     cases: int
     failed: int
     worst_output_error: float
+
+
+class Evidence(BaseModel):
+    """A fact that was looked at on this machine."""
+
+    what: str
+    expected: str
+    observed: str
+    holds: bool
+    corrects: bool = False  # if it holds, the chapter's answer as it stands does not
+
+
+class ClaimResult(BaseModel):
+    """One of the chapter's nine questions, what is claimed to be its answer, and the proof."""
+
+    number: int
+    question: str
+    original_question: str
+    original_answer: str
+    claim: str
+    correction: str | None
+    relied_on: str | None  # what `retrain` needs it for
+    evidence: list[Evidence]
+    seconds: float
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def verdict(self) -> Literal["holds", "holds with a correction", "fails"]:
+        """Of the claim; the correction is to the chapter's answer."""
+        if not self.evidence or not all(fact.holds for fact in self.evidence):
+            return "fails"
+        return "holds with a correction" if any(fact.corrects for fact in self.evidence) else "holds"
 
 
 class TrainedRun(BaseModel):

@@ -2,6 +2,7 @@
 
     text = markdown(record, title="retrain-fashion_mnist", curves=data_uri(svg), mistakes=data_uri(other))
     page = html(text)
+    proof = claims_markdown(check())    # the nine claims of `hemline.claims`
 
 The same Markdown is the report in the Prefect UI, `report.html` of the run and, with the pictures as
 files beside it, the model card of a version: a stranger can read it.
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from markdown_it import MarkdownIt
 
 from hemline.config import OptimizerGroup
-from hemline.record import Evaluation, Record, Rows
+from hemline.record import ClaimResult, Evaluation, Evidence, Record, Rows
 
 _SVG = "data:image/svg+xml;base64,"
 
@@ -47,6 +48,52 @@ def epochs_table(epochs: Rows) -> str:
     """Markdown table, a row an epoch, with what the chapter displays."""
     names = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
     return _table(("epoch", *names), ((row["epoch"], *(f"{row[name]:.4f}" for name in names)) for row in epochs))
+
+
+def claim_rows(results: Iterable[ClaimResult]) -> list[dict[str, str | int]]:
+    """A row a claim, for the UI's table."""
+    return [
+        {
+            "number": result.number,
+            "claim": result.claim,
+            "verdict": result.verdict,
+            "evidence": "; ".join(
+                [f"{sum(fact.holds for fact in result.evidence)} of {len(result.evidence)} facts hold"]
+                + [f"not {fact.what}: {fact.observed}" for fact in result.evidence if not fact.holds]
+            ),
+            "correction": result.correction or "",
+        }
+        for result in results
+    ]
+
+
+def claims_markdown(results: Iterable[ClaimResult]) -> str:
+    """Each question, the chapter's answer, what is claimed, and the proof."""
+    return "\n".join(map(_claim, results))
+
+
+def _claim(result: ClaimResult) -> str:
+    paragraphs = [
+        f"### {result.number}. {result.question}",
+        f"> {result.original_question}",
+        f"> The chapter: {result.original_answer}",
+        f"**{result.verdict.capitalize()}.** {result.claim}",
+    ]
+    if result.correction:
+        paragraphs.append(f"Correction: {result.correction}")
+    if result.relied_on:
+        paragraphs.append(f"`retrain` relies on it: {result.relied_on}.")
+    paragraphs.append(_table(("fact", "expected", "observed", "holds"), map(_fact, result.evidence)))
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _fact(fact: Evidence) -> tuple[str, str, str, str]:
+    against = ", against the chapter" if fact.corrects else ""
+    return fact.what, _value(fact.expected), _value(fact.observed), f"yes{against}" if fact.holds else "**no**"
+
+
+def _value(text: str) -> str:
+    return "`" + " ".join(text.replace("`", "'").split()) + "`"  # an error may have any characters in it
 
 
 def html(text: str) -> str:

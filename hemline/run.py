@@ -21,11 +21,12 @@ import tensorflow as tf
 from hemline.charts import mistakes_grid
 from hemline.checkpoints import Checkpoints, State
 from hemline.config import RetrainConfig
-from hemline.dataset import DatasetRef, load_split, load_training
-from hemline.devices import DeviceInfo
+from hemline.dataset import DatasetRef, load_split, load_training, too_large
+from hemline.devices import DeviceInfo, scope
 from hemline.errors import DivergenceError
 from hemline.evaluation import Score, compile_predict, evaluate
 from hemline.files import size_of, whole_directory, whole_file, write_json
+from hemline.loss_scale import LossScale
 from hemline.metrics import History
 from hemline.models import build_mlp
 from hemline.optimizer_groups import Group, averaged, partition
@@ -37,7 +38,7 @@ from hemline.training import Chunk, Trainer
 
 def check_groups(config: RetrainConfig) -> None:
     """Raises ConfigurationError unless the groups cover the model. Needs no data."""
-    _partition(config, build_mlp((28, 28, 1), 10, config.seed), examples=config.batch_size)
+    _partition(config, build_mlp((28, 28, 1), 10, config.seed, config.precision), examples=config.batch_size)
 
 
 def _partition(config: RetrainConfig, model: keras.Model, examples: int) -> list[Group]:
@@ -65,16 +66,21 @@ def train(
     from scratch. say: receives the lines a person reads. on_epoch: receives the table so far after every
     epoch.
     """
-    (images, labels), (validation_images, validation_labels) = load_training(dataset, config.validation)
-    with tf.device(device.name):
-        model = build_mlp(dataset.image_shape, len(dataset.class_names), config.seed)
+    mapped = too_large(dataset) if config.streaming is None else config.streaming
+    (images, labels), (validation_images, validation_labels) = load_training(dataset, config.validation, mapped)
+    with scope(device):
+        model = build_mlp(dataset.image_shape, len(dataset.class_names), config.seed, config.precision)
         groups = _partition(config, model, len(images))
-        trainer = Trainer(model, groups, images, labels, batch_size=config.batch_size, seed=config.seed)
+        loss_scale = LossScale() if config.precision == "mixed_float16" else None
+        trainer = Trainer(
+            model, groups, images, labels, batch_size=config.batch_size, seed=config.seed, loss_scale=loss_scale
+        )
         predict = compile_predict(model)
         checkpoints = Checkpoints(
             directory / "checkpoints",
             model,
             groups,
+            loss_scale=loss_scale,
             identity={"config": config.what_is_computed(), "fingerprint": dataset.fingerprint},
             settings=device.settings | {"device": device.description} | package_versions(),
             keep=config.keep_checkpoints,

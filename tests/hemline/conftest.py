@@ -40,7 +40,7 @@ def write_dataset(directory: Path, sizes: dict[str, int]) -> DatasetRef:
     directory.mkdir(parents=True, exist_ok=True)
     for name, examples in sizes.items():
         images, labels = pictures(examples, rng)
-        splits[name] = write_split(directory, name, images, labels)
+        splits[name] = write_split(directory, name, [(images, labels)])
     return DatasetRef(full_name="tiny/1.0.0", path=directory, image_shape=SHAPE, class_names=CLASSES, splits=splits)
 
 
