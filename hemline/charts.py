@@ -1,16 +1,24 @@
 """Pictures of a run, as SVG text.
 
-    svg = learning_curves(epochs)       # epochs: the table of hemline.metrics
+    svg = learning_curves(epochs)               # epochs: the table of hemline.metrics
+    svg = mistakes_grid(images, mistakes)       # images: (N, H, W, C) uint8
 
 The same table gives the same bytes: no date, no ids of the process.
 """
 
 import io
+import math
+from collections.abc import Sequence
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from hemline.record import Mistake
+
+SIDE = 40  # pixels of a mistaken image that are shown, by leaving some out: a report must stay below 200 KB
 
 
 def learning_curves(epochs: pd.DataFrame) -> str:
@@ -26,8 +34,30 @@ def learning_curves(epochs: pd.DataFrame) -> str:
     return _svg(figure)
 
 
-def _svg(figure: Figure) -> str:
-    with matplotlib.rc_context({"svg.hashsalt": "hemline"}):
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+def mistakes_grid(images: np.ndarray, mistakes: Sequence[Mistake], columns: int = 8) -> str:
+    """Each mistaken image with its true class, what it was called and how surely."""
+    rows = max(1, math.ceil(len(mistakes) / columns))
+    figure = Figure(figsize=(columns * 1.3, rows * 1.65), layout="constrained")
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+        axes.axis("off")
+    for axes, mistake in zip(figure.axes, mistakes, strict=False):
+        image = images[mistake.index]  # (H, W, C)
+        image = image[:: math.ceil(len(image) / SIDE), :: math.ceil(image.shape[1] / SIDE)]
+        # Grey or RGB: of other channels the first is shown. Black on white prints, and reads, better.
+        axes.imshow(
+            image if image.shape[-1] == 3 else 255 - image[..., 0], cmap="gray", vmin=0, vmax=255, interpolation="none"
+        )
+        called = f"{_plain(mistake.true)}\ncalled {_plain(mistake.predicted)} {mistake.probability:.0%}"
+        axes.set_title(called, fontsize=7)
+    return _svg(figure, text="none")  # letters, not their outlines: half the size
+
+
+def _plain(name: str) -> str:
+    return name.replace("$", r"\$")  # or matplotlib reads mathematics
+
+
+def _svg(figure: Figure, text: str = "path") -> str:
+    with matplotlib.rc_context({"svg.hashsalt": "hemline", "svg.fonttype": text}):
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()

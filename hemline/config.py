@@ -180,6 +180,29 @@ class OptimizerGroups(BaseModel):
         return {name: group for name, group in named.items() if group is not None}
 
 
+class Gate(Strict):
+    """What a new model must show to take the champion's place. Points are percent of the test examples."""
+
+    minimum_accuracy: float = Field(0, ge=0, le=1, description="share of the test examples that must be right")
+    margin: float = Field(
+        0,
+        ge=-100,
+        le=100,
+        description="points that the lower end of the difference's 95 % interval must exceed; 0: proven better; "
+        "negative: at most that much worse",
+    )
+    max_class_drop: float = Field(10, ge=0, le=100, description="points that the recall of any class may fall")
+    max_latency_ms: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="milliseconds that predicting a single image may take; null: any"
+    )
+    max_size_mb: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="megabytes (10^6) that the version's models may have; null: any"
+    )
+    promotion: Literal["auto", "manual"] = Field(
+        "auto", description="'manual' asks a person before a model that passes is promoted"
+    )
+
+
 class DataConfig(Strict):
     """Which examples a run sees. The key of the cache of prepared data."""
 
@@ -245,6 +268,7 @@ class RetrainConfig(DataConfig):
         description="weights are validated and saved as their moving average, which keeps this share of "
         "itself at each step, e.g. 0.99; null takes them as they are",
     )
+    gate: Gate = Field(Gate(), description="what the new model must show to be promoted")
     device: Device = Field(
         "auto", description="'gpu' fails at once if no GPU is visible; 'auto' takes one if there is one"
     )
@@ -288,9 +312,9 @@ class RetrainConfig(DataConfig):
         return self.artifacts_path / "proofs"
 
     def what_is_computed(self) -> dict[str, Any]:
-        """The fields that decide a result, and none that say where things are or how often they are saved."""
+        """The fields that decide a result: not where things are, how often they are saved, or what becomes of it."""
         places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming"}
-        return self.model_dump(mode="json", exclude=places | {"checkpoint_steps", "keep_checkpoints"})
+        return self.model_dump(mode="json", exclude=places | {"checkpoint_steps", "keep_checkpoints", "gate"})
 
     @property
     def data(self) -> DataConfig:
@@ -334,7 +358,7 @@ def explain(error: ValidationError, where: str) -> str:
 
 
 _BRANCHES = {"literal['test']", "constrained-int"}
-_FIELDS = {*RetrainConfig.model_fields, *OptimizerGroup.model_fields, *Schedule.model_fields}
+_FIELDS = {*RetrainConfig.model_fields, *OptimizerGroup.model_fields, *Schedule.model_fields, *Gate.model_fields}
 
 
 def _rule(message: str) -> str:

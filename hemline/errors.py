@@ -50,4 +50,19 @@ class CheckpointError(HemlineError):
 
 
 class BundleError(HemlineError):
-    """A model version is not what its manifest says."""
+    """A model version is not what its manifest says, or does not load.
+
+    problem: the same in a few words, for a sentence that names the version already.
+    """
+
+    def __init__(self, message: str, problem: str):
+        super().__init__(message)
+        self.problem = problem
+
+
+class RegistryError(HemlineError):
+    """The ledger has no answer, or may not be written like this."""
+
+
+class ChampionChangedError(RegistryError):
+    """Another champion was made while this decision was being thought about. Compare again."""

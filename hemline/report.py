@@ -1,11 +1,11 @@
 """The report a person reads: Markdown made of a run's record, and HTML made of that.
 
-    text = markdown(record, title="retrain-fashion_mnist", picture=data_uri(svg))
+    text = markdown(record, title="retrain-fashion_mnist", curves=data_uri(svg), mistakes=data_uri(other))
     page = html(text)
     proof = claims_markdown(check())    # the nine claims of `hemline.claims`
 
-The same Markdown is the report in the Prefect UI, `report.html` of the run and, with the picture as a
-file beside it, the model card of a version.
+The same Markdown is the report in the Prefect UI, `report.html` of the run and, with the pictures as
+files beside it, the model card of a version: a stranger can read it.
 """
 
 import base64
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from markdown_it import MarkdownIt
 
 from hemline.config import OptimizerGroup
-from hemline.record import ClaimResult, Evidence, Record, Rows
+from hemline.record import ClaimResult, Evaluation, Evidence, Record, Rows
 
 _SVG = "data:image/svg+xml;base64,"
 
@@ -24,42 +24,24 @@ def data_uri(svg: str) -> str:
     return _SVG + base64.b64encode(svg.encode()).decode()
 
 
-def markdown(record: Record, title: str, picture: str) -> str:
-    """The report as GitHub-flavoured Markdown. picture: an address of the learning curves."""
+def markdown(record: Record, title: str, curves: str, mistakes: str) -> str:
+    """The report as GitHub-flavoured Markdown. curves, mistakes: addresses of the two pictures."""
     # A paragraph is one line: Prefect's UI shows a single line break as the end of one.
-    shape = ", ".join(map(str, record.dataset.image_shape))
-    return f"""# {title}
-
-{_verdict(record)}
-
-![loss and accuracy by epoch]({picture})
-
-## Epochs
-
-{epochs_table(record.epochs)}
-
-{_legend(record)}
-
-## Test accuracy by class
-
-{_table(("class", "accuracy"), ((name, f"{value:.1%}") for name, value in record.evaluation.class_accuracy.items()))}
-
-## LayerNorm parity
-
-{_parity(record)}
-
-## How it was made
-
-{_table(("what", "value"), _provenance(record))}
-
-## How to load it
-
-```python
-import tensorflow as tf
-serve = tf.saved_model.load("saved_model").signatures["serving_default"]
-serve(image=images)  # uint8 (N, {shape}) -> label, name, probabilities
-```
-"""
+    sections = {
+        "": f"{_verdict(record)}\n\n![loss and accuracy by epoch]({curves})",
+        "How to load it": _loading(record),
+        "What it is for": _intended_use(record),
+        "Test results by class": _classes(record.evaluation),
+        "Calibration, size and speed": _table(("what", "value"), _measured(record.evaluation)),
+        "Most confident mistakes": _mistakes(record.evaluation, mistakes),
+        "Epochs": f"{epochs_table(record.epochs)}\n\n{_legend(record)}",
+        "LayerNorm parity": _parity(record),
+        "Data": _data(record),
+        "How it was made": _table(("what", "value"), _provenance(record)),
+    }
+    return f"# {title}\n" + "".join(
+        f"\n{name and f'## {name}{2 * chr(10)}'}{text}\n" for name, text in sections.items()
+    )
 
 
 def epochs_table(epochs: Rows) -> str:
@@ -135,9 +117,72 @@ img {{ max-width: 100% }} pre {{ background: #f5f5f5; padding: 1rem; overflow-x:
 
 def _verdict(record: Record) -> str:
     evaluation, epochs = record.evaluation, record.epochs
+    interval = evaluation.accuracy_interval
+    between = f" (95 % interval {interval[0]:.2%} to {interval[1]:.2%})" if interval else ""
     return (
-        f"**{evaluation.accuracy:.2%}** of {evaluation.examples:,} test examples are classified correctly after "
-        f"{len(epochs)} epochs on {record.dataset.full_name} (validation {epochs[-1]['val_accuracy']:.2%})."
+        f"**{evaluation.accuracy:.2%}** of {evaluation.examples:,} test examples are classified correctly{between} "
+        f"after {len(epochs)} epochs on {record.dataset.full_name} (validation {epochs[-1]['val_accuracy']:.2%})."
+    )
+
+
+def _loading(record: Record) -> str:
+    shape = ", ".join(map(str, record.dataset.image_shape))
+    return f"""```python
+import tensorflow as tf
+serve = tf.saved_model.load("saved_model").signatures["serving_default"]
+serve(image=images)  # uint8 (N, {shape}) -> label, name, probabilities
+```
+
+With Hemline, which checks every file first: `model, manifest = hemline.bundle.load(path)`."""
+
+
+def _intended_use(record: Record) -> str:
+    height, width, channels = record.dataset.image_shape
+    names = record.dataset.class_names
+    return (
+        f"It tells {len(names)} classes apart ({', '.join(names)}) in images of {height} x {width} pixels "
+        f"with {channels} channel{'s' * (channels > 1)}, 0 to 255, prepared like those of {record.dataset.full_name}. "
+        "It answers for any image, one of no class too, and was tested on nothing but the test split of that data. "
+        "Where a mistake costs something, set a threshold on the probability and look at the recall below."
+    )
+
+
+def _classes(evaluation: Evaluation) -> str:
+    rows = (
+        (name, score.examples, *map(_percent, (score.precision, score.recall, score.f1)))
+        for name, score in evaluation.classes.items()
+    )
+    legend = "Precision: the share of what is called so that is; recall: the share of the class that is called so."
+    return f"{_table(('class', 'examples', 'precision', 'recall', 'F1'), rows)}\n\n{legend}"
+
+
+def _measured(evaluation: Evaluation) -> Iterable[tuple[str, str]]:
+    if evaluation.calibration_error is not None:
+        bins = f"{evaluation.calibration_bins} bins of confidence"
+        yield "expected calibration error", f"{evaluation.calibration_error:.2%} ({bins})"
+    yield "loss", f"{evaluation.loss:.4f}"
+    if latency := evaluation.latency:
+        of = f"median of {latency.repeats}, through the saved signature"
+        yield "one prediction", f"{latency.single_ms:.2f} ms ({of})"
+        yield f"a batch of {latency.batch_size}", f"{latency.batch_ms:.2f} ms"
+    if evaluation.size_bytes is not None:
+        yield "model.keras and saved_model", f"{evaluation.size_bytes / 1e6:.2f} MB"
+
+
+def _mistakes(evaluation: Evaluation, picture: str) -> str:
+    if not evaluation.mistakes:
+        return "It makes none on the test split."
+    numbers = ", ".join(str(mistake.index) for mistake in evaluation.mistakes)
+    return f"![mistaken images, with what they are and were called]({picture})\n\nIn the test split: {numbers}."
+
+
+def _data(record: Record) -> str:
+    sizes = ", ".join(f"{name} {split.examples:,}" for name, split in record.dataset.splits.items())
+    chose = record.config.validation == "test" and record.config.early_stopping is not None
+    return (
+        f"{record.dataset.full_name} from TensorFlow Datasets ({sizes} examples), every pixel and label of it as in "
+        f"the fingerprint `{record.fingerprint}`. The test split took no part in training"
+        f"{', but chose among its epochs' if chose else ''}."
     )
 
 
@@ -164,7 +209,6 @@ def _provenance(record: Record) -> Iterable[tuple[str, str]]:
     if config.ema_momentum is not None:
         yield "weights", f"moving average, momentum {config.ema_momentum:g}"
     yield "batch size, seed", f"{config.batch_size}, {config.seed}"
-    yield "data fingerprint", f"`{record.fingerprint}`"
     yield "device", f"{record.device.kind}, {record.device.description}"
     yield "settings", ", ".join(f"{name} {value}" for name, value in record.device.settings.items() if value)
     yield "versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())
@@ -186,6 +230,14 @@ def _code(patterns: Iterable[str]) -> str:
     return ", ".join(f"`{pattern}`" for pattern in patterns)  # or their wildcards are Markdown's emphasis
 
 
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _cell(text: object) -> str:
+    return str(text).replace("|", "\\|")
+
+
 def _table(names: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     lines = [names, ["---"] * len(names), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)

@@ -44,8 +44,10 @@ def publish(
         **provenance(),
     )
     version = bundle.publish(models_directory(config.artifacts_path), record, trained.directory)
-    picture = report.data_uri(learning_curves(pd.DataFrame(record.epochs)))
-    text = report.markdown(record, title=f"{record.flow_run.name}: model {version.version}", picture=picture)
+    curves = report.data_uri(learning_curves(pd.DataFrame(record.epochs)))
+    mistakes = report.data_uri((trained.directory / "mistakes.svg").read_text())
+    title = f"{record.flow_run.name}: model {version.version}"
+    text = report.markdown(record, title, curves=curves, mistakes=mistakes)
     with whole_file(trained.directory / "report.html") as path:
         path.write_text(report.html(text))
     create_markdown_artifact(key="report", markdown=text, description=f"model {version.version}")

@@ -29,11 +29,14 @@ RUN_FILES = {
     "epochs.parquet",
     "evaluation.json",
     "iterations.parquet",
+    "mistakes.svg",
     "model.keras",
     "parity.csv",
     "report.html",
     "run.lock",
     "run.log",
+    "saved_model",
+    "serving.json",
     "timing.csv",
 }
 
