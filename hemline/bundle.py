@@ -91,6 +91,16 @@ def publish(models: Path, record: Record, run: Path) -> ModelVersion:
             )
 
 
+def published_by(models: Path, flow_run_id: str) -> ModelVersion | None:
+    """The version that a flow run made before it was killed or retried, if it is whole."""
+    for path in sorted(models.glob("[0-9]*"), reverse=True):
+        with suppress(BundleError):
+            manifest = verify(path)
+            if manifest.flow_run.id == flow_run_id:
+                return _version(manifest, path, manifest.run)
+    return None
+
+
 def seal(directory: Path, record: Record, version: str) -> Manifest:
     """Writes the manifest of a directory whose other files are all there."""
     names, problems = _files(directory)
