@@ -16,7 +16,7 @@ import pandas as pd
 import tensorflow as tf
 
 import hemline.layer_norm  # noqa: F401  registers the layer's class, which loading needs
-from hemline.charts import learning_curves
+from hemline.charts import learning_curves, parity_map
 from hemline.errors import BundleError
 from hemline.files import Taken, sha256_of, whole_directory, write_json
 from hemline.record import ModelVersion, Record
@@ -79,7 +79,9 @@ def publish(models: Path, record: Record, run: Path) -> ModelVersion:
             export(model, record.dataset.class_names, directory / "saved_model")
             (directory / "charts").mkdir()
             (directory / "charts" / "learning_curves.svg").write_text(learning_curves(pd.DataFrame(record.epochs)))
-            card = markdown(record, title=f"Model {version}", picture="charts/learning_curves.svg")
+            (directory / "charts" / "parity.svg").write_text(parity_map(pd.read_csv(directory / "parity.csv")))
+            pictures = {"picture": "charts/learning_curves.svg", "parity": "charts/parity.svg"}
+            card = markdown(record, title=f"Model {version}", **pictures)
             (directory / "MODEL_CARD.md").write_text(card)
             seal(directory, record, version)
             return ModelVersion(

@@ -1,6 +1,7 @@
 """Pictures of a run, as SVG text.
 
     svg = learning_curves(epochs)       # epochs: the table of hemline.metrics
+    svg = parity_map(table)             # table: of hemline.parity
 
 The same table gives the same bytes: no date, no ids of the process.
 """
@@ -8,7 +9,9 @@ The same table gives the same bytes: no date, no ids of the process.
 import io
 
 import matplotlib
+import numpy as np
 import pandas as pd
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -26,8 +29,27 @@ def learning_curves(epochs: pd.DataFrame) -> str:
     return _svg(figure)
 
 
-def _svg(figure: Figure) -> str:
-    with matplotlib.rc_context({"svg.hashsalt": "hemline"}):
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+def parity_map(table: pd.DataFrame) -> str:
+    """Largest difference in units of its tolerance, by dtype policy and kind of input; above 1 is a failure."""
+    worst = table.pivot_table(values="ratio", index="policy", columns="inputs", aggfunc="max", sort=False)
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    axes = figure.subplots()
+    shade = LogNorm(1e-3, 1e3)  # white at the tolerance, blue within, red outside
+    axes.pcolormesh(worst.clip(1e-3, 1e3), cmap="RdBu_r", norm=shade, edgecolors="white")
+    for (row, column), ratio in np.ndenumerate(worst.to_numpy()):
+        if not np.isnan(ratio):  # where policy and inputs meet
+            colour = "black" if 0.02 < ratio < 50 else "white"
+            axes.text(column + 0.5, row + 0.5, f"{ratio:.2g}", ha="center", va="center", color=colour)
+    axes.set_xticks(np.arange(worst.shape[1]) + 0.5, worst.columns)
+    axes.set_yticks(np.arange(worst.shape[0]) + 0.5, worst.index)
+    axes.invert_yaxis()
+    axes.tick_params(length=0)
+    axes.set_title("largest difference in units of its tolerance (red: out of it)", fontsize=10)
+    return _svg(figure, text="none")  # letters, not their outlines: a quarter of the size
+
+
+def _svg(figure: Figure, text: str = "path") -> str:
+    with matplotlib.rc_context({"svg.hashsalt": "hemline", "svg.fonttype": text}):
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()

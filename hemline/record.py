@@ -40,7 +40,9 @@ class Parity(BaseModel):
 
     cases: int
     failed: int
-    worst_output_error: float
+    worst_ratio: float | None = None  # the largest difference in units of its tolerance
+    worst_case: str | None = None
+    seconds: float | None = None
 
 
 class TrainedRun(BaseModel):

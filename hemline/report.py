@@ -23,8 +23,8 @@ def data_uri(svg: str) -> str:
     return _SVG + base64.b64encode(svg.encode()).decode()
 
 
-def markdown(record: Record, title: str, picture: str) -> str:
-    """The report as GitHub-flavoured Markdown. picture: an address of the learning curves."""
+def markdown(record: Record, title: str, picture: str, parity: str | None = None) -> str:
+    """The report as GitHub-flavoured Markdown. picture, parity: addresses of learning curves and parity map."""
     # A paragraph is one line: Prefect's UI shows a single line break as the end of one.
     shape = ", ".join(map(str, record.dataset.image_shape))
     return f"""# {title}
@@ -45,7 +45,7 @@ def markdown(record: Record, title: str, picture: str) -> str:
 
 ## LayerNorm parity
 
-{_parity(record)}
+{_parity(record, parity)}
 
 ## How it was made
 
@@ -100,12 +100,14 @@ def _legend(record: Record) -> str:
     return f"Training loss and accuracy are running means over the epoch's iterations; validation is on {split}."
 
 
-def _parity(record: Record) -> str:
+def _parity(record: Record, picture: str | None) -> str:
     parity = record.parity
-    return (
-        f"{parity.cases - parity.failed} of {parity.cases} cases within tolerance; "
-        f"largest error of an output {parity.worst_output_error:.1e}."
-    )
+    text = f"{parity.cases - parity.failed} of {parity.cases:,} cases within tolerance"
+    if parity.seconds is not None:
+        text += f", found in {parity.seconds:.0f} s"
+    if parity.worst_ratio is not None:
+        text += f". Nearest to its tolerance, at {parity.worst_ratio:.0%} of it: `{parity.worst_case}`"
+    return f"{text}." + (f"\n\n![largest difference by policy and inputs]({picture})" if picture else "")
 
 
 def _provenance(record: Record) -> Iterable[tuple[str, str]]:

@@ -29,7 +29,7 @@ def publish(
     import pandas as pd
 
     from hemline import bundle, report
-    from hemline.charts import learning_curves
+    from hemline.charts import learning_curves, parity_map
     from hemline.files import whole_file
 
     record = Record(
@@ -45,7 +45,9 @@ def publish(
     )
     version = bundle.publish(models_directory(config.artifacts_path), record, trained.directory)
     picture = report.data_uri(learning_curves(pd.DataFrame(record.epochs)))
-    text = report.markdown(record, title=f"{record.flow_run.name}: model {version.version}", picture=picture)
+    parity_picture = report.data_uri(parity_map(pd.read_csv(trained.directory / "parity.csv")))
+    title = f"{record.flow_run.name}: model {version.version}"
+    text = report.markdown(record, title=title, picture=picture, parity=parity_picture)
     with whole_file(trained.directory / "report.html") as path:
         path.write_text(report.html(text))
     create_markdown_artifact(key="report", markdown=text, description=f"model {version.version}")
