@@ -32,20 +32,27 @@ def verify(config: VerifyConfig = VerifyConfig()) -> Verification:  # noqa: B008
     if found.failures:
         raise VerificationError(
             f"everything that training relies on must hold. Received: {'; '.join(found.failures)}. The tables "
-            "layer-norm-parity and claims of this run have the cases; look for a change of version or device."
+            "layer-norm-parity and claims have the cases; look for a change of version or device.",
+            found,
         )
     return found
 
 
 def main() -> None:
     """The flow from the command line."""
-    from flows.terminal import connect, quiet_refusals, verification_tables
+    from flows.terminal import connect, quiet_refusals, tables
     from hemline.options import parse
 
     config = parse(VerifyConfig, "python -m flows.verify", __doc__.partition("\n")[0], sys.argv[1:])
     connect()
     quiet_refusals()
-    verification_tables(lambda: verify(config))
+    try:
+        tables(verify(config))
+    except VerificationError as error:
+        tables(error.found)
+        raise SystemExit(f"\n{type(error).__name__}: {error}") from None
+    except HemlineError as error:
+        raise SystemExit(f"\n{type(error).__name__}: {error}") from None
 
 
 if __name__ == "__main__":

@@ -64,11 +64,14 @@ FROM_RUN = {
 }
 
 
+PICTURES = {"curves": "learning_curves.svg", "mistakes": "mistakes.svg", "parity": "parity.svg"}  # in charts/
+
+
 def publish(models: Path, record: Record, run: Path) -> ModelVersion:
     """Makes the next version from a finished run's directory. Atomic; safe beside other publishers."""
     import pandas as pd
 
-    from hemline.charts import learning_curves
+    from hemline.charts import learning_curves, parity_map
     from hemline.report import markdown
 
     while True:
@@ -79,26 +82,30 @@ def publish(models: Path, record: Record, run: Path) -> ModelVersion:
                 copy = shutil.copytree if (run / name).is_dir() else shutil.copyfile
                 copy(run / name, directory / place)
             (directory / "charts" / "learning_curves.svg").write_text(learning_curves(pd.DataFrame(record.epochs)))
-            pictures = {"curves": "charts/learning_curves.svg", "mistakes": "charts/mistakes.svg"}
-            (directory / "MODEL_CARD.md").write_text(markdown(record, title=f"Model {version}", **pictures))
-            seal(directory, record, version)
-            return ModelVersion(
-                version=version,
-                path=models / version,
-                run=run,
-                val_accuracy=record.epochs[-1]["val_accuracy"],
-                test_accuracy=record.evaluation.accuracy,
-            )
+            (directory / "charts" / "parity.svg").write_text(parity_map(pd.read_csv(directory / "parity.csv")))
+            pictures = {name: f"charts/{file}" for name, file in PICTURES.items()}
+            (directory / "MODEL_CARD.md").write_text(markdown(record, f"Model {version}", pictures))
+            return _version(seal(directory, record, version), models, run)
 
 
-def published_by(models: Path, flow_run_id: str) -> ModelVersion | None:
-    """The version that a flow run made before it was killed or retried, if it is whole."""
+def published_by(models: Path, run: Path, flow_run_id: str) -> ModelVersion | None:
+    """The version that the same flow run made before it was killed, if it is whole."""
     for path in sorted(models.glob("[0-9]*"), reverse=True):
         with suppress(BundleError):
             manifest = verify(path)
             if manifest.flow_run.id == flow_run_id:
-                return _version(manifest, path, manifest.run)
+                return _version(manifest, models, run)
     return None
+
+
+def _version(manifest: Manifest, models: Path, run: Path) -> ModelVersion:
+    return ModelVersion(
+        version=manifest.version,
+        path=models / manifest.version,
+        run=run,
+        val_accuracy=manifest.epochs[-1]["val_accuracy"],
+        test_accuracy=manifest.evaluation.accuracy,
+    )
 
 
 def seal(directory: Path, record: Record, version: str) -> Manifest:

@@ -2,6 +2,7 @@
 
     svg = learning_curves(epochs)               # epochs: the table of hemline.metrics
     svg = mistakes_grid(images, mistakes)       # images: (N, H, W, C) uint8
+    svg = parity_map(table)                     # table: of hemline.parity
 
 The same table gives the same bytes: no date, no ids of the process.
 """
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -54,6 +56,25 @@ def mistakes_grid(images: np.ndarray, mistakes: Sequence[Mistake], columns: int 
 
 def _plain(name: str) -> str:
     return name.replace("$", r"\$")  # or matplotlib reads mathematics
+
+
+def parity_map(table: pd.DataFrame) -> str:
+    """Largest difference in units of its tolerance, by dtype policy and kind of input; above 1 is a failure."""
+    worst = table.pivot_table(values="ratio", index="policy", columns="inputs", aggfunc="max", sort=False)
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    axes = figure.subplots()
+    shade = LogNorm(1e-3, 1e3)  # white at the tolerance, blue within, red outside
+    axes.pcolormesh(worst.clip(1e-3, 1e3), cmap="RdBu_r", norm=shade, edgecolors="white")
+    for (row, column), ratio in np.ndenumerate(worst.to_numpy()):
+        if not np.isnan(ratio):  # where policy and inputs meet
+            colour = "black" if 0.02 < ratio < 50 else "white"
+            axes.text(column + 0.5, row + 0.5, f"{ratio:.2g}", ha="center", va="center", color=colour)
+    axes.set_xticks(np.arange(worst.shape[1]) + 0.5, worst.columns)
+    axes.set_yticks(np.arange(worst.shape[0]) + 0.5, worst.index)
+    axes.invert_yaxis()
+    axes.tick_params(length=0)
+    axes.set_title("largest difference in units of its tolerance (red: out of it)", fontsize=10)
+    return _svg(figure, text="none")  # letters, not their outlines: a quarter of the size
 
 
 def _svg(figure: Figure, text: str = "path") -> str:

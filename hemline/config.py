@@ -201,6 +201,9 @@ class Gate(Strict):
     promotion: Literal["auto", "manual"] = Field(
         "auto", description="'manual' asks a person before a model that passes is promoted"
     )
+    approval_hours: float = Field(
+        12, gt=0, le=24 * 14, description="manual: hours that a run waits for the answer; then the champion stays"
+    )
 
 
 class DataConfig(Strict):

@@ -8,6 +8,8 @@ Every message states the rule, the value received and the remedy, in that order:
 and keeps its traceback.
 """
 
+from typing import Any
+
 
 class HemlineError(Exception):
     """A rule of the pipeline was broken by its input or surroundings."""
@@ -39,6 +41,17 @@ class ParityError(HemlineError):
 
 class ClaimError(HemlineError):
     """TensorFlow or Keras does not do here what training relies on."""
+
+
+class VerificationError(HemlineError):
+    """A gate was not passed on this machine.
+
+    found: the whole verification.
+    """
+
+    def __init__(self, message: str, found: Any = None):
+        super().__init__(message)
+        self.found = found
 
 
 class DivergenceError(HemlineError):

@@ -75,7 +75,10 @@ class Parity(BaseModel):
 
     cases: int
     failed: int
-    worst_output_error: float
+    worst_ratio: float | None = None  # the largest difference in units of its tolerance
+    worst_case: str | None = None
+    seconds: float | None = None  # None: an earlier proof was taken
+    rows: list[dict[str, str]] = []  # what failed, then the worst case of every value of every axis
 
 
 class Evidence(BaseModel):
@@ -157,6 +160,13 @@ class Decision(BaseModel):
     challenger: str
     sentence: str
     numbers: Numbers
+
+
+class Outcome(BaseModel):
+    """What a run of `retrain` ends with."""
+
+    version: ModelVersion
+    decision: Decision
 
 
 class FlowRun(BaseModel):

@@ -1,20 +1,20 @@
 """The report a person reads: Markdown made of a run's record, and HTML made of that.
 
-    text = markdown(record, title="retrain-fashion_mnist", curves=data_uri(svg), mistakes=data_uri(other))
+    text = markdown(record, "retrain-fashion_mnist", pictures={"curves": data_uri(svg), "mistakes": ..., "parity": ...})
     page = html(text)
-    proof = claims_markdown(check())    # the nine claims of `hemline.claims`
+    proof = verification_markdown(found)        # of the flow `verify`
 
 The same Markdown is the report in the Prefect UI, `report.html` of the run and, with the pictures as
 files beside it, the model card of a version: a stranger can read it.
 """
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from markdown_it import MarkdownIt
 
 from hemline.config import OptimizerGroup
-from hemline.record import ClaimResult, Evaluation, Evidence, Record, Rows
+from hemline.record import ClaimResult, Decision, Evaluation, Evidence, Parity, Record, Rows, Verification
 
 _SVG = "data:image/svg+xml;base64,"
 
@@ -24,18 +24,25 @@ def data_uri(svg: str) -> str:
     return _SVG + base64.b64encode(svg.encode()).decode()
 
 
-def markdown(record: Record, title: str, curves: str, mistakes: str) -> str:
-    """The report as GitHub-flavoured Markdown. curves, mistakes: addresses of the two pictures."""
+def markdown(record: Record, title: str, pictures: Mapping[str, str], decision: Decision | None = None) -> str:
+    """The report as GitHub-flavoured Markdown.
+
+    pictures: addresses by name, curves, mistakes and parity. decision: what became of the version, which its own
+    card cannot know.
+    """
+    verdict = [_verdict(record), f"![loss and accuracy by epoch]({pictures['curves']})"]
+    if decision:
+        verdict.insert(0, f"**{_capital(decision.sentence)}.**")
     # A paragraph is one line: Prefect's UI shows a single line break as the end of one.
     sections = {
-        "": f"{_verdict(record)}\n\n![loss and accuracy by epoch]({curves})",
+        "": "\n\n".join(verdict),
         "How to load it": _loading(record),
         "What it is for": _intended_use(record),
         "Test results by class": _classes(record.evaluation),
         "Calibration, size and speed": _table(("what", "value"), _measured(record.evaluation)),
-        "Most confident mistakes": _mistakes(record.evaluation, mistakes),
+        "Most confident mistakes": _mistakes(record.evaluation, pictures["mistakes"]),
         "Epochs": f"{epochs_table(record.epochs)}\n\n{_legend(record)}",
-        "LayerNorm parity": _parity(record),
+        "LayerNorm parity": _parity(record.parity, pictures["parity"]),
         "Data": _data(record),
         "How it was made": _table(("what", "value"), _provenance(record)),
     }
@@ -65,6 +72,40 @@ def claim_rows(results: Iterable[ClaimResult]) -> list[dict[str, str | int]]:
         }
         for result in results
     ]
+
+
+def decision_markdown(decision: Decision) -> str:
+    """The sentence, and the numbers it is made of."""
+    rows = (
+        (name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else value)
+        for name, value in decision.numbers.items()
+    )
+    return f"**{_capital(decision.sentence)}.**\n\n{_table(('what', 'value'), rows)}\n"
+
+
+def verification_markdown(found: Verification) -> str:
+    """What `verify` found: the verdict, then both gates."""
+    verdict = "; ".join(found.failures) or "everything that training relies on holds"
+    versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+    return f"""# Verification on {found.device.description}
+
+**{_capital(verdict)}.**
+
+{versions}
+
+## LayerNorm parity
+
+{_parity(found.parity)}
+
+{_table(tuple(found.parity.rows[0]), (row.values() for row in found.parity.rows))}
+
+## The chapter's nine claims
+
+{claims_markdown(found.claims)}"""
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def claims_markdown(results: Iterable[ClaimResult]) -> str:
@@ -192,12 +233,13 @@ def _legend(record: Record) -> str:
     return f"Training loss and accuracy are running means over the epoch's iterations; validation is on {split}."
 
 
-def _parity(record: Record) -> str:
-    parity = record.parity
-    return (
-        f"{parity.cases - parity.failed} of {parity.cases} cases within tolerance; "
-        f"largest error of an output {parity.worst_output_error:.1e}."
-    )
+def _parity(parity: Parity, picture: str = "") -> str:
+    text = f"{parity.cases - parity.failed} of {parity.cases:,} cases within tolerance"
+    if parity.seconds is not None:
+        text += f", found in {parity.seconds:.0f} s"
+    if parity.worst_ratio is not None:
+        text += f". Nearest to its tolerance, at {parity.worst_ratio:.0%} of it: `{parity.worst_case}`"
+    return f"{text}." + (f"\n\n![largest difference by policy and inputs]({picture})" if picture else "")
 
 
 def _provenance(record: Record) -> Iterable[tuple[str, str]]:

@@ -20,12 +20,10 @@ def report(version: ModelVersion, decision: Decision) -> None:
     from hemline.report import data_uri, html, markdown
 
     manifest = bundle.verify(version.path)
-    pictures = {
-        name: data_uri((version.path / "charts" / f"{file}.svg").read_text())
-        for name, file in (("curves", "learning_curves"), ("mistakes", "mistakes"))
-    }
+    charts = version.path / "charts"
+    pictures = {name: data_uri((charts / file).read_text()) for name, file in bundle.PICTURES.items()}
     title = f"{runtime.flow_run.name}: model {version.version}"
-    text = markdown(manifest, title, **pictures, decision=decision.sentence)
+    text = markdown(manifest, title, pictures, decision)
     with whole_file(version.run / "report.html") as path:
         path.write_text(html(text))
     create_markdown_artifact(key="report", markdown=text, description=f"model {version.version}: {decision.sentence}")

@@ -23,7 +23,7 @@ RESULTS = TypeAdapter(list[ClaimResult])
 
 @task(name="verify-claims", cache_policy=NO_CACHE, timeout_seconds=600, result_serializer="json")
 def verify_claims(
-    device: DeviceInfo, kept: Path | None, only: Collection[int] = tuple(QUESTIONS), stop: bool = True
+    device: DeviceInfo, kept: Path | None = None, only: Collection[int] = tuple(QUESTIONS), stop: bool = True
 ) -> list[ClaimResult]:
     """Raises ClaimError if a claim fails that `retrain` relies on.
 

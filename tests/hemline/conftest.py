@@ -69,12 +69,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     said: list[str] = []
     trained = run.train(config, dataset, CPU, directory, said.append)
     evaluation = run.evaluate_saved(dataset, CPU, trained)
-    pd.DataFrame({"case": ["variance-rank2"], "ok": [True]}).to_csv(directory / "parity.csv", index=False)
+    pd.DataFrame({"policy": ["float32"], "inputs": ["normal"], "ratio": [0.5]}).to_csv(
+        directory / "parity.csv", index=False
+    )
     record = Record(
         config=config,
         dataset=dataset,
         device=CPU,
-        parity=Parity(cases=42, failed=0, worst_output_error=2.5e-3),
+        parity=Parity(cases=42, failed=0, worst_ratio=0.5, worst_case="variance-rank2"),
         epochs=trained.epochs,
         evaluation=evaluation,
         flow_run=FlowRun(id="0b1c", name="retrain-tiny-2-epochs"),

@@ -18,6 +18,8 @@ EPOCHS: Rows = [
 ]
 PICTURE = data_uri("<svg xmlns='http://www.w3.org/2000/svg'/>")
 OTHER = data_uri("<svg xmlns='http://www.w3.org/2000/svg' id='mistakes'/>")
+MAP = data_uri("<svg xmlns='http://www.w3.org/2000/svg' id='parity'/>")
+PICTURES = {"curves": PICTURE, "mistakes": OTHER, "parity": MAP}
 WRONG = [
     Mistake(index=69, true="dark", predicted="bright", probability=0.99),
     Mistake(index=3, true="bright", predicted="middling", probability=0.75),
@@ -45,7 +47,7 @@ def record(finished: FinishedRun) -> Record:
 
 @pytest.fixture
 def text(record: Record) -> str:
-    return markdown(record, title="A run", curves=PICTURE, mistakes=OTHER)
+    return markdown(record, title="A run", pictures=PICTURES)
 
 
 def test_a_picture_is_in_its_address() -> None:
@@ -94,14 +96,14 @@ def test_a_stranger_can_judge_it(text: str) -> None:
 
 def test_a_model_without_mistakes_has_no_picture_of_them(record: Record) -> None:
     evaluation = record.evaluation.model_copy(update={"mistakes": []})
-    text = markdown(record.model_copy(update={"evaluation": evaluation}), title="A run", curves=PICTURE, mistakes=OTHER)
+    text = markdown(record.model_copy(update={"evaluation": evaluation}), title="A run", pictures=PICTURES)
     assert OTHER not in text
     assert "It makes none on the test split." in text
 
 
 def test_the_card_of_a_version_of_before_has_what_it_has(record: Record) -> None:
     evaluation = Evaluation(split="test", examples=70, loss=0.5, accuracy=0.75, class_accuracy={"dark": 0.75})
-    text = markdown(record.model_copy(update={"evaluation": evaluation}), title="A run", curves=PICTURE, mistakes=OTHER)
+    text = markdown(record.model_copy(update={"evaluation": evaluation}), title="A run", pictures=PICTURES)
     assert "**75.00%** of 70 test examples are classified correctly after" in text
 
 
@@ -124,7 +126,7 @@ def test_markdown_says_how_the_model_was_made(text: str, record: Record) -> None
 
 def test_what_is_not_as_by_default_is_said(record: Record) -> None:
     config = RetrainConfig(recipe="best-mlp", ema_momentum=0.99)
-    text = markdown(record.model_copy(update={"config": config}), title="A run", curves=PICTURE, mistakes=OTHER)
+    text = markdown(record.model_copy(update={"config": config}), title="A run", pictures=PICTURES)
     assert (
         "| optimizer, matrices | muon, learning rate 0.05, weight decay 0.1, schedule cosine, on `hidden_*/kernel` |"
         in text
@@ -134,7 +136,7 @@ def test_what_is_not_as_by_default_is_said(record: Record) -> None:
 
 def test_frozen_layers_and_validation_on_test_are_said(record: Record) -> None:
     config = record.config.model_copy(update={"frozen": ["norm_*"], "validation": "test"})
-    text = markdown(record.model_copy(update={"config": config}), title="A run", curves=PICTURE, mistakes=OTHER)
+    text = markdown(record.model_copy(update={"config": config}), title="A run", pictures=PICTURES)
     assert "| frozen | `norm_*` |" in text
     assert "validation is on the test split." in text
 
@@ -142,9 +144,7 @@ def test_frozen_layers_and_validation_on_test_are_said(record: Record) -> None:
 def test_a_class_name_cannot_break_a_table(record: Record) -> None:
     classes = {"this|that": record.evaluation.classes["dark"]}
     evaluation = record.evaluation.model_copy(update={"classes": classes})
-    page = html(
-        markdown(record.model_copy(update={"evaluation": evaluation}), title="A run", curves=PICTURE, mistakes=OTHER)
-    )
+    page = html(markdown(record.model_copy(update={"evaluation": evaluation}), title="A run", pictures=PICTURES))
     assert "<td>this|that</td>\n<td>20</td>" in page
 
 
@@ -174,11 +174,11 @@ def test_the_page_loads_and_runs_nothing_whatever_the_classes_are_called(record:
     evaluation = record.evaluation.model_copy(update={"classes": classes})
     dataset = record.dataset.model_copy(update={"class_names": names})
     record = record.model_copy(update={"evaluation": evaluation, "dataset": dataset})
-    page = html(markdown(record, title="A run", curves=PICTURE, mistakes=OTHER))
+    page = html(markdown(record, title="A run", pictures=PICTURES))
     for tag, attributes in Tags(page).found:
         assert tag not in ("script", "link", "iframe", "object")
         assert not any(name.startswith("on") for name in attributes)
-        assert attributes.get("src") in (None, PICTURE, OTHER)
+        assert attributes.get("src") in (None, *PICTURES.values())
 
 
 def test_a_page_has_no_address_of_another_host(text: str) -> None:
