@@ -7,7 +7,7 @@ The table is written in both cases, and its failures and worst cases are shown i
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
@@ -50,7 +50,7 @@ def verify_layers(device: DeviceInfo, directory: Path) -> Parity:
     return summary
 
 
-def _shown(table: "pd.DataFrame", worst: "pd.DataFrame") -> list[list[str]] | list[dict[str, str]]:
+def _shown(table: "pd.DataFrame", worst: "pd.DataFrame") -> list[dict[str, Any]]:
     """As text: the UI cannot show infinity, and small numbers read better so."""
     failures = table[~table["ok"]].sort_values("ratio", ascending=False, kind="stable").head(SHOWN)
     rows = [("failed", "", case, ratio) for case, ratio in zip(failures["case"], failures["ratio"], strict=True)]

@@ -82,7 +82,8 @@ def test_a_run_leaves_every_file_and_artifact(finished: State[ModelVersion]) -> 
     assert set(shown) == {"epochs", "layer-norm-parity", "report", "training-progress"}
     table = pd.DataFrame(json.loads(str(shown["epochs"].data)))
     np.testing.assert_allclose(table["val_loss"], epochs["val_loss"], atol=5e-5)
-    assert len(json.loads(str(shown["layer-norm-parity"].data))) == len(parity.compare())
+    assert {row["what"] for row in json.loads(str(shown["layer-norm-parity"].data))} > {"worst by policy"}
+    assert len(str(shown["layer-norm-parity"].data)) < 200_000
     report = str(shown["report"].data)
     assert "data:image/svg+xml;base64," in report
     assert len(report) < 200_000  # listings in the UI return whole artifacts
@@ -128,11 +129,12 @@ def test_a_layer_that_disagrees_stops_the_run_before_training(
     compare = parity.compare
     monkeypatch.setattr(parity, "compare", lambda: compare().assign(ok=lambda table: table["rank"] != 3))
     state = retrain(config, return_state=True)
-    with pytest.raises(ParityError, match="variance-rank3-float32-normal"):
+    with pytest.raises(ParityError, match=r"variance-rank3-\d+-bfloat16"):
         state.result()
     assert "train" not in task_states(state)
     table = json.loads(str(artifacts(state)["layer-norm-parity"].data))
-    assert not table[0]["ok"]  # failures come first
+    assert table[0]["what"] == "failed"  # failures come first
+    assert "rank3" in table[0]["case"]
 
 
 REFUSED = [

@@ -47,6 +47,7 @@ def test_a_version_holds_what_is_needed_to_judge_it(version: ModelVersion) -> No
     assert names >= {
         "MODEL_CARD.md",
         "charts/learning_curves.svg",
+        "charts/parity.svg",
         "confusion.csv",
         "epochs.csv",
         "epochs.parquet",
@@ -60,6 +61,7 @@ def test_a_version_holds_what_is_needed_to_judge_it(version: ModelVersion) -> No
     card = (version.path / "MODEL_CARD.md").read_text()
     assert card.startswith("# Model 0001\n")
     assert "(charts/learning_curves.svg)" in card
+    assert "(charts/parity.svg)" in card
 
 
 def test_the_manifest_covers_every_file(version: ModelVersion) -> None:

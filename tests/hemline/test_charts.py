@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pandas as pd
 
-from hemline.charts import learning_curves
+from hemline.charts import learning_curves, parity_map
 
 EPOCHS = pd.DataFrame(
     {
@@ -46,3 +46,22 @@ def test_it_is_svg_without_a_date_or_a_script() -> None:
 
 def test_one_epoch_is_enough() -> None:
     assert "<svg" in learning_curves(EPOCHS[:1])
+
+
+CASES = pd.DataFrame(
+    {
+        "policy": ["float32", "float32", "float64", "float64"],
+        "inputs": ["normal", "normal", "normal", "huge"],
+        "ratio": [0.25, 0.5, 3e-5, float("inf")],
+    }
+)
+
+
+def test_a_parity_map_has_the_worst_of_each_policy_and_input() -> None:
+    svg = parity_map(CASES)
+    assert svg == parity_map(CASES.copy())
+    root = ET.fromstring(svg)
+    texts = {"".join(text.itertext()).strip() for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"0.5", "3e-05", "inf", "float32", "float64", "normal", "huge"} <= texts
+    assert "0.25" not in texts
+    assert len(svg) < 50_000  # it is part of a report that the UI lists
