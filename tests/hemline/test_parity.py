@@ -188,7 +188,7 @@ def judged(ours: dict[str, np.ndarray], allowed: float = 0.5, **dtypes: str) -> 
 
 
 def test_a_case_is_judged_by_its_worst_quantity() -> None:
-    row = judged({"output": np.array([0.25, -0.125], np.float32), "alpha_gradient": np.float32([0, -0.5])})
+    row = judged({"output": np.array([0.25, -0.125], np.float32), "alpha_gradient": np.array([0, -0.5], np.float32)})
     assert row["ok"]
     assert (row["output"], row["alpha_gradient"], row["ratio"], row["output_error"]) == (0.5, 1.0, 1.0, 0.25)
     assert not judged({"beta_gradient": np.array([0, 0.501], np.float32)})["ok"]
