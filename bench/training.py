@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 OURS, PEERS = sys.executable, str(ROOT / ".venv-peers" / "bin" / "python")
 CONTESTANTS = {
     "hemline": (OURS, "peers_keras:hemline"),
+    "hemline, images streamed from disk": (OURS, "peers_keras:hemline_streamed"),
     "Keras `fit`, default": (OURS, "peers_keras:fit"),
     "Keras `fit`, steps_per_execution=64": (OURS, "peers_keras:fit_64"),
     "Keras `fit`, steps_per_execution=64, jit_compile": (OURS, "peers_keras:fit_jit"),

@@ -10,32 +10,46 @@ import sys
 
 from prefect import flow, runtime
 
+from flows.approval import ask
 from hemline.config import RetrainConfig
 from hemline.errors import HemlineError
 from hemline.layout import lease, open_run
 from hemline.native_log import noise_in
-from hemline.record import ModelVersion
+from hemline.questions import RELIED_ON
+from hemline.record import Outcome
+from hemline.registry import Registry
 from tasks.evaluate import evaluate
 from tasks.preflight import preflight
 from tasks.prepare_dataset import prepare_dataset
+from tasks.promote import promote
 from tasks.publish import publish
+from tasks.report import report
 from tasks.train import train
+from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers
 
 
 @flow(name="retrain", flow_run_name="retrain-{config.dataset}-{config.epochs}-epochs", result_serializer="json")
-def retrain(config: RetrainConfig = RetrainConfig()) -> ModelVersion:  # noqa: B008  it is frozen
-    """Retrain the image classifier and publish it as a model version."""
+def retrain(config: RetrainConfig = RetrainConfig()) -> Outcome | None:  # noqa: B008  it is frozen
+    """Retrain the image classifier, publish it as a model version, and promote it if it is better."""
     this = runtime.flow_run
     directory = open_run(config, this.scheduled_start_time, this.name, str(this.id))
     log = noise_in(directory / "run.log", loggers=("absl", "tensorflow"), copied=("prefect", "hemline"))
     with lease(directory), log:
         device = preflight(config)
         dataset = prepare_dataset(config, directory)
-        parity = verify_layers(device, directory)
+        parity = verify_layers(device, config.proofs_path, directory)
+        verify_claims(device, config.proofs_path, only=tuple(RELIED_ON))
         trained = train(config, dataset, device, directory)
+        if device.worker > 0:  # every worker has trained the same model; the first one publishes it
+            return None
         evaluation = evaluate(dataset, device, trained)
-        return publish(config, dataset, device, parity, trained, evaluation)
+        version = publish(config, dataset, device, parity, trained, evaluation)
+        decision = promote(config, dataset, device, version)
+        if decision.verdict == "needs approval" and config.gate.promotion == "manual" and runtime.deployment.id:
+            decision = ask(decision, Registry(config.artifacts_path), config.gate.approval_hours)
+        report(version, decision)
+        return Outcome(version=version, decision=decision)
 
 
 def main() -> None:
@@ -47,12 +61,13 @@ def main() -> None:
     connect()
     quiet_refusals()
     try:
-        version = retrain(config)
+        outcome = retrain(config)
     except KeyboardInterrupt:
         raise SystemExit("\nInterrupted. What was written is whole; README.md says how to go on.") from None
     except HemlineError as error:
         raise SystemExit(f"\n{type(error).__name__}: {error}") from None
-    print(summary(version))
+    if outcome:
+        print(summary(outcome))
 
 
 if __name__ == "__main__":

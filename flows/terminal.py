@@ -2,7 +2,7 @@
 
     connect()                       # first: Prefect's API answers, and Ctrl-C will find it alive
     quiet_refusals()                # before the flow: a refusal is a sentence, not a traceback
-    print(summary(version))         # after it: how well, and where everything is
+    print(summary(outcome))         # after it: how well, and where everything is
 
 Nothing here runs on a worker.
 """
@@ -13,9 +13,12 @@ from types import FrameType
 
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
+from rich.console import Console
+from rich.table import Table
 
 from hemline.errors import HemlineError
-from hemline.record import ModelVersion
+from hemline.record import Outcome, Verification
+from hemline.report import claim_rows
 
 
 def connect() -> None:
@@ -55,12 +58,24 @@ def quiet_refusals() -> None:
         handler.addFilter(is_news)
 
 
-def summary(version: ModelVersion) -> str:
+def summary(outcome: Outcome) -> str:
     """The last lines of a run."""
+    version = outcome.version
     return f"""
 validation accuracy {version.val_accuracy:.4f}, test accuracy {version.test_accuracy:.4f}
+{outcome.decision.sentence}
 
 model     {version.path}
 report    {version.run / "report.html"}
 tables    {version.run / "epochs.csv"}, {version.run / "iterations.parquet"}
 log       {version.run / "run.log"}"""
+
+
+def tables(found: Verification) -> None:
+    """Prints what `verify` found: layer parity, then the claims."""
+    console = Console()
+    for title, rows in (("LayerNorm parity", found.parity.rows), ("The chapter's claims", claim_rows(found.claims))):
+        table = Table(*rows[0], title=title)
+        for row in rows:
+            table.add_row(*map(str, row.values()))
+        console.print(table)

@@ -2,6 +2,7 @@
 
     checkpoints = Checkpoints(run_dir / "checkpoints", model, groups, identity, keep=3)
     state = checkpoints.restore()               # of the newest whole one, or None: then start from scratch
+                                                # (of the newest that all workers have, if there are several)
     checkpoints.save(State(epoch=2, step=128, ...))
 
 A checkpoint is a directory that appears whole: weights and every optimizer by name (TensorFlow's format),
@@ -20,8 +21,10 @@ import keras
 import tensorflow as tf
 from pydantic import BaseModel, ValidationError
 
+from hemline.devices import smallest
 from hemline.errors import CheckpointError
 from hemline.files import sha256_of, whole_directory, write_json
+from hemline.loss_scale import LossScale
 from hemline.optimizer_groups import Group
 from hemline.record import Rows
 
@@ -37,6 +40,11 @@ class State(BaseModel):
     timing: Rows = []
     losses: list[float] = []  # the unfinished epoch's, a value for each step; a float32 is exact as a float
     correct: list[int] = []
+
+    @property
+    def position(self) -> int:
+        """A number that grows with every step of a run, from 1."""
+        return (self.epoch << 32) + self.step
 
 
 class _Record(BaseModel):
@@ -61,11 +69,13 @@ class Checkpoints:
         identity: Mapping[str, Any],
         settings: Mapping[str, str],
         keep: int,
+        loss_scale: LossScale | None = None,
     ):
         self.directory, self.keep = directory, keep
         self.identity, self.settings = dict(identity), dict(settings)
         optimizers = {f"optimizer_{group.name}": group.optimizer for group in groups}
-        self._tracked = tf.train.Checkpoint(model=model, **optimizers)
+        scales = {} if loss_scale is None else {"loss_scale": loss_scale}
+        self._tracked = tf.train.Checkpoint(model=model, **optimizers, **scales)
         self._weights = tf.train.Checkpoint(model=model)
 
     def save(self, state: State) -> None:
@@ -82,21 +92,40 @@ class Checkpoints:
     def restore(self) -> State | None:
         """Restores the newest whole checkpoint into model and optimizers; None if there is none.
 
+        Where several workers train together, each has its own checkpoints, and one may have been killed before
+        its last: all go on from the newest that all of them have.
         Raises CheckpointError, with the difference, if it is of another configuration or of other data.
         """
+        whole, ahead = self._whole(), []
+        path, record = next(whole, (None, None))
+        common = smallest(record.state.position if record else 0)
+        while path and record and record.state.position > common:
+            ahead.append(path)
+            path, record = next(whole, (None, None))
+        if common and (path is None or record is None or record.state.position < common):
+            raise CheckpointError(
+                "all workers must have a checkpoint in common. "
+                f"Received: {self.directory} without the newest one of another worker. Start a new run."
+            )
+        for other in ahead:
+            shutil.rmtree(other)  # the run will pass here again, and save
+        if path is None or record is None:
+            return None
+        _require_same(path, record.identity, self.identity)
+        for name in sorted(self.settings.keys() | record.settings.keys()):
+            before, now = record.settings.get(name), self.settings.get(name)
+            if before != now:
+                log.warning("the result may differ in its last bits: %s was %s and is %s", name, before, now)
+        self._tracked.read(str(path / "state")).assert_consumed()
+        return record.state
+
+    def _whole(self) -> Iterator[tuple[Path, _Record]]:
+        """Whole checkpoints, newest first."""
         for path in reversed(self._paths()):
-            record = _verified(path)
-            if record is None:
+            if record := _verified(path):
+                yield path, record
+            else:
                 path.rename(path.with_name(f"corrupt-{path.name}"))  # the run will pass here again, and save
-                continue
-            _require_same(path, record.identity, self.identity)
-            for name in sorted(self.settings.keys() | record.settings.keys()):
-                before, now = record.settings.get(name), self.settings.get(name)
-                if before != now:
-                    log.warning("the result may differ in its last bits: %s was %s and is %s", name, before, now)
-            self._tracked.read(str(path / "state")).assert_consumed()
-            return record.state
-        return None
 
     def save_best(self, epoch: int) -> None:
         """Keeps the weights of the best epoch so far."""

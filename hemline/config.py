@@ -19,6 +19,8 @@ from hemline import recipes
 from hemline.errors import ConfigurationError
 
 Device = Literal["auto", "cpu", "gpu"]
+Grid = Literal["default", "full"]
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 Patterns = Annotated[
     list[str],
     Field(min_length=1, description="patterns of layer names, e.g. 'hidden_*' (shell wildcards)"),
@@ -178,6 +180,32 @@ class OptimizerGroups(BaseModel):
         return {name: group for name, group in named.items() if group is not None}
 
 
+class Gate(Strict):
+    """What a new model must show to take the champion's place. Points are percent of the test examples."""
+
+    minimum_accuracy: float = Field(0, ge=0, le=1, description="share of the test examples that must be right")
+    margin: float = Field(
+        0,
+        ge=-100,
+        le=100,
+        description="points that the lower end of the difference's 95 % interval must exceed; 0: proven better; "
+        "negative: at most that much worse",
+    )
+    max_class_drop: float = Field(10, ge=0, le=100, description="points that the recall of any class may fall")
+    max_latency_ms: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="milliseconds that predicting a single image may take; null: any"
+    )
+    max_size_mb: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="megabytes (10^6) that the version's models may have; null: any"
+    )
+    promotion: Literal["auto", "manual"] = Field(
+        "auto", description="'manual' asks a person before a model that passes is promoted"
+    )
+    approval_hours: float = Field(
+        12, gt=0, le=24 * 14, description="manual: hours that a run waits for the answer; then the champion stays"
+    )
+
+
 class DataConfig(Strict):
     """Which examples a run sees. The key of the cache of prepared data."""
 
@@ -214,7 +242,7 @@ class RetrainConfig(DataConfig):
         None,
         exclude=True,
         description="name of a file in recipes/, whose values take the place of the defaults; "
-        "what is given beside it goes before it",
+        "what is given beside it goes before it (in the UI's form: what is not as by default)",
     )
     validation: Literal["test"] | Annotated[int, Field(ge=1, le=10_000_000)] = Field(
         5000,
@@ -243,8 +271,24 @@ class RetrainConfig(DataConfig):
         description="weights are validated and saved as their moving average, which keeps this share of "
         "itself at each step, e.g. 0.99; null takes them as they are",
     )
+    gate: Gate = Field(Gate(), description="what the new model must show to be promoted")
     device: Device = Field(
         "auto", description="'gpu' fails at once if no GPU is visible; 'auto' takes one if there is one"
+    )
+    replicas: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="devices that share every batch; without GPUs, logical CPUs, which show that it is right, "
+        "not that it is fast. Workers of TF_CONFIG share it by themselves",
+    )
+    precision: Precision = Field(
+        "float32", description="what layers compute in; a mixed one keeps float32 weights, and is for GPUs that have it"
+    )
+    streaming: bool | None = Field(
+        None,
+        description="read images from disk as they are needed, with the same result; null does so if they would "
+        "take more than a quarter of the free memory",
     )
     artifacts_dir: Path = Field(
         Path("artifacts"), description="directory for runs and models, relative to HEMLINE_ROOT"
@@ -256,6 +300,8 @@ class RetrainConfig(DataConfig):
         """A recipe becomes its values, so a configuration on disk means the same when the recipe has changed."""
         if not isinstance(given, dict) or given.get("recipe") is None:
             return given
+        if given.keys() >= cls.model_fields.keys():  # the UI's form sends every field, changed or not
+            given = recipes.difference(given, cls().model_dump(mode="json"))
         return recipes.merge(recipes.read(given["recipe"]), given | {"recipe": None})
 
     @property
@@ -263,15 +309,29 @@ class RetrainConfig(DataConfig):
         """Absolute directory for runs and models."""
         return root() / self.artifacts_dir.expanduser()
 
+    @property
+    def proofs_path(self) -> Path:
+        """Absolute directory of what the gates have proved."""
+        return self.artifacts_path / "proofs"
+
     def what_is_computed(self) -> dict[str, Any]:
-        """The fields that decide a result, and none that say where things are or how often they are saved."""
-        places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device"}
-        return self.model_dump(mode="json", exclude=places | {"checkpoint_steps", "keep_checkpoints"})
+        """The fields that decide a result: not where things are, how often they are saved, or what becomes of it."""
+        places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming"}
+        return self.model_dump(mode="json", exclude=places | {"checkpoint_steps", "keep_checkpoints", "gate"})
 
     @property
     def data(self) -> DataConfig:
         """The fields that decide which data is prepared, and nothing else; paths absolute."""
         return DataConfig(dataset=self.dataset, data_dir=self.data_path, manual_dir=self.manual_path)
+
+
+class VerifyConfig(Strict):
+    """One proof of the layer and of the claims on the machine that will train."""
+
+    device: Device = Field("auto", description="where to prove; 'gpu' fails at once if no GPU is visible")
+    grid: Grid = Field(
+        "default", description="cases of layer parity: 'default' has every value of each axis, 'full' all together"
+    )
 
 
 def explain(error: ValidationError, where: str) -> str:
@@ -301,7 +361,7 @@ def explain(error: ValidationError, where: str) -> str:
 
 
 _BRANCHES = {"literal['test']", "constrained-int"}
-_FIELDS = {*RetrainConfig.model_fields, *OptimizerGroup.model_fields, *Schedule.model_fields}
+_FIELDS = {*RetrainConfig.model_fields, *OptimizerGroup.model_fields, *Schedule.model_fields, *Gate.model_fields}
 
 
 def _rule(message: str) -> str:

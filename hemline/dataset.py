@@ -2,9 +2,10 @@
 
     ref = prepare(DataConfig())                 # seconds the first time, then milliseconds
     images, labels = load_split(ref, "train")   # (N, H, W, C) uint8, (N,) int32
-    (images, labels), validation = load_training(ref, validation=5000)
+    (images, labels), validation = load_training(ref, validation=5000, mapped=too_large(ref))
 
-TFDS decodes PNGs at 5 s an epoch; here they are decoded once, into raw arrays beside the prepared data.
+TFDS decodes PNGs at 5 s an epoch; here they are decoded once, into raw arrays beside the prepared data. Images
+that do not fit in memory are mapped from there (np.memmap); decoding never holds more than a batch.
 The fingerprint covers pixels, labels and their order, and is checked whenever arrays are
 loaded: a run never trains on anything else than what its record names.
 """
@@ -14,17 +15,18 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import psutil
 from pydantic import BaseModel
 
 from hemline.config import DataConfig
 from hemline.errors import ConfigurationError, DatasetError
-from hemline.files import require_writable, whole_directory, write_json
+from hemline.files import require_writable, sha256_of, whole_directory, write_json
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -86,18 +88,29 @@ def verified(config: DataConfig) -> DatasetRef | None:
             raise DatasetError(f"{record} must have the fingerprint of its content. {_AGAIN}")
         _require_known(ref)
         for name in ref.splits:
-            load_split(ref, name)
+            load_split(ref, name, mapped=True)
     except (TypeError, ValueError, DatasetError) as error:
         log.warning("%s is not used: %s", record.parent, error)
         return None
     return ref
 
 
-def load_split(ref: DatasetRef, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, H, W, C) uint8 and labels (N,) int32. Raises DatasetError if they changed on disk."""
+def load_split(ref: DatasetRef, name: str, mapped: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, H, W, C) uint8 and labels (N,) int32. Raises DatasetError if they changed on disk.
+
+    mapped: images are an np.memmap, read as they are used.
+    """
     split = _split(ref, name)
-    images = np.frombuffer(_checked(ref.path / f"{name}-images.u8", split.images), np.uint8)
-    labels = np.frombuffer(_checked(ref.path / f"{name}-labels.i4", split.labels), "<i4")
+    path = ref.path / f"{name}-images.u8"
+    try:
+        if mapped:
+            _require_digest(path, sha256_of(path), split.images)
+            images: np.ndarray = np.memmap(path, np.uint8, "r")
+        else:
+            images = np.frombuffer(_checked(path, split.images), np.uint8)
+        labels = np.frombuffer(_checked(ref.path / f"{name}-labels.i4", split.labels), "<i4")
+    except OSError as error:
+        raise DatasetError(f"{error.filename} must be readable. Received: {error.strerror}. {_AGAIN}") from error
     shape = (split.examples, *ref.image_shape)
     if (images.size, labels.size) != (math.prod(shape), split.examples):
         raise DatasetError(f"arrays must have the sizes of their record. Received: {ref.path} of another. {_AGAIN}")
@@ -108,38 +121,51 @@ _AGAIN = "Run again: the arrays are decoded anew from the prepared data."
 
 
 def _checked(path: Path, expected: str) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"{path} must be readable. Received: {error.strerror}. {_AGAIN}") from error
-    if (received := hashlib.sha256(content).hexdigest()) != expected:
-        raise DatasetError(f"{path} must have the SHA-256 {expected}. Received: {received}. {_AGAIN}")
+    content = path.read_bytes()
+    _require_digest(path, hashlib.sha256(content).hexdigest(), expected)
     return content
 
 
+def _require_digest(path: Path, received: str, expected: str) -> None:
+    if received != expected:
+        raise DatasetError(f"{path} must have the SHA-256 {expected}. Received: {received}. {_AGAIN}")
+
+
+def too_large(ref: DatasetRef) -> bool:
+    """Whether the images would take more than a quarter of the memory there is: TensorFlow copies them once."""
+    size = sum(split.examples for split in ref.splits.values()) * math.prod(ref.image_shape)
+    return size > psutil.virtual_memory().available / 4
+
+
 def load_training(
-    ref: DatasetRef, validation: int | Literal["test"]
+    ref: DatasetRef, validation: int | Literal["test"], mapped: bool = False
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """(images, labels) to train on and (images, labels) to validate on.
 
     validation: that many examples from the end of the train split, or 'test' for the test split.
     """
-    images, labels = load_split(ref, "train")
+    images, labels = load_split(ref, "train", mapped)
     if validation == "test":
-        return (images, labels), load_split(ref, "test")
+        return (images, labels), load_split(ref, "test", mapped)
     return (images[:-validation], labels[:-validation]), (images[-validation:], labels[-validation:])
 
 
-def write_split(directory: Path, name: str, images: np.ndarray, labels: np.ndarray) -> Split:
-    """Writes a split's arrays, images (N, H, W, C) and labels (N,), as raw bytes: no header to go wrong."""
-    pixels, classes = images.astype(np.uint8).tobytes(), labels.astype("<i4").tobytes()
-    (directory / f"{name}-images.u8").write_bytes(pixels)
-    (directory / f"{name}-labels.i4").write_bytes(classes)
-    return Split(
-        examples=len(labels),
-        images=hashlib.sha256(pixels).hexdigest(),
-        labels=hashlib.sha256(classes).hexdigest(),
-    )
+def write_split(directory: Path, name: str, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Split:
+    """Writes a split's arrays, images (B, H, W, C) and labels (B,) a batch, as raw bytes: no header to go wrong."""
+    examples, pixels, classes = 0, hashlib.sha256(), hashlib.sha256()
+    with (
+        (directory / f"{name}-images.u8").open("wb") as images_file,
+        (directory / f"{name}-labels.i4").open("wb") as labels_file,
+    ):
+        for images, labels in batches:
+            examples += len(labels)
+            for array, file, digest in (
+                (images.astype(np.uint8), images_file, pixels),
+                (labels.astype("<i4"), labels_file, classes),
+            ):
+                file.write(array.tobytes())
+                digest.update(array.tobytes())
+    return Split(examples=examples, images=pixels.hexdigest(), labels=classes.hexdigest())
 
 
 def check_known(config: DataConfig) -> None:
@@ -215,10 +241,10 @@ def _decode(config: DataConfig) -> DatasetRef:
             if builder.info.splits and name not in builder.info.splits:
                 continue
             try:
-                features = tfds.as_numpy(builder.as_dataset(split=name, batch_size=-1, shuffle_files=False))
+                batches = tfds.as_numpy(builder.as_dataset(split=name, batch_size=1000, shuffle_files=False))
+                splits[name] = write_split(temporary, name, ((batch["image"], batch["label"]) for batch in batches))
             except (tf.errors.OpError, KeyError, RuntimeError) as error:
                 raise unreadable(builder.data_path, error) from error
-            splits[name] = write_split(temporary, name, features["image"], features["label"])
         ref = DatasetRef(
             full_name=builder.info.full_name,
             path=directory,

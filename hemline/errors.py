@@ -8,6 +8,8 @@ Every message states the rule, the value received and the remedy, in that order:
 and keeps its traceback.
 """
 
+from typing import Any
+
 
 class HemlineError(Exception):
     """A rule of the pipeline was broken by its input or surroundings."""
@@ -37,6 +39,21 @@ class ParityError(HemlineError):
     """The hand-written layer disagrees with its reference."""
 
 
+class ClaimError(HemlineError):
+    """TensorFlow or Keras does not do here what training relies on."""
+
+
+class VerificationError(HemlineError):
+    """A gate was not passed on this machine.
+
+    found: the whole verification.
+    """
+
+    def __init__(self, message: str, found: Any = None):
+        super().__init__(message)
+        self.found = found
+
+
 class DivergenceError(HemlineError):
     """The training loss is not finite any more."""
 
@@ -46,4 +63,19 @@ class CheckpointError(HemlineError):
 
 
 class BundleError(HemlineError):
-    """A model version is not what its manifest says."""
+    """A model version is not what its manifest says, or does not load.
+
+    problem: the same in a few words, for a sentence that names the version already.
+    """
+
+    def __init__(self, message: str, problem: str):
+        super().__init__(message)
+        self.problem = problem
+
+
+class RegistryError(HemlineError):
+    """The ledger has no answer, or may not be written like this."""
+
+
+class ChampionChangedError(RegistryError):
+    """Another champion was made while this decision was being thought about. Compare again."""

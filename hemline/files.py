@@ -6,13 +6,15 @@
         ...
 
 Whatever was at `path` before stays untouched until the new content is on disk, and stays for good
-if writing fails.
+if writing fails. A killed writer leaves its temporary behind, whose name `is_temporary` knows.
 """
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +27,10 @@ from hemline.errors import StorageError
 NEEDED_BYTES = 64 * 2**20  # a run of the default network writes about 4 MB
 
 
+# What whole_file, tempfile's directories and `hide` call their temporaries; all are hidden.
+_TEMPORARY = re.compile(r"\..+-(\d+(\.\w+)?|[a-z0-9_]{8}(-old)?|deleted)")
+
+
 class Taken(Exception):
     """Another writer made the directory first."""
 
@@ -35,12 +41,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     # Parquet, Keras and matplotlib choose the format by the suffix.
     temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:
-        with _storage_errors(path):
+        with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            _sync(temporary)
+            sync(temporary)
             temporary.replace(path)
-            _sync(path.parent)
+            sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -52,14 +58,14 @@ def whole_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
     replace: whether a directory that is there makes way, for a moment in which there is none; otherwise
     it is Taken.
     """
-    with _storage_errors(path):
+    with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         old = temporary.with_name(f"{temporary.name}-old")
         try:
             yield temporary
             for entry in [*temporary.rglob("*"), temporary]:
-                _sync(entry)
+                sync(entry)
             temporary.chmod(0o755)  # mkdtemp's 0700 would hide a model from the server that serves it
             if replace and path.exists():
                 path.rename(old)
@@ -69,14 +75,14 @@ def whole_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                     raise Taken(f"{path} was made by another writer") from error
                 raise
-            _sync(path.parent)
+            sync(path.parent)
         finally:
             for leftover in (temporary, old):
                 shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
+def storage_errors(path: Path) -> Iterator[None]:
     """A disk that is full or cannot be written is no bug: one sentence instead of a traceback."""
     try:
         yield
@@ -89,12 +95,52 @@ def _storage_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Waits until a file's content, or a directory's names, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def hide(path: Path) -> Path:
+    """Renames to a temporary's name: for readers it is all there, and then all gone."""
+    if is_temporary(path):
+        return path
+    hidden = path.with_name(f".{path.name}-deleted")
+    with storage_errors(path):
+        if hidden.exists():  # of a killed deletion of something by the same name
+            delete(hidden)
+        path.rename(hidden)
+        sync(path.parent)
+    return hidden
+
+
+def delete(path: Path) -> None:
+    """Removes a file or directory. What is left of it when killed is a temporary, for the next prune."""
+    hidden = hide(path)
+    if hidden.is_dir():
+        shutil.rmtree(hidden, ignore_errors=True)
+    else:
+        hidden.unlink(missing_ok=True)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds this lock file. Makes nothing and keeps nothing locked."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether the name is one that a killed writer may have left."""
+    return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -107,6 +153,12 @@ def sha256_of(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a directory."""
+    files = [path, *path.rglob("*")] if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files if file.is_symlink() or not file.is_dir())
 
 
 def require_writable(directory: Path, field: str = "artifacts_dir") -> None:

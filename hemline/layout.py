@@ -28,6 +28,11 @@ def models_directory(artifacts: Path) -> Path:
     return artifacts / "models"
 
 
+def registry_directory(artifacts: Path) -> Path:
+    """artifacts/registry, which holds the ledger and the champion's name."""
+    return artifacts / "registry"
+
+
 def open_run(config: RetrainConfig, started: datetime, name: str, run_id: str) -> Path:
     """The run's directory, with its configuration in it. Raises StorageError if it cannot be written."""
     require_writable(config.artifacts_path)

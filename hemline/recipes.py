@@ -34,3 +34,14 @@ def merge(base: Any, over: Any) -> Any:
     if not (isinstance(base, dict) and isinstance(over, dict)):
         return over
     return base | {name: merge(base.get(name), value) for name, value in over.items()}
+
+
+def difference(given: Any, defaults: Any) -> Any:
+    """What of `given` is not as in `defaults`, in mappings within mappings alike."""
+    if not (isinstance(given, dict) and isinstance(defaults, dict)):
+        return given
+    return {
+        name: difference(value, defaults.get(name))
+        for name, value in given.items()
+        if name not in defaults or value != defaults[name]
+    }

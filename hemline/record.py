@@ -10,9 +10,9 @@ import platform
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, computed_field
 
 from hemline.config import RetrainConfig
 from hemline.dataset import DatasetRef
@@ -21,18 +21,53 @@ from hemline.devices import DeviceInfo
 CHECKOUT = Path(__file__).resolve().parents[1]  # or what stands in for it, where this is installed
 Row = dict[str, int | float]
 Rows = list[Row]  # a small table, a dict a row
+Numbers = dict[str, bool | int | float | str | None]  # by name, in the words of artifacts/README.md
 
 PACKAGES = ("hemline", "tensorflow", "keras", "tensorflow-datasets", "numpy", "pandas", "prefect")
 
 
+class ClassScore(BaseModel):
+    """How one class fares; null where there is nothing to divide by."""
+
+    examples: int
+    precision: float | None  # share of what was called this class that is
+    recall: float | None  # share of this class that was called so
+    f1: float | None  # harmonic mean of both
+
+
+class Mistake(BaseModel):
+    """An example that the model is wrong about."""
+
+    index: int  # in the split, from 0
+    true: str
+    predicted: str
+    probability: float  # of the predicted class
+
+
+class Latency(BaseModel):
+    """Medians of the time that the saved signature takes, once loaded and warm."""
+
+    single_ms: float
+    batch_ms: float
+    batch_size: int
+    repeats: int
+
+
 class Evaluation(BaseModel):
-    """The final judgement of a model, on the test split."""
+    """The final judgement of a model, on the test split. Versions of before have not all of it."""
 
     split: str
     examples: int
     loss: float
     accuracy: float
+    accuracy_interval: tuple[float, float] | None = None  # Wilson's, 95 %
     class_accuracy: dict[str, float]
+    classes: dict[str, ClassScore] = {}
+    calibration_error: float | None = None
+    calibration_bins: int | None = None
+    mistakes: list[Mistake] = []  # the most confident ones, worst first
+    latency: Latency | None = None
+    size_bytes: int | None = None  # of model.keras and saved_model/
 
 
 class Parity(BaseModel):
@@ -42,7 +77,57 @@ class Parity(BaseModel):
     failed: int
     worst_ratio: float | None = None  # the largest difference in units of its tolerance
     worst_case: str | None = None
-    seconds: float | None = None
+    seconds: float | None = None  # None: an earlier proof was taken
+    rows: list[dict[str, str]] = []  # what failed, then the worst case of every value of every axis
+
+
+class Evidence(BaseModel):
+    """A fact that was looked at on this machine."""
+
+    what: str
+    expected: str
+    observed: str
+    holds: bool
+    corrects: bool = False  # if it holds, the chapter's answer as it stands does not
+
+
+class ClaimResult(BaseModel):
+    """One of the chapter's nine questions, what is claimed to be its answer, and the proof."""
+
+    number: int
+    question: str
+    original_question: str
+    original_answer: str
+    claim: str
+    correction: str | None
+    relied_on: str | None  # what `retrain` needs it for
+    evidence: list[Evidence]
+    seconds: float
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def verdict(self) -> Literal["holds", "holds with a correction", "fails"]:
+        """Of the claim; the correction is to the chapter's answer."""
+        if not self.evidence or not all(fact.holds for fact in self.evidence):
+            return "fails"
+        return "holds with a correction" if any(fact.corrects for fact in self.evidence) else "holds"
+
+
+class Verification(BaseModel):
+    """What the flow `verify` found."""
+
+    device: DeviceInfo
+    parity: Parity
+    claims: list[ClaimResult]
+    versions: dict[str, str]
+
+    @property
+    def failures(self) -> list[str]:
+        """A sentence for each gate that was not passed."""
+        failed = [f"claim {result.number} fails: {result.claim}" for result in self.claims if result.verdict == "fails"]
+        if self.parity.failed:
+            failed.insert(0, f"{self.parity.failed} of {self.parity.cases} cases of layer parity are out of tolerance")
+        return failed
 
 
 class TrainedRun(BaseModel):
@@ -65,6 +150,23 @@ class ModelVersion(BaseModel):
     run: Path  # the run's directory
     val_accuracy: float
     test_accuracy: float
+
+
+class Decision(BaseModel):
+    """Whether a version becomes the champion, and why."""
+
+    verdict: Literal["promoted", "kept", "needs approval"]
+    champion: str | None  # before the decision
+    challenger: str
+    sentence: str
+    numbers: Numbers
+
+
+class Outcome(BaseModel):
+    """What a run of `retrain` ends with."""
+
+    version: ModelVersion
+    decision: Decision
 
 
 class FlowRun(BaseModel):

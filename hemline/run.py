@@ -18,24 +18,27 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hemline.charts import mistakes_grid
 from hemline.checkpoints import Checkpoints, State
 from hemline.config import RetrainConfig
-from hemline.dataset import DatasetRef, load_split, load_training
-from hemline.devices import DeviceInfo
+from hemline.dataset import DatasetRef, load_split, load_training, too_large
+from hemline.devices import DeviceInfo, scope
 from hemline.errors import DivergenceError
 from hemline.evaluation import Score, compile_predict, evaluate
-from hemline.files import whole_file, write_json
+from hemline.files import size_of, whole_directory, whole_file, write_json
+from hemline.loss_scale import LossScale
 from hemline.metrics import History
 from hemline.models import build_mlp
 from hemline.optimizer_groups import Group, averaged, partition
 from hemline.progress import Display
 from hemline.record import Evaluation, Row, Rows, TrainedRun, package_versions
+from hemline.serving import export, measure
 from hemline.training import Chunk, Trainer
 
 
 def check_groups(config: RetrainConfig) -> None:
     """Raises ConfigurationError unless the groups cover the model. Needs no data."""
-    _partition(config, build_mlp((28, 28, 1), 10, config.seed), examples=config.batch_size)
+    _partition(config, build_mlp((28, 28, 1), 10, config.seed, config.precision), examples=config.batch_size)
 
 
 def _partition(config: RetrainConfig, model: keras.Model, examples: int) -> list[Group]:
@@ -63,16 +66,21 @@ def train(
     from scratch. say: receives the lines a person reads. on_epoch: receives the table so far after every
     epoch.
     """
-    (images, labels), (validation_images, validation_labels) = load_training(dataset, config.validation)
-    with tf.device(device.name):
-        model = build_mlp(dataset.image_shape, len(dataset.class_names), config.seed)
+    mapped = too_large(dataset) if config.streaming is None else config.streaming
+    (images, labels), (validation_images, validation_labels) = load_training(dataset, config.validation, mapped)
+    with scope(device):
+        model = build_mlp(dataset.image_shape, len(dataset.class_names), config.seed, config.precision)
         groups = _partition(config, model, len(images))
-        trainer = Trainer(model, groups, images, labels, batch_size=config.batch_size, seed=config.seed)
+        loss_scale = LossScale() if config.precision == "mixed_float16" else None
+        trainer = Trainer(
+            model, groups, images, labels, batch_size=config.batch_size, seed=config.seed, loss_scale=loss_scale
+        )
         predict = compile_predict(model)
         checkpoints = Checkpoints(
             directory / "checkpoints",
             model,
             groups,
+            loss_scale=loss_scale,
             identity={"config": config.what_is_computed(), "fingerprint": dataset.fingerprint},
             settings=device.settings | {"device": device.description} | package_versions(),
             keep=config.keep_checkpoints,
@@ -166,12 +174,25 @@ def _timing(began: float, trained: float, ended: float, steps: int, batch_size: 
 
 
 def evaluate_saved(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun) -> Evaluation:
-    """Evaluates the model from disk, as a user's will come, and writes evaluation.json and confusion.csv."""
+    """Evaluates the model from disk, as a user's will come, and the SavedModel made of it, as a server's will.
+
+    Writes saved_model/, evaluation.json, confusion.csv, mistakes.svg and, apart since times do not repeat,
+    serving.json.
+    """
     images, labels = load_split(dataset, "test")
+    served = trained.directory / "saved_model"
     with tf.device(device.name):
         model = keras.saving.load_model(trained.model_path)
         evaluation, table = evaluate(compile_predict(model), images, labels, dataset.class_names)
-    write_json(trained.directory / "evaluation.json", evaluation.model_dump(mode="json"))
+        with whole_directory(served, replace=True) as path:
+            export(model, dataset.class_names, path)
+        evaluation.latency = measure(served, images)
+    evaluation.size_bytes = size_of(trained.model_path) + size_of(served)
+    serving = {"latency", "size_bytes"}
+    write_json(trained.directory / "evaluation.json", evaluation.model_dump(mode="json", exclude=serving))
+    write_json(trained.directory / "serving.json", evaluation.model_dump(mode="json", include=serving))
     with whole_file(trained.directory / "confusion.csv") as path:
         table.to_csv(path)
+    with whole_file(trained.directory / "mistakes.svg") as path:
+        path.write_text(mistakes_grid(images, evaluation.mistakes))
     return evaluation

@@ -17,12 +17,15 @@ from hemline.devices import DeviceInfo, select
 def preflight(config: RetrainConfig) -> DeviceInfo:
     """The device to train on. Raises a HemlineError if device, groups or data set cannot work."""
     use_compile_cache(config.data.data_path / "xla-cache")  # first: from here on TensorFlow is imported
-    device = select(config.device)
+    device = select(config.device, config.replicas, config.batch_size)
 
     from hemline.dataset import check_known
     from hemline.run import check_groups
 
     check_groups(config)
     check_known(config.data)
-    get_run_logger().info("device: %s, %s", device.kind, device.description)
+    log = get_run_logger()
+    log.info("device: %s, %s", device.kind, device.description)
+    if device.kind == "cpu" and config.precision != "float32":
+        log.warning("precision %s is emulated on a CPU: right, but slower than float32", config.precision)
     return device

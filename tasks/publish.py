@@ -1,12 +1,11 @@
-"""The run's result as a numbered model version, and its report in the UI.
+"""The run's result as a numbered model version.
 
     version = publish(config, dataset, device, parity, trained, evaluation)
 
-The version is there for whoever serves models; the report for whoever wakes up and looks.
+A run that is retried publishes once.
 """
 
 from prefect import get_run_logger, runtime, task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from hemline.config import RetrainConfig
@@ -25,13 +24,13 @@ def publish(
     trained: TrainedRun,
     evaluation: Evaluation,
 ) -> ModelVersion:
-    """Writes the version, report.html of the run and the report of the UI."""
-    import pandas as pd
+    """Writes the version, unless this run did before it was killed."""
+    from hemline import bundle
 
-    from hemline import bundle, report
-    from hemline.charts import learning_curves, parity_map
-    from hemline.files import whole_file
-
+    models, flow_run = models_directory(config.artifacts_path), runtime.flow_run
+    if earlier := bundle.published_by(models, trained.directory, str(flow_run.id)):
+        get_run_logger().info("this run has published model %s already", earlier.version)
+        return earlier
     record = Record(
         config=config,
         dataset=dataset,
@@ -39,17 +38,10 @@ def publish(
         parity=parity,
         epochs=trained.epochs,
         evaluation=evaluation,
-        flow_run=FlowRun(id=str(runtime.flow_run.id), name=runtime.flow_run.name),
+        flow_run=FlowRun(id=str(flow_run.id), name=flow_run.name),
         fingerprint=dataset.fingerprint,
         **provenance(),
     )
-    version = bundle.publish(models_directory(config.artifacts_path), record, trained.directory)
-    picture = report.data_uri(learning_curves(pd.DataFrame(record.epochs)))
-    parity_picture = report.data_uri(parity_map(pd.read_csv(trained.directory / "parity.csv")))
-    title = f"{record.flow_run.name}: model {version.version}"
-    text = report.markdown(record, title=title, picture=picture, parity=parity_picture)
-    with whole_file(trained.directory / "report.html") as path:
-        path.write_text(report.html(text))
-    create_markdown_artifact(key="report", markdown=text, description=f"model {version.version}")
+    version = bundle.publish(models, record, trained.directory)
     get_run_logger().info("published model %s to %s", version.version, version.path)
     return version

@@ -1,6 +1,7 @@
 """The flow on a small data set, in this process, on Prefect's test server."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,10 +15,13 @@ from prefect.client.schemas.filters import ArtifactFilter, TaskRunFilter
 from prefect.client.schemas.objects import Artifact, State
 
 from flows.retrain import retrain
-from hemline import bundle, parity
+from hemline import bundle
 from hemline.config import RetrainConfig
 from hemline.errors import ConfigurationError, DatasetError, DeviceError, HemlineError, ParityError, StorageError
-from hemline.record import ModelVersion
+from hemline.layer_norm import LayerNorm
+from hemline.questions import RELIED_ON
+from hemline.record import Outcome
+from hemline.registry import Registry
 from tasks import prepare_dataset
 
 RUN_FILES = {
@@ -29,11 +33,14 @@ RUN_FILES = {
     "epochs.parquet",
     "evaluation.json",
     "iterations.parquet",
+    "mistakes.svg",
     "model.keras",
     "parity.csv",
     "report.html",
     "run.lock",
     "run.log",
+    "saved_model",
+    "serving.json",
     "timing.csv",
 }
 
@@ -59,13 +66,16 @@ def task_states(state: State[Any]) -> dict[str, str]:
 
 
 @pytest.fixture
-def finished(config: RetrainConfig) -> State[ModelVersion]:
+def finished(config: RetrainConfig) -> State[Outcome | None]:
     return retrain(config, return_state=True)
 
 
-def test_a_run_leaves_every_file_and_artifact(finished: State[ModelVersion]) -> None:
-    version = finished.result()
-    assert isinstance(version, ModelVersion)
+def test_a_run_leaves_every_file_and_artifact(finished: State[Outcome | None]) -> None:
+    outcome = finished.result()
+    assert isinstance(outcome, Outcome)
+    version = outcome.version
+    assert outcome.decision.verdict == "promoted"  # the first one
+    assert Registry(version.path.parents[1]).champion() == "0001"
     assert {path.name for path in version.run.iterdir()} == RUN_FILES
 
     model, manifest = bundle.load(version.path)
@@ -79,18 +89,21 @@ def test_a_run_leaves_every_file_and_artifact(finished: State[ModelVersion]) -> 
     epochs = pd.read_csv(version.run / "epochs.csv")
     assert list(epochs["epoch"]) == [1, 2]
     shown = artifacts(finished)
-    assert set(shown) == {"epochs", "layer-norm-parity", "report", "training-progress"}
+    assert set(shown) == {"claims", "decision", "epochs", "layer-norm-parity", "report", "training-progress"}
     table = pd.DataFrame(json.loads(str(shown["epochs"].data)))
     np.testing.assert_allclose(table["val_loss"], epochs["val_loss"], atol=5e-5)
-    assert {row["what"] for row in json.loads(str(shown["layer-norm-parity"].data))} > {"worst by policy"}
-    assert len(str(shown["layer-norm-parity"].data)) < 200_000
+    parity = json.loads(str(shown["layer-norm-parity"].data))
+    assert {"worst by policy", "worst by inputs"} <= {row["what"] for row in parity}
+    assert parity[0]["what"] != "failed"
+    assert len(json.loads(str(shown["claims"].data))) == len(RELIED_ON)
     report = str(shown["report"].data)
-    assert "data:image/svg+xml;base64," in report
+    assert report.count("data:image/svg+xml;base64,") == 3
+    assert "**Promoted 0001: " in report
     assert len(report) < 200_000  # listings in the UI return whole artifacts
     assert shown["training-progress"].data == 100
 
 
-def test_the_runs_name_says_what_it_is(finished: State[ModelVersion]) -> None:
+def test_the_runs_name_says_what_it_is(finished: State[Outcome | None]) -> None:
     with get_client(sync_client=True) as client:
         assert client.read_flow_run(flow_run_id(finished)).name == "retrain-mnist-2-epochs"
 
@@ -111,8 +124,11 @@ def test_a_later_run_reuses_the_data_only_while_it_is_whole(
 
 
 def test_the_same_configuration_gives_the_same_bytes(config: RetrainConfig) -> None:
-    first, second = (retrain(config) for _ in range(2))
-    assert first.version, second.version == ("0001", "0002")
+    one, other = (retrain(config) for _ in range(2))
+    assert one
+    assert other
+    assert other.decision.sentence == "kept 0001: challenger 0002 makes the same predictions"
+    first, second = one.version, other.version
     for name in (
         "epochs.csv",
         "iterations.parquet/epoch-00002.parquet",
@@ -126,15 +142,17 @@ def test_the_same_configuration_gives_the_same_bytes(config: RetrainConfig) -> N
 def test_a_layer_that_disagrees_stops_the_run_before_training(
     config: RetrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compare = parity.compare
-    monkeypatch.setattr(parity, "compare", lambda: compare().assign(ok=lambda table: table["rank"] != 3))
+    """And leaves no proof for the next run."""
+    shutil.rmtree(config.proofs_path)
+    right = LayerNorm.call
+    monkeypatch.setattr(LayerNorm, "call", lambda self, inputs: 1.01 * right(self, inputs))
     state = retrain(config, return_state=True)
-    with pytest.raises(ParityError, match=r"variance-rank3-\d+-bfloat16"):
+    with pytest.raises(ParityError, match="variance"):
         state.result()
     assert "train" not in task_states(state)
     table = json.loads(str(artifacts(state)["layer-norm-parity"].data))
     assert table[0]["what"] == "failed"  # failures come first
-    assert "rank3" in table[0]["case"]
+    assert not config.proofs_path.exists()
 
 
 REFUSED = [

@@ -1,7 +1,9 @@
 """A published version is whole, says what it is made of, and works where this project is not installed."""
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from hemline.files import sha256_of
 from hemline.record import ModelVersion
 
 from .conftest import CLASSES, FinishedRun
+from .versions import RECORD, make_version
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,7 @@ def test_a_version_holds_what_is_needed_to_judge_it(version: ModelVersion) -> No
     assert names >= {
         "MODEL_CARD.md",
         "charts/learning_curves.svg",
+        "charts/mistakes.svg",
         "charts/parity.svg",
         "confusion.csv",
         "epochs.csv",
@@ -54,20 +58,23 @@ def test_a_version_holds_what_is_needed_to_judge_it(version: ModelVersion) -> No
         "evaluation.json",
         "iterations.parquet/epoch-00001.parquet",
         "manifest.json",
+        "manifest.sha256",
         "model.keras",
         "parity.csv",
         "saved_model/saved_model.pb",
+        "serving.json",
     }
     card = (version.path / "MODEL_CARD.md").read_text()
     assert card.startswith("# Model 0001\n")
-    assert "(charts/learning_curves.svg)" in card
-    assert "(charts/parity.svg)" in card
+    for picture in re.findall(r"\]\((.*?)\)", card):
+        assert (version.path / picture).exists()
+    assert "(charts/mistakes.svg)" in card
 
 
 def test_the_manifest_covers_every_file(version: ModelVersion) -> None:
     manifest = verify(version.path)
     files = {str(path.relative_to(version.path)): path for path in version.path.rglob("*") if path.is_file()}
-    del files["manifest.json"]
+    del files["manifest.json"], files["manifest.sha256"]
     assert manifest.files == {name: sha256_of(path) for name, path in files.items()}
 
 
@@ -78,11 +85,33 @@ def test_the_manifest_is_the_record(version: ModelVersion, finished: FinishedRun
     assert written == finished.record.model_dump(mode="json")
 
 
-@pytest.mark.parametrize("name", ["model.keras", "epochs.csv", "saved_model/saved_model.pb"])
-def test_a_changed_file_is_named(name: str, damaged: Path, flip_byte: Callable[[Path, int], None]) -> None:
-    flip_byte(damaged / name, -1)
-    with pytest.raises(BundleError, match=f"every file .* must match its manifest.*: {name} was changed. Do not use"):
+def test_a_shell_can_check_the_manifest(version: ModelVersion) -> None:
+    subprocess.run(["sha256sum", "--check", "--strict", "manifest.sha256"], cwd=version.path, check=True)
+
+
+def test_a_flipped_bit_in_any_file_is_refused_by_its_name(
+    damaged: Path, flip_byte: Callable[[Path, int], None]
+) -> None:
+    manifest = verify(damaged)
+    for name in [*manifest.files, "manifest.json", "manifest.sha256"]:
+        for position in (0, (damaged / name).stat().st_size // 2, -1):
+            flip_byte(damaged / name, position)
+            with pytest.raises(BundleError) as caught:
+                verify(damaged)
+            if name.startswith("manifest."):
+                assert "must have a readable manifest.json" in str(caught.value)
+            else:
+                assert caught.value.problem == f"{name} was changed"
+            flip_byte(damaged / name, position)
+    assert verify(damaged) == manifest
+
+
+def test_a_manifest_that_is_changed_and_still_json_is_refused(damaged: Path) -> None:
+    manifest = damaged / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("retrain-tiny-2-epochs", "retrain-tiny-3-epochs"))
+    with pytest.raises(BundleError, match=r"it does not have the SHA-256 in manifest.sha256") as caught:
         load(damaged)
+    assert caught.value.problem == "its manifest.json is missing or was changed"
 
 
 def test_missing_and_further_files_are_named(damaged: Path) -> None:
@@ -93,13 +122,131 @@ def test_missing_and_further_files_are_named(damaged: Path) -> None:
     assert "parity.csv is missing; saved_model/notes.txt is not in the manifest." in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [None, "", "{}"])
-def test_a_version_without_a_readable_manifest_is_refused(content: str | None, damaged: Path) -> None:
-    (damaged / "manifest.json").unlink()
-    if content is not None:
-        (damaged / "manifest.json").write_text(content)
+def test_a_missing_version_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"must be a directory. Received: .*/0009, which is none"):
+        verify(tmp_path / "0009")
+
+
+def resealed(version: Path, content: str) -> None:
+    """A manifest that is its writer's own, whatever it says."""
+    (version / "manifest.json").write_text(content)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    (version / "manifest.sha256").write_text(f"{digest}  manifest.json\n")
+
+
+@pytest.mark.parametrize("digest", [True, False])
+@pytest.mark.parametrize("content", [None, "", "{}", "[]", "null", "half"])
+def test_a_version_without_a_readable_manifest_is_refused(content: str | None, digest: bool, damaged: Path) -> None:
+    manifest = damaged / "manifest.json"
+    text = manifest.read_text()
+    content = text[: len(text) // 2] if content == "half" else content
+    if content is None:
+        manifest.unlink()
+    elif digest:
+        resealed(damaged, content)
+    else:
+        manifest.write_text(content)
     with pytest.raises(BundleError, match=f"must have a readable manifest.json. Received: {damaged}"):
         verify(damaged)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/passwd",
+        "../0002/model.keras",
+        "charts/../../x",
+        "charts/../epochs.csv",
+        "./epochs.csv",
+        "..",
+        ".",
+        "",
+        "a//b",
+    ],
+)
+def test_a_path_that_leaves_the_version_is_refused_by_name(name: str, damaged: Path) -> None:
+    manifest = json.loads((damaged / "manifest.json").read_text())
+    manifest["files"][name] = "0" * 64
+    resealed(damaged, json.dumps(manifest))
+    with pytest.raises(BundleError, match=r"must match its manifest") as caught:
+        verify(damaged)
+    assert caught.value.problem == f"{name!r} is not a path inside the version"
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.sha256"])
+def test_a_manifest_that_lists_itself_is_refused(name: str, damaged: Path) -> None:
+    manifest = json.loads((damaged / "manifest.json").read_text())
+    manifest["files"][name] = sha256_of(damaged / name)
+    resealed(damaged, json.dumps(manifest))
+    with pytest.raises(BundleError, match=f"{name} is listed in the manifest"):
+        verify(damaged)
+
+
+def test_a_symbolic_link_is_refused_by_name(damaged: Path, tmp_path: Path) -> None:
+    """Wherever it leads and whatever stands there: to the same bytes, out of the version, nowhere."""
+    outside = tmp_path / "outside"
+    (damaged / "model.keras").rename(outside)
+    for name, target in {
+        "model.keras": outside,
+        "charts/link": Path("learning_curves.svg"),
+        "more": tmp_path,
+        "dangling": tmp_path / "nothing",
+    }.items():
+        (damaged / name).symlink_to(target)
+        with pytest.raises(BundleError, match=f"{name} is a symbolic link"):
+            verify(damaged)
+        with pytest.raises(BundleError, match=f"{name} is a symbolic link"):
+            bundle.seal(damaged, RECORD, "0001")
+        (damaged / name).unlink()
+    outside.rename(damaged / "model.keras")
+    verify(damaged)
+    (damaged / "charts").rename(outside)
+    (damaged / "charts").symlink_to(outside)
+    with pytest.raises(BundleError, match=r"charts is a symbolic link"):
+        load(damaged)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(damaged: Path) -> None:
+    os.mkfifo(damaged / "charts" / "pipe")
+    with pytest.raises(BundleError, match=r"charts/pipe is neither a file nor a directory"):
+        verify(damaged)
+
+
+def test_a_model_that_keras_cannot_load_is_refused_in_a_sentence(damaged: Path) -> None:
+    (damaged / "model.keras").write_bytes(b"of another time")
+    bundle.seal(damaged, RECORD, "0001")
+    with pytest.raises(BundleError, match=r"must load. Received: .*/0001, but Keras .* does not load it") as caught:
+        load(damaged)
+    assert "It was made with Keras 3.15.1: install that" in str(caught.value)
+
+
+def test_everything_is_on_disk_before_a_version_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """fsync of each file and directory, then the rename, then its parent: in this order."""
+    done: list[str] = []
+    rename = Path.rename
+
+    def noting_fsync(descriptor: int) -> None:
+        path = str(Path(f"/proc/self/fd/{descriptor}").readlink())
+        done.append(re.sub(r"/\.(0001)-[a-z0-9_]{8}", r"/\1", path))
+
+    def noting_rename(path: Path, target: Path) -> Path:
+        done.append(f"rename {target}")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", noting_fsync)
+    monkeypatch.setattr(Path, "rename", noting_rename)
+    make_version(tmp_path)
+    models = tmp_path / "models"
+    at = done.index(f"rename {models / '0001'}")
+    everything = {models / "0001", *(models / "0001").rglob("*")}
+    assert set(done[:at]) >= set(map(str, everything))
+    assert done[at + 1 :] == [str(models)]
+
+
+def test_verifying_needs_no_tensorflow(version: ModelVersion) -> None:
+    script = "import sys; from pathlib import Path; from hemline.bundle import verify; verify(Path(sys.argv[1])); "
+    heavy = "[name for name in ('tensorflow', 'keras', 'pandas', 'scipy', 'matplotlib') if name in sys.modules]"
+    assert python("-c", f"{script} print({heavy})", os.fspath(version.path)) == "[]"
 
 
 @pytest.mark.parametrize(
@@ -151,6 +298,7 @@ def test_a_loaded_version_is_the_trained_model(version: ModelVersion, finished: 
     original = keras.saving.load_model(finished.trained.model_path)
     np.testing.assert_array_equal(model(images), original(images))
     assert manifest.evaluation == finished.evaluation
+    assert manifest.class_names == CLASSES
 
 
 def python(*argv: str) -> str:
@@ -195,7 +343,9 @@ def test_other_processes_get_the_same_from_both_models(
         )
         evaluated = both.submit(python, "-c", EVALUATE, os.fspath(version.path))
 
-    assert json.loads(evaluated.result()) == finished.evaluation.model_dump(mode="json")
+    repeated = json.loads(evaluated.result())
+    recorded = finished.evaluation.model_dump(mode="json")
+    assert repeated | {"latency": None, "size_bytes": None} == recorded | {"latency": None, "size_bytes": None}
 
     foreign, answer = json.loads(served.result())
     assert foreign == []

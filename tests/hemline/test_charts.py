@@ -4,9 +4,12 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pandas as pd
+import pytest
 
-from hemline.charts import learning_curves, parity_map
+from hemline.charts import learning_curves, mistakes_grid, parity_map
+from hemline.record import Mistake
 
 EPOCHS = pd.DataFrame(
     {
@@ -30,7 +33,8 @@ def test_another_table_gives_another_picture() -> None:
 def test_another_process_gives_the_same_bytes() -> None:
     script = f"""
 import sys, pandas as pd
-from hemline.charts import learning_curves
+from hemline.charts import learning_curves, mistakes_grid
+from hemline.record import Mistake
 sys.stdout.write(learning_curves(pd.DataFrame({EPOCHS.to_dict("list")!r})))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -65,3 +69,28 @@ def test_a_parity_map_has_the_worst_of_each_policy_and_input() -> None:
     assert {"0.5", "3e-05", "inf", "float32", "float64", "normal", "huge"} <= texts
     assert "0.25" not in texts
     assert len(svg) < 50_000  # it is part of a report that the UI lists
+
+
+def mistakes(number: int) -> list[Mistake]:
+    return [Mistake(index=i, true="$x_1", predicted="a<b & c", probability=0.987) for i in range(number)]
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 1), (32, 20, 3), (8, 8, 2)])
+def test_every_mistake_is_shown_with_what_it_is_and_was_called(shape: tuple[int, int, int]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, size=(9, *shape), dtype=np.uint8)
+    svg = mistakes_grid(images, mistakes(9))
+    assert svg == mistakes_grid(images, mistakes(9))
+    page = ET.fromstring(svg)
+    texts = [text for text in page.itertext() if text.strip()]
+    assert sum("called a<b & c 99%" in text for text in texts) == 9
+    assert sum("$x_1" in text for text in texts) == 9  # and not as mathematics
+    assert len(page.findall(".//{http://www.w3.org/2000/svg}image")) == 9
+
+
+def test_no_mistake_is_an_empty_picture() -> None:
+    assert "<image" not in mistakes_grid(np.zeros((1, 4, 4, 1), np.uint8), [])
+
+
+def test_a_grid_of_large_photographs_fits_into_a_report() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, size=(16, 224, 224, 3), dtype=np.uint8)  # compresses worst
+    assert len(mistakes_grid(noise, mistakes(16))) * 4 / 3 < 180_000

@@ -1,5 +1,6 @@
 """What each setting of an optimizer does to the weights, in the compiled loop."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,7 @@ def steps(arrays: Arrays, group: dict[str, Any], count: int = 1) -> list[Weights
     """The weights before and after each of the first steps of a group of everything."""
     model, groups = new({"all": {"layers": ["*"], "learning_rate": 0.1} | group}, [])
     trainer = Trainer(model, groups, *arrays, batch_size=BATCH, seed=SEED)
-    order = tf.constant(trainer.permutation(1))
-    history = [weights(model)]
-    for step in range(count):
-        trainer._run_steps(trainer._images, trainer._labels, order, tf.constant(step), tf.constant(step + 1))
-        history.append(weights(model))
-    return history
+    return [weights(model), *(weights(model) for _ in islice(trainer.epoch(1, stop_every=1), count))]
 
 
 def difference(one: Weights, other: Weights) -> Weights:

@@ -11,7 +11,7 @@ from hemline.config import DataConfig, LowerGroup, RetrainConfig, explain
 from hemline.options import parse
 from hemline.run import check_groups
 
-OF_THE_MACHINE = {"data_dir", "manual_dir", "artifacts_dir", "device"}
+OF_THE_MACHINE = {"replicas", "streaming", "data_dir", "manual_dir", "artifacts_dir", "device"}
 OF_THE_OPERATION = {"recipe", "early_stopping", "checkpoint_steps", "keep_checkpoints", "resume"}
 NAMES = ["best-mlp", "chapter", "chapter-listing"]
 
@@ -60,6 +60,17 @@ def test_what_is_given_goes_before_the_recipe() -> None:
     matrices = config.groups.by_name()["matrices"]
     assert matrices == recipe.groups.by_name()["matrices"].model_copy(update={"learning_rate": 0.02})
     assert config.groups.by_name()["upper"] == recipe.groups.by_name()["upper"]
+
+
+@pytest.mark.parametrize("name", recipes.known())
+def test_the_form_of_the_ui_takes_a_recipe(name: str) -> None:
+    """Regression: it sends every field with its default, which went before all of the recipe."""
+    form = RetrainConfig().model_dump(mode="json") | {"recipe": name}
+    assert RetrainConfig.model_validate(form) == RetrainConfig(recipe=name)
+    form |= {"epochs": 7}
+    form["groups"]["upper"]["learning_rate"] = 0.7
+    expected = RetrainConfig.model_validate({"recipe": name, "epochs": 7, "groups": {"upper": {"learning_rate": 0.7}}})
+    assert RetrainConfig.model_validate(form) == expected
 
 
 def test_a_made_configuration_needs_no_recipe_any_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,10 @@ def test_files_of_a_run(finished: FinishedRun) -> None:
         "epochs.csv",
         "epochs.parquet",
         "evaluation.json",
+        "mistakes.svg",
         "model.keras",
         "parity.csv",  # the fixture's
+        "serving.json",
         "timing.csv",
     }
 
@@ -49,11 +51,23 @@ def test_tables_have_every_epoch_and_every_iteration(finished: FinishedRun) -> N
 
 def test_the_evaluation_on_disk(finished: FinishedRun) -> None:
     directory = finished.trained.directory
-    assert json.loads((directory / "evaluation.json").read_text()) == finished.evaluation.model_dump(mode="json")
+    written = [json.loads((directory / name).read_text()) for name in ("evaluation.json", "serving.json")]
+    assert written[0] | written[1] == finished.evaluation.model_dump(mode="json")
+    assert written[1].keys() == {"latency", "size_bytes"}
     confusion = pd.read_csv(directory / "confusion.csv", index_col="true")
     assert list(confusion.index) == list(confusion.columns) == CLASSES
     assert confusion.to_numpy().sum() == finished.evaluation.examples == 70
     assert confusion.to_numpy().trace() == round(70 * finished.evaluation.accuracy)
+
+
+def test_the_evaluation_is_of_what_is_published(finished: FinishedRun) -> None:
+    directory, evaluation = finished.trained.directory, finished.evaluation
+    files = [directory / "model.keras", *(directory / "saved_model").rglob("*")]
+    assert evaluation.size_bytes == sum(path.stat().st_size for path in files if path.is_file())
+    assert evaluation.latency is not None
+    assert 0 < evaluation.latency.single_ms < 1000
+    assert len(evaluation.mistakes) == min(16, round(70 * (1 - evaluation.accuracy)))
+    assert (directory / "mistakes.svg").read_text().count("<image ") == len(evaluation.mistakes)
 
 
 def test_the_chapters_words_are_said_for_every_epoch(finished: FinishedRun) -> None:

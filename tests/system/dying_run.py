@@ -23,7 +23,7 @@ def die() -> None:
 
 
 def die_at_sync(number: int) -> None:
-    sync, left = files._sync, [number]
+    sync, left = files.sync, [number]
 
     def counting(path: Path) -> None:
         left[0] -= 1
@@ -31,7 +31,7 @@ def die_at_sync(number: int) -> None:
             die()
         sync(path)
 
-    files._sync = counting
+    files.sync = counting
 
 
 def die_after(seconds: float) -> None:

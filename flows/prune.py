@@ -1,0 +1,38 @@
+"""Removes old versions and runs, stale checkpoints, and what killed processes left.
+
+    prefect deployment run 'prune/look'                         # says what would go, and how many bytes
+    prefect deployment run 'prune/look' --param delete=true     # removes it
+
+Never the champion, its predecessor, a protected version or a run that is being written. `hemline prune` does the
+same without Prefect.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_table_artifact
+
+from hemline import prune as pruning
+from hemline.config import DataConfig, root
+
+
+@flow(name="prune", flow_run_name="prune-delete-{delete}")
+def prune(
+    retention: pruning.Retention = pruning.Retention(),  # noqa: B008  it is frozen
+    delete: bool = False,
+    artifacts_dir: Path = Path("artifacts"),
+) -> int:
+    """Remove what is old; by default only say what would go. Returns bytes.
+
+    Args:
+        retention: what is kept
+        delete: whether to remove it
+        artifacts_dir: directory of runs and models, relative to HEMLINE_ROOT
+    """
+    removals = pruning.prune(root() / artifacts_dir, DataConfig().data_path, retention, datetime.now(UTC), delete)
+    sentence = f"{'removed' if delete else 'would remove'} {pruning.summary(removals)}"
+    get_run_logger().info(sentence)
+    rows = [{"what": each.kind, "path": str(each.path), "bytes": each.bytes, "days": each.days} for each in removals]
+    create_table_artifact(key="pruned", table=rows or [{"what": "nothing"}], description=sentence)
+    return sum(each.bytes for each in removals)

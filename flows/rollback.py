@@ -1,0 +1,33 @@
+"""Makes an earlier model version the champion again.
+
+    prefect deployment run 'rollback/champion' --param reason="shirts are not recognised any more"
+    prefect deployment run 'rollback/champion' --param to=0007 --param reason="..."
+
+The version is verified before the alias moves, and the ledger keeps the reason. `hemline rollback` does the same
+without Prefect.
+"""
+
+from pathlib import Path
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_markdown_artifact
+
+from hemline.config import root
+from hemline.registry import Registry
+from tasks.promote import this_run
+
+
+@flow(name="rollback", flow_run_name="rollback-{to}")
+def rollback(reason: str, to: str | None = None, artifacts_dir: Path = Path("artifacts")) -> str:
+    """Make an earlier version the champion again.
+
+    Args:
+        reason: why, in a sentence; it is written into the ledger
+        to: the version, e.g. 0007; null takes the champion before the present one
+        artifacts_dir: directory of runs and models, relative to HEMLINE_ROOT
+    """
+    entry = Registry(root() / artifacts_dir).rollback(this_run(), reason, to)
+    sentence = f"rolled back from {entry.champion_before} to {entry.champion_after}: {reason}"
+    get_run_logger().info(sentence)
+    create_markdown_artifact(key="decision", markdown=sentence, description=sentence)
+    return str(entry.champion_after)

@@ -1,0 +1,59 @@
+"""Proves, on the machine that will train, what training relies on: a preflight for a new image or version.
+
+    python -m flows.verify                              # both tables; exit code 1 if anything fails
+    prefect deployment run 'verify/preflight' --watch   # on a worker
+
+The hand-written layer against Keras's and against float64, and the chapter's nine claims. Always proved anew;
+`retrain` takes a proof of the same surroundings instead of proving again.
+"""
+
+import sys
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from hemline.config import VerifyConfig
+from hemline.devices import select
+from hemline.errors import HemlineError, VerificationError
+from hemline.record import Verification, package_versions
+from hemline.report import verification_markdown
+from tasks.verify_claims import verify_claims
+from tasks.verify_layers import verify_layers
+
+
+@flow(name="verify", flow_run_name="verify-{config.device}", result_serializer="json")
+def verify(config: VerifyConfig = VerifyConfig()) -> Verification:  # noqa: B008  it is frozen
+    """Prove the layer and the claims on this machine."""
+    device = select(config.device)
+    parity = verify_layers(device, grid=config.grid, stop=False)
+    claims = verify_claims(device, stop=False)
+    found = Verification(device=device, parity=parity, claims=claims, versions=package_versions())
+    create_markdown_artifact(key="verification", markdown=verification_markdown(found))
+    if found.failures:
+        raise VerificationError(
+            f"everything that training relies on must hold. Received: {'; '.join(found.failures)}. The tables "
+            "layer-norm-parity and claims have the cases; look for a change of version or device.",
+            found,
+        )
+    return found
+
+
+def main() -> None:
+    """The flow from the command line."""
+    from flows.terminal import connect, quiet_refusals, tables
+    from hemline.options import parse
+
+    config = parse(VerifyConfig, "python -m flows.verify", __doc__.partition("\n")[0], sys.argv[1:])
+    connect()
+    quiet_refusals()
+    try:
+        tables(verify(config))
+    except VerificationError as error:
+        tables(error.found)
+        raise SystemExit(f"\n{type(error).__name__}: {error}") from None
+    except HemlineError as error:
+        raise SystemExit(f"\n{type(error).__name__}: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

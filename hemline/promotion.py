@@ -1,0 +1,186 @@
+"""Champion against challenger on the same examples: promote or not, and one sentence of reason.
+
+    comparison = compare(labels, champion_logits, challenger_logits, class_names)
+    decision = decide(gate, labels, class_names, challenger, Opposition("0007", champion))
+    decision.sentence
+    'kept 0007: challenger 0008 is 0.12 points better, 95 % interval -0.35 to 0.58 includes 0'
+
+Only the examples that one gets right and the other
+wrong count. The interval is the paired bootstrap's: resampling examples is drawing the numbers of such
+examples from a multinomial, which takes 2 ms for 10,000 resamples of 10,000 examples instead of 0.8 s.
+A percentile interval is too sure of itself where a handful of examples differ, so McNemar's exact test
+must agree. Pure functions all; `hemline.judging` calls them with models.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from hemline.config import Gate
+from hemline.record import Decision, Numbers
+
+RESAMPLES = 10_000
+SIGNIFICANCE = 0.05  # of the 95 % interval and of McNemar's test alike
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The challenger's accuracy minus the champion's, in points (percent of the examples)."""
+
+    difference_points: float
+    interval_low: float
+    interval_high: float
+    challenger_only_right: int
+    champion_only_right: int
+    p_value: float  # McNemar's exact test, two-sided
+    worst_class: str  # whose recall fell most
+    worst_class_drop: float  # in points; negative if even it rose
+    same_predictions: bool
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What is known of a model when it is judged."""
+
+    version: str
+    logits: np.ndarray  # (N, classes), or probabilities: only the largest of a row counts
+    latency_ms: float | None = None
+    size_mb: float | None = None
+
+
+@dataclass(frozen=True)
+class Opposition:
+    """Whom the challenger meets."""
+
+    champion: str | None  # what the alias says
+    opponent: Contender | None = None  # whom it is compared with: usually the champion
+    remarks: list[str] = field(default_factory=list)  # part of the sentence
+    doubts: list[str] = field(default_factory=list)  # the same, and a person must decide
+
+
+def mcnemar(challenger_only: int, champion_only: int) -> float:
+    """How likely so uneven a split of the examples that differ is if both models are equally good."""
+    from scipy.stats import binomtest
+
+    if challenger_only + champion_only == 0:
+        return 1.0
+    return float(binomtest(challenger_only, challenger_only + champion_only, 0.5).pvalue)
+
+
+def bootstrap(challenger_only: int, champion_only: int, examples: int, seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the difference in accuracy, in points."""
+    shares = np.array([challenger_only, champion_only, examples - challenger_only - champion_only]) / examples
+    counts = np.random.default_rng(seed).multinomial(examples, shares, size=RESAMPLES)  # (RESAMPLES, 3)
+    points = 100 * (counts[:, 0] - counts[:, 1]) / examples
+    low, high = np.quantile(points, [SIGNIFICANCE / 2, 1 - SIGNIFICANCE / 2])
+    return float(low), float(high)
+
+
+def compare(labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray, class_names: Sequence[str]) -> Comparison:
+    """labels: (N,). champion, challenger: (N, classes), of the same examples."""
+    before, after = champion.argmax(axis=1), challenger.argmax(axis=1)
+    better = int(((after == labels) & (before != labels)).sum())
+    worse = int(((after != labels) & (before == labels)).sum())
+    low, high = bootstrap(better, worse, len(labels))
+    drops = {}
+    for label in np.unique(labels):
+        of_class = labels == label
+        drop = (before[of_class] == label).mean() - (after[of_class] == label).mean()
+        drops[class_names[label]] = 100 * float(drop)
+    worst = max(drops, key=drops.__getitem__)
+    return Comparison(
+        difference_points=100 * (better - worse) / len(labels),
+        interval_low=low,
+        interval_high=high,
+        challenger_only_right=better,
+        champion_only_right=worse,
+        p_value=mcnemar(better, worse),
+        worst_class=worst,
+        worst_class_drop=drops[worst],
+        same_predictions=bool((before == after).all()),
+    )
+
+
+def decide(
+    gate: Gate, labels: np.ndarray, class_names: Sequence[str], challenger: Contender, opposition: Opposition
+) -> Decision:
+    """The verdict.
+
+    1. kept, if a rule is broken; 2. needs approval, if there is a doubt or the gate is manual; 3. promoted.
+    """
+    champion, opponent, comparison = opposition.champion, opposition.opponent, None
+    accuracy = _accuracy(challenger.logits, labels)
+    numbers: Numbers = {"examples": len(labels), "accuracy": accuracy}
+    if opponent is None:
+        passes, finding = True, f"challenger {challenger.version} has accuracy {accuracy:.2%}"
+    else:
+        comparison = compare(labels, opponent.logits, challenger.logits, class_names)
+        passes, finding = _finding(comparison, gate.margin)
+        than = "" if opponent.version == champion else f" than {opponent.version}, a champion before it"
+        finding = f"challenger {challenger.version} {finding.format(than=than)}"
+        numbers |= {"compared_with": opponent.version, "compared_accuracy": _accuracy(opponent.logits, labels)}
+        numbers |= asdict(comparison)
+    numbers |= {"latency_ms": challenger.latency_ms, "size_mb": challenger.size_mb}
+    broken = list(_broken_rules(gate, accuracy, challenger, comparison))
+    doubts = opposition.doubts + (["promotion is manual"] if gate.promotion == "manual" else [])
+
+    clauses = [*opposition.remarks, finding, *broken, *doubts]
+    if broken or not passes:
+        verdict, head = "kept", f"kept {champion or 'no champion'}"
+        if opponent and opponent.version != champion:
+            clauses.append(f"roll back to {opponent.version}")
+    elif doubts:
+        verdict, head = "needs approval", f"needs approval to replace {champion}"
+        if champion is None:
+            head = "needs approval to be the first champion"
+    else:
+        verdict, head = "promoted", f"promoted {challenger.version}{f' over {champion}' if champion else ''}"
+    return Decision(
+        verdict=verdict,
+        champion=champion,
+        challenger=challenger.version,
+        sentence=f"{head}: {'; '.join(clauses)}",
+        numbers=numbers,
+    )
+
+
+def _finding(comparison: Comparison, margin: float) -> tuple[bool, str]:
+    """Whether the challenger is good enough by the interval, and the words for it."""
+    if comparison.same_predictions:
+        return False, "makes the same predictions{than}"
+    if comparison.challenger_only_right + comparison.champion_only_right == 0:
+        return False, "is right on the same examples{than}"
+    low, high, points = comparison.interval_low, comparison.interval_high, comparison.difference_points
+    relation = "is above" if low > margin else "is below" if high < margin else "includes"
+    finding = (
+        f"is {_points(abs(points))} points {'worse' if points < 0 else 'better'}{{than}}, "
+        f"95 % interval {_points(low)} to {_points(high)} {relation} {margin:g}"
+    )
+    if low > margin >= 0 and comparison.p_value >= SIGNIFICANCE:
+        return False, f"{finding}, but McNemar's p is {comparison.p_value:.2g}: too few examples differ"
+    return low > margin, finding
+
+
+def _broken_rules(gate: Gate, accuracy: float, challenger: Contender, comparison: Comparison | None) -> Iterator[str]:
+    """What is said about each rule that does not hold, the interval's apart."""
+    if accuracy < gate.minimum_accuracy:
+        yield f"accuracy {accuracy:.2%} is below minimum_accuracy {gate.minimum_accuracy:.2%}"
+    if comparison and comparison.worst_class_drop > gate.max_class_drop:
+        fell = f"recall of {comparison.worst_class} fell by {_points(comparison.worst_class_drop)} points"
+        yield f"{fell}, more than max_class_drop {gate.max_class_drop:g}"
+    for name, value, limit, unit in (
+        ("latency", challenger.latency_ms, gate.max_latency_ms, "ms"),
+        ("size", challenger.size_mb, gate.max_size_mb, "MB"),
+    ):
+        if limit is not None and (value is None or value > limit):
+            known = "is not known, with" if value is None else f"{value:.2f} {unit} is more than"
+            yield f"its {name} {known} max_{name}_{unit.lower()} {limit:g}"
+
+
+def _accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
+    return float((logits.argmax(axis=1) == labels).mean())
+
+
+def _points(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}"  # + 0.0: no '-0.00'

@@ -1,0 +1,40 @@
+"""The gate: the new version against the champion on the same examples, and one sentence of reason.
+
+    decision = promote(config, dataset, device, version)
+    decision.sentence       # 'kept 0007: challenger 0008 is 0.12 points better, 95 % interval ... includes 0'
+
+The decision is a line of the ledger before it is shown.
+"""
+
+from prefect import get_run_logger, runtime, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from hemline.config import RetrainConfig
+from hemline.dataset import DatasetRef
+from hemline.devices import DeviceInfo
+from hemline.record import Decision, ModelVersion
+from hemline.report import decision_markdown
+
+
+@task(name="promote", cache_policy=NO_CACHE, timeout_seconds=1800, result_serializer="json")
+def promote(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, version: ModelVersion) -> Decision:
+    """Judges the version, and makes it the champion if it passes."""
+    from hemline.judging import judge
+    from hemline.registry import Registry
+
+    registry = Registry(config.artifacts_path)
+    decision = judge(registry, version.version, dataset, config.gate, this_run(), device)
+    show(decision)
+    return decision
+
+
+def this_run() -> str:
+    """The flow run, as the ledger names it."""
+    return f"{runtime.flow_run.name} ({runtime.flow_run.id})"
+
+
+def show(decision: Decision) -> None:
+    """In the log and in the UI."""
+    get_run_logger().info(decision.sentence)
+    create_markdown_artifact(key="decision", markdown=decision_markdown(decision), description=decision.sentence)

@@ -1,0 +1,29 @@
+"""The report for whoever wakes up and looks: in the UI, and as report.html in the run's directory.
+
+    report(version, decision)
+
+Made of the version's own manifest, so it says what is published and nothing else.
+"""
+
+from prefect import runtime, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from hemline.record import Decision, ModelVersion
+
+
+@task(name="report", cache_policy=NO_CACHE, timeout_seconds=600, result_serializer="json")
+def report(version: ModelVersion, decision: Decision) -> None:
+    """Writes report.html of the run and the report of the UI."""
+    from hemline import bundle
+    from hemline.files import whole_file
+    from hemline.report import data_uri, html, markdown
+
+    manifest = bundle.verify(version.path)
+    charts = version.path / "charts"
+    pictures = {name: data_uri((charts / file).read_text()) for name, file in bundle.PICTURES.items()}
+    title = f"{runtime.flow_run.name}: model {version.version}"
+    text = markdown(manifest, title, pictures, decision)
+    with whole_file(version.run / "report.html") as path:
+        path.write_text(html(text))
+    create_markdown_artifact(key="report", markdown=text, description=f"model {version.version}: {decision.sentence}")
