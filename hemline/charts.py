@@ -63,15 +63,14 @@ def parity_map(table: pd.DataFrame) -> str:
     worst = table.pivot_table(values="ratio", index="policy", columns="inputs", aggfunc="max", sort=False)
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     axes = figure.subplots()
-    shade = LogNorm(1e-3, 1e3)  # white at the tolerance, blue within, red outside
-    axes.pcolormesh(worst.clip(1e-3, 1e3), cmap="RdBu_r", norm=shade, edgecolors="white")
+    # White at the tolerance, blue within, red outside. An image: with a path for each cell it is a third larger.
+    axes.imshow(worst.clip(1e-3, 1e3), cmap="RdBu_r", norm=LogNorm(1e-3, 1e3), aspect="auto", interpolation="none")
     for (row, column), ratio in np.ndenumerate(worst.to_numpy()):
         if not np.isnan(ratio):  # where policy and inputs meet
             colour = "black" if 0.02 < ratio < 50 else "white"
-            axes.text(column + 0.5, row + 0.5, f"{ratio:.2g}", ha="center", va="center", color=colour)
-    axes.set_xticks(np.arange(worst.shape[1]) + 0.5, worst.columns)
-    axes.set_yticks(np.arange(worst.shape[0]) + 0.5, worst.index)
-    axes.invert_yaxis()
+            axes.text(column, row, f"{ratio:.2g}", ha="center", va="center", color=colour)
+    axes.set_xticks(np.arange(worst.shape[1]), worst.columns)
+    axes.set_yticks(np.arange(worst.shape[0]), worst.index)
     axes.tick_params(length=0)
     axes.set_title("largest difference in units of its tolerance (red: out of it)", fontsize=10)
     return _svg(figure, text="none")  # letters, not their outlines: a quarter of the size

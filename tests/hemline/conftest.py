@@ -69,14 +69,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     said: list[str] = []
     trained = run.train(config, dataset, CPU, directory, said.append)
     evaluation = run.evaluate_saved(dataset, CPU, trained)
-    pd.DataFrame({"policy": ["float32"], "inputs": ["normal"], "ratio": [0.5]}).to_csv(
-        directory / "parity.csv", index=False
-    )
+    cases = {"case": ["a", "b"], "policy": ["float32", "float64"], "inputs": ["normal", "large"], "ratio": [0.5, 0.01]}
+    pd.DataFrame(cases).to_csv(directory / "parity.csv", index=False)
     record = Record(
         config=config,
         dataset=dataset,
         device=CPU,
-        parity=Parity(cases=42, failed=0, worst_ratio=0.5, worst_case="variance-rank2"),
+        parity=Parity(cases=42, failed=0, worst_ratio=0.25, worst_case="variance-rank2", seconds=6.6),
         epochs=trained.epochs,
         evaluation=evaluation,
         flow_run=FlowRun(id="0b1c", name="retrain-tiny-2-epochs"),

@@ -51,6 +51,7 @@ def test_a_version_holds_what_is_needed_to_judge_it(version: ModelVersion) -> No
         "MODEL_CARD.md",
         "charts/learning_curves.svg",
         "charts/mistakes.svg",
+        "charts/parity.svg",
         "confusion.csv",
         "epochs.csv",
         "epochs.parquet",

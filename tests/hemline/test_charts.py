@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hemline.charts import learning_curves, mistakes_grid
+from hemline.charts import learning_curves, mistakes_grid, parity_map
 from hemline.record import Mistake
 
 EPOCHS = pd.DataFrame(
@@ -50,6 +50,25 @@ def test_it_is_svg_without_a_date_or_a_script() -> None:
 
 def test_one_epoch_is_enough() -> None:
     assert "<svg" in learning_curves(EPOCHS[:1])
+
+
+CASES = pd.DataFrame(
+    {
+        "policy": ["float32", "float32", "float64", "float64"],
+        "inputs": ["normal", "normal", "normal", "huge"],
+        "ratio": [0.25, 0.5, 3e-5, float("inf")],
+    }
+)
+
+
+def test_a_parity_map_has_the_worst_of_each_policy_and_input() -> None:
+    svg = parity_map(CASES)
+    assert svg == parity_map(CASES.copy())
+    root = ET.fromstring(svg)
+    texts = {"".join(text.itertext()).strip() for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"0.5", "3e-05", "inf", "float32", "float64", "normal", "huge"} <= texts
+    assert "0.25" not in texts
+    assert len(svg) < 50_000  # it is part of a report that the UI lists
 
 
 def mistakes(number: int) -> list[Mistake]:
