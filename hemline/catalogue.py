@@ -3,7 +3,7 @@
     for row in runs(registry): ...              # RunRow(run='2026-11-23-…', state='finished', versions=['0008'])
     subject = find(registry, "0008")            # or 'champion', part of a run's name, or a directory
     differences(subject.config, defaults())     # {'epochs': (20, 5)}
-    metrics(subject)                            # {'val_accuracy': 0.8882, ..., 'recall of Shirt': 0.71}
+    metrics(subject.epochs, subject.evaluation) # {'val_accuracy': 0.8882, ..., 'recall of Shirt': 0.71}
 
 Read without TensorFlow or pandas, and without waiting for those who write.
 """
@@ -161,11 +161,12 @@ def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-def metrics(subject: Subject) -> dict[str, float]:
+def metrics(epochs: Rows, evaluation: Evaluation | None) -> dict[str, float]:
     """What can be held against another's, in the words of artifacts/README.md."""
-    last, evaluation = (subject.epochs or [{}])[-1], subject.evaluation
+    last = (epochs or [{}])[-1]
     names = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
-    values: dict[str, float | None] = {"epochs": len(subject.epochs)} | {name: last.get(name) for name in names}
+    values: dict[str, float | None] = {"epochs": len(epochs) or None}
+    values |= {name: last.get(name) for name in names}
     if evaluation is not None:
         latency = evaluation.latency
         values |= {"test_loss": evaluation.loss, "test_accuracy": evaluation.accuracy}

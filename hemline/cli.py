@@ -125,7 +125,7 @@ def show(context: typer.Context, subject: Subject, as_json: Json = False) -> Non
     print()
     _print(found.epochs)
     print()
-    _table(("metric", "value"), catalogue.metrics(found).items())
+    _table(("metric", "value"), catalogue.metrics(found.epochs, found.evaluation).items())
     print()
     _print(found.decisions, columns=DECISION)
 
@@ -146,7 +146,7 @@ def compare(
     pair = [catalogue.find(_registry(context), name) for name in (one, other)]
     names = [f"{found.kind} {found.name}" for found in pair]
     configuration = catalogue.differences(*({**found.config, "data": found.data} for found in pair))
-    metrics = catalogue.beside(*map(catalogue.metrics, pair))
+    metrics = catalogue.beside(*(catalogue.metrics(found.epochs, found.evaluation) for found in pair))
     if picture:
         import pandas as pd
 
