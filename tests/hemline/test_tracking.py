@@ -52,7 +52,9 @@ def rows(client: MlflowClient) -> dict[str, int]:
 
 
 def only_run(client: MlflowClient) -> Any:
-    (run,) = client.search_runs([client.get_experiment_by_name(NAME).experiment_id])
+    experiment = client.get_experiment_by_name(NAME)
+    assert experiment
+    (run,) = client.search_runs([experiment.experiment_id])
     return run
 
 
@@ -173,7 +175,9 @@ def test_the_experiments_name_may_be_given(
     (path,) = versions(tmp_path, 1)
     send(client, path, None)
     assert client.get_experiment_by_name("shoes") is not None
-    assert client.search_runs([client.get_experiment_by_name(NAME).experiment_id]) == []
+    experiment = client.get_experiment_by_name(NAME)
+    assert experiment
+    assert client.search_runs([experiment.experiment_id]) == []
 
 
 # --- what must not happen to a run
