@@ -6,9 +6,13 @@ Who opens the run's page sees it paused; *Resume* shows the evidence, a switch a
 suspension: the waiting process keeps the run's lease, and writes down that nobody answered in time.
 """
 
-from prefect import get_run_logger, pause_flow_run
+from uuid import UUID, uuid4
+
+from prefect import get_run_logger, pause_flow_run, runtime
+from prefect.client.orchestration import get_client
 from prefect.exceptions import FlowPauseTimeout
 from prefect.input import RunInput
+from prefect.states import Running
 from pydantic import Field
 
 from hemline.errors import ChampionChangedError
@@ -30,9 +34,12 @@ def ask(decision: Decision, registry: Registry, hours: float) -> Decision:
     get_run_logger().info("waiting up to %g hours for an approval: Resume on this run's page", hours)
     form = Approval.with_initial_data(description=decision_markdown(decision))
     try:
-        answer = pause_flow_run(wait_for_input=form, timeout=round(3600 * hours), poll_interval=2)
+        # A key of its own: a run that is retried would be given the answer to its earlier question.
+        answer = pause_flow_run(wait_for_input=form, timeout=round(3600 * hours), poll_interval=2, key=uuid4().hex)
     except FlowPauseTimeout:
         answer = Approval(comment=f"nobody answered within {hours:g} hours")
+        with get_client(sync_client=True) as client:  # the server still has it paused, and would call it failed
+            client.set_flow_run_state(UUID(str(runtime.flow_run.id)), Running(), force=True)
     answered = _answered(decision, answer, registry)
     show(answered)
     return answered
@@ -40,7 +47,8 @@ def ask(decision: Decision, registry: Registry, hours: float) -> Decision:
 
 def _answered(decision: Decision, answer: Approval, registry: Registry) -> Decision:
     comment = answer.comment.strip() or "no comment"
-    words = {True: f"promoted {decision.challenger}: approved", False: f"kept {decision.champion}: not approved"}
+    kept = f"kept {decision.champion or 'no champion'}: not approved"
+    words = {True: f"promoted {decision.challenger}: approved", False: kept}
     sentence = f"{words[answer.promote]} ({comment}); {decision.sentence}"
     verdict = "promoted" if answer.promote else "kept"
     answered = decision.model_copy(update={"verdict": verdict, "sentence": sentence})

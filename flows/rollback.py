@@ -26,7 +26,10 @@ def rollback(reason: str, to: str | None = None, artifacts_dir: Path = Path("art
         to: the version, e.g. 0007; null takes the champion before the present one
         artifacts_dir: directory of runs and models, relative to HEMLINE_ROOT
     """
-    entry = Registry(root() / artifacts_dir).rollback(this_run(), reason, to)
+    registry = Registry(root() / artifacts_dir)
+    # A run that was killed after its line was written, and is retried, must not go back twice.
+    done = [entry for entry in registry.entries() if (entry.decision, entry.by) == ("rolled back", this_run())]
+    entry = done[0] if done else registry.rollback(this_run(), reason, to)
     sentence = f"rolled back from {entry.champion_before} to {entry.champion_after}: {reason}"
     get_run_logger().info(sentence)
     create_markdown_artifact(key="decision", markdown=sentence, description=sentence)

@@ -15,6 +15,7 @@ from prefect.artifacts import create_markdown_artifact
 from hemline.config import VerifyConfig
 from hemline.devices import select
 from hemline.errors import HemlineError, VerificationError
+from hemline.proof import Proofs
 from hemline.record import Verification, package_versions
 from hemline.report import verification_markdown
 from tasks.verify_claims import verify_claims
@@ -25,8 +26,9 @@ from tasks.verify_layers import verify_layers
 def verify(config: VerifyConfig = VerifyConfig()) -> Verification:  # noqa: B008  it is frozen
     """Prove the layer and the claims on this machine."""
     device = select(config.device)
-    parity = verify_layers(device, grid=config.grid, stop=False)
-    claims = verify_claims(device, stop=False)
+    Proofs(config.proofs_path, device).forget()  # if they do not hold any more, no run may take them
+    parity = verify_layers(device, config.proofs_path, grid=config.grid, stop=False)
+    claims = verify_claims(device, config.proofs_path, stop=False)
     found = Verification(device=device, parity=parity, claims=claims, versions=package_versions())
     create_markdown_artifact(key="verification", markdown=verification_markdown(found))
     if found.failures:

@@ -92,9 +92,8 @@ def published_by(models: Path, run: Path, flow_run_id: str) -> ModelVersion | No
     """The version that the same flow run made before it was killed, if it is whole."""
     for path in sorted(models.glob("[0-9]*"), reverse=True):
         with suppress(BundleError):
-            manifest = verify(path)
-            if manifest.flow_run.id == flow_run_id:
-                return _version(manifest, models, run)
+            if _manifest(path).flow_run.id == flow_run_id:
+                return _version(verify(path), models, run)
     return None
 
 
@@ -123,8 +122,8 @@ def seal(directory: Path, record: Record, version: str) -> Manifest:
 
 def verify(path: Path) -> Manifest:
     """The manifest, if it and every file are as they were written and there is no other file."""
-    if not path.is_dir():
-        raise BundleError(f"a model version must be a directory. Received: {path}, which is none.", "it is missing")
+    if not (path / MANIFEST).exists():  # before the files are listed: it may be any directory
+        raise BundleError(f"a model version must be a directory with a {MANIFEST}. Received: {path}.", "it is missing")
     found, problems = _files(path)
     if problems:  # before anything is read: a link may lead anywhere
         raise _refusal(path, problems)

@@ -102,21 +102,22 @@ class Checkpoints:
         while path and record and record.state.position > common:
             ahead.append(path)
             path, record = next(whole, (None, None))
-        if common and (path is None or record is None or record.state.position < common):
+        if path is None or record is None or record.state.position < common:
+            if not ahead and path is None:
+                return None
             raise CheckpointError(
                 "all workers must have a checkpoint in common. "
-                f"Received: {self.directory} without the newest one of another worker. Start a new run."
+                f"Received: {self.directory}, of which another worker has none. Start a new run."
             )
-        for other in ahead:
-            shutil.rmtree(other)  # the run will pass here again, and save
-        if path is None or record is None:
-            return None
         _require_same(path, record.identity, self.identity)
         for name in sorted(self.settings.keys() | record.settings.keys()):
             before, now = record.settings.get(name), self.settings.get(name)
             if before != now:
                 log.warning("the result may differ in its last bits: %s was %s and is %s", name, before, now)
         self._tracked.read(str(path / "state")).assert_consumed()
+        for other in ahead:
+            log.warning("checkpoint %s goes: another worker was killed before it", other)
+            shutil.rmtree(other)  # the run will pass there again, and save
         return record.state
 
     def _whole(self) -> Iterator[tuple[Path, _Record]]:

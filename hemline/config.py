@@ -300,7 +300,7 @@ class RetrainConfig(DataConfig):
         """A recipe becomes its values, so a configuration on disk means the same when the recipe has changed."""
         if not isinstance(given, dict) or given.get("recipe") is None:
             return given
-        if given.keys() >= cls.model_fields.keys():  # the UI's form sends every field, changed or not
+        if len(given) > len(cls.model_fields) / 2:  # the UI's form sends its fields, changed or not
             given = recipes.difference(given, cls().model_dump(mode="json"))
         return recipes.merge(recipes.read(given["recipe"]), given | {"recipe": None})
 
@@ -332,6 +332,14 @@ class VerifyConfig(Strict):
     grid: Grid = Field(
         "default", description="cases of layer parity: 'default' has every value of each axis, 'full' all together"
     )
+    artifacts_dir: Path = Field(
+        Path("artifacts"), description="directory whose runs take what was proved, relative to HEMLINE_ROOT"
+    )
+
+    @property
+    def proofs_path(self) -> Path:
+        """Absolute directory of what the gates have proved."""
+        return root() / self.artifacts_dir.expanduser() / "proofs"
 
 
 def explain(error: ValidationError, where: str) -> str:

@@ -12,16 +12,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
+from typing import get_args
 
 import numpy as np
 
 from hemline.bundle import Manifest
 from hemline.config import Gate
-from hemline.dataset import DatasetRef, load_split
+from hemline.dataset import DatasetRef, load_split, too_large
 from hemline.devices import DeviceInfo
 from hemline.errors import BundleError, ChampionChangedError, ConfigurationError, RegistryError
 from hemline.promotion import Contender, Opposition, decide
-from hemline.record import Decision
+from hemline.record import Decision, Verdict
 from hemline.registry import Registry
 
 
@@ -30,7 +31,9 @@ def judge(registry: Registry, version: str, dataset: DatasetRef, gate: Gate, by:
 
     If another champion was made meanwhile, compares again. Raises BundleError if the version does not verify.
     """
-    images, labels = load_split(dataset, "test")
+    if earlier := _decided(registry, version, by):
+        return earlier
+    images, labels = load_split(dataset, "test", mapped=too_large(dataset))
 
     @cache
     def meet(name: str) -> Contender:
@@ -54,6 +57,20 @@ def judge(registry: Registry, version: str, dataset: DatasetRef, gate: Gate, by:
         with suppress(ChampionChangedError):
             registry.record(decision, by)
             return decision
+
+
+def _decided(registry: Registry, version: str, by: str) -> Decision | None:
+    """What the same run decided before it was killed: what a person did meanwhile stays."""
+    for entry in reversed(registry.entries()):
+        if (entry.version, entry.by) == (version, by) and entry.decision in get_args(Verdict):
+            return Decision(
+                verdict=entry.decision,
+                champion=entry.champion_before,
+                challenger=version,
+                sentence=entry.reason,
+                numbers=entry.evidence,
+            )
+    return None
 
 
 def _opposition(registry: Registry, version: str, dataset: DatasetRef, meet: Callable[[str], Contender]) -> Opposition:

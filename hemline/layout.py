@@ -7,6 +7,7 @@ artifacts/README.md describes every file.
 
 import fcntl
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,6 +16,8 @@ from pathlib import Path
 from hemline.config import RetrainConfig
 from hemline.errors import CheckpointError, ConfigurationError
 from hemline.files import require_writable, write_json
+
+ATTEMPTS = 5
 
 
 def run_directory(artifacts: Path, started: datetime, name: str, run_id: str) -> Path:
@@ -58,11 +61,16 @@ def lease(directory: Path) -> Iterator[None]:
     The lease ends with the process, however that ends. Raises CheckpointError if another holds it.
     """
     with (directory / "run.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise CheckpointError(
-                f"only one process may write a run. Received: {directory}, which another process still writes. "
-                "Wait for it or stop it, then start again."
-            ) from error
+        for attempt in range(ATTEMPTS):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if attempt + 1 < ATTEMPTS:  # who only looks whether it is locked holds it for a moment
+                    time.sleep(0.1)
+                    continue
+                raise CheckpointError(
+                    f"only one process may write a run. Received: {directory}, which another process still writes. "
+                    "Wait for it or stop it, then start again."
+                ) from error
         yield

@@ -124,6 +124,8 @@ def decide(
     numbers |= {"latency_ms": challenger.latency_ms, "size_mb": challenger.size_mb}
     broken = list(_broken_rules(gate, accuracy, challenger, comparison))
     doubts = opposition.doubts + (["promotion is manual"] if gate.promotion == "manual" else [])
+    if champion and opponent is None and not doubts:
+        doubts = ["there is no champion that it could be compared with"]
 
     clauses = [*opposition.remarks, finding, *broken, *doubts]
     if broken or not passes:

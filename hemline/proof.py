@@ -15,6 +15,7 @@ import json
 import logging
 import os
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,11 @@ class Proofs:
         except (OSError, StorageError) as error:
             log.warning("%s will be proved again by the next run: %s", gate, error)
 
+    def forget(self) -> None:
+        """Removes every proof for these surroundings: what is about to be proved may not hold any more."""
+        for path in self._directory.glob(self._path("*").name):
+            path.unlink(missing_ok=True)
+
     def _path(self, gate: str) -> Path:
         return self._directory / f"{gate}-{_digest(json.dumps(self._surroundings, sort_keys=True))[:16]}.json"
 
@@ -79,7 +85,9 @@ def surroundings(device: DeviceInfo) -> dict[str, Any]:
 
     sources = sorted(Path(__file__).parent.glob("*.py"))
     return {
-        "versions": package_versions(),
+        "versions": package_versions() | {"ml_dtypes": version("ml_dtypes")},
+        "cuda": {name: str(value) for name, value in tf.sysconfig.get_build_info().items() if "version" in name},
+        "tf32_override": os.environ.get("NVIDIA_TF32_OVERRIDE", ""),
         "device": device.model_dump(include={"name", "kind", "description", "settings"}),
         "code": _digest("".join(_digest(path.read_text()) for path in sources)),
         "run_functions_eagerly": tf.config.functions_run_eagerly(),

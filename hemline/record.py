@@ -8,6 +8,7 @@ The report is made of a record, and a version's manifest is one with the checksu
 import importlib.metadata
 import platform
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -152,10 +153,13 @@ class ModelVersion(BaseModel):
     test_accuracy: float
 
 
+Verdict = Literal["promoted", "kept", "needs approval"]
+
+
 class Decision(BaseModel):
     """Whether a version becomes the champion, and why."""
 
-    verdict: Literal["promoted", "kept", "needs approval"]
+    verdict: Verdict
     champion: str | None  # before the decision
     challenger: str
     sentence: str
@@ -199,8 +203,11 @@ def provenance(checkout: Path = CHECKOUT) -> dict[str, Any]:
 
 def package_versions() -> dict[str, str]:
     """Python and the packages that decide what a run computes."""
-    installed = {distribution.name: distribution.version for distribution in importlib.metadata.distributions()}
-    return {"python": platform.python_version()} | {name: installed[name] for name in PACKAGES if name in installed}
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _git_commit(checkout: Path) -> str | None:

@@ -179,7 +179,7 @@ def evaluate_saved(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun)
     Writes saved_model/, evaluation.json, confusion.csv, mistakes.svg and, apart since times do not repeat,
     serving.json.
     """
-    images, labels = load_split(dataset, "test")
+    images, labels = load_split(dataset, "test", mapped=too_large(dataset))
     served = trained.directory / "saved_model"
     with tf.device(device.name):
         model = keras.saving.load_model(trained.model_path)

@@ -31,7 +31,10 @@ def train(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, direct
     assert isinstance(progress, UUID)  # a coroutine only where there is an event loop
 
     def on_epoch(rows: Rows) -> None:
-        update_progress_artifact(progress, progress=100 * len(rows) / config.epochs)
+        try:
+            update_progress_artifact(progress, progress=100 * len(rows) / config.epochs)
+        except Exception as error:  # a server that is away must not end a training that needs none
+            get_run_logger().warning("the progress in the UI is not up to date: %s", error)
 
     trained = run.train(config, dataset, device, directory, say=get_run_logger().info, on_epoch=on_epoch)
     create_table_artifact(

@@ -23,20 +23,20 @@ RESULTS = TypeAdapter(list[ClaimResult])
 
 @task(name="verify-claims", cache_policy=NO_CACHE, timeout_seconds=600, result_serializer="json")
 def verify_claims(
-    device: DeviceInfo, kept: Path | None = None, only: Collection[int] = tuple(QUESTIONS), stop: bool = True
+    device: DeviceInfo, kept: Path, only: Collection[int] = tuple(QUESTIONS), stop: bool = True
 ) -> list[ClaimResult]:
     """Raises ClaimError if a claim fails that `retrain` relies on.
 
-    kept: directory of earlier proofs; None proves anew. stop: False leaves it to the caller to look at the verdicts.
+    kept: directory of earlier proofs. stop: False leaves it to the caller to look at the verdicts.
     """
     import tensorflow as tf
 
     from hemline import claims
     from hemline.proof import Proofs
 
-    proofs = kept and Proofs(kept, device)
+    proofs = Proofs(kept, device)
     gate, log = f"claims-{'-'.join(map(str, only))}", get_run_logger()
-    earlier = proofs and proofs.find(gate)
+    earlier = proofs.find(gate)
     if earlier:
         results = RESULTS.validate_json(earlier.text)
         log.info("nothing has changed since %d claims were proved at %s", len(results), f"{earlier.made:%F %H:%M} UTC")
@@ -53,6 +53,6 @@ def verify_claims(
         claims.require(results)
     if not earlier:
         log.info("%d of %d claims hold", holding, len(results))
-        if proofs and holding == len(results):
+        if holding == len(results):
             proofs.keep(gate, RESULTS.dump_json(results).decode())
     return results

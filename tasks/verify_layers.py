@@ -27,14 +27,14 @@ SHOWN = 100  # failures in the UI, whose listings carry whole tables
 @task(name="verify-layers", cache_policy=NO_CACHE, timeout_seconds=3600, result_serializer="json")
 def verify_layers(
     device: DeviceInfo,
-    kept: Path | None = None,
+    kept: Path,
     directory: Path | None = None,
     grid: Grid = "default",
     stop: bool = True,
 ) -> Parity:
     """Raises ParityError if a case is out of tolerance. Writes parity.csv into the directory, if there is one.
 
-    kept: directory of earlier proofs; None proves anew. stop: False leaves it to the caller to look at `failed`.
+    kept: directory of earlier proofs. stop: False leaves it to the caller to look at `failed`.
     """
     import io
 
@@ -45,9 +45,9 @@ def verify_layers(
     from hemline.files import whole_file
     from hemline.proof import Proofs
 
-    log, began = get_run_logger(), time.perf_counter()
-    proofs = kept and Proofs(kept, device)
-    earlier = proofs and proofs.find("parity")
+    log, began, gate = get_run_logger(), time.perf_counter(), f"parity-{grid}"
+    proofs = Proofs(kept, device)
+    earlier = proofs.find(gate)
     if earlier:
         table, text = pd.read_csv(io.StringIO(earlier.text)), earlier.text
         log.info("nothing has changed since LayerNorm was proved at %s", f"{earlier.made:%F %H:%M} UTC")
@@ -71,8 +71,7 @@ def verify_layers(
         parity.require(table)
     if not (earlier or summary.failed):
         log.info("LayerNorm agrees with its references in all %d cases (%.1f s)", summary.cases, summary.seconds)
-        if proofs:
-            proofs.keep("parity", text)
+        proofs.keep(gate, text)
     return summary
 
 

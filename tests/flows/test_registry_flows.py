@@ -53,6 +53,13 @@ def answer(name: str, form: dict[str, Any]) -> None:
             time.sleep(0.5)
 
 
+def final_state(name: str) -> str:
+    with get_client(sync_client=True) as client:
+        (run,) = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate({"name": {"any_": [name]}}))
+    assert run.state
+    return run.state.type.value
+
+
 @pytest.mark.parametrize(
     ("form", "sentence", "champion"),
     [
@@ -83,6 +90,7 @@ def test_an_answer_decides(
         person.join()
     assert decision.sentence.startswith(sentence)
     assert registry.champion() == champion
+    assert final_state(name) == "COMPLETED"  # also where nobody answered
     entry = registry.entries()[-1]
     assert (entry.reason, entry.by.partition(" ")[0]) == (decision.sentence, name)
 

@@ -28,13 +28,18 @@ def eagerly() -> Iterator[None]:
     tf.config.run_functions_eagerly(False)
 
 
-def test_a_failure_is_named_and_both_gates_are_looked_at(eagerly: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_named_both_gates_are_looked_at_and_no_earlier_proof_is_left(
+    eagerly: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proofs = Proofs(tmp_path / "proofs", select("cpu"))
+    proofs.keep("parity-default", "as of last week")
     compare = parity.compare
     monkeypatch.setattr(parity, "compare", lambda grid: compare(grid=grid, modes=["eager"]).assign(ok=False))
     with pytest.raises(
         VerificationError, match=r"cases of layer parity are out of tolerance; claim \d fails"
     ) as caught:
-        verify(VerifyConfig(device="cpu"))
+        verify(VerifyConfig(device="cpu", artifacts_dir=tmp_path))
+    assert proofs.find("parity-default") is None
     found = caught.value.found
     assert found.parity.failed == found.parity.cases
     assert [result.number for result in found.claims] == list(QUESTIONS)
@@ -57,8 +62,8 @@ def test_a_proof_is_taken_only_in_the_same_surroundings(
     assert proved.failed == 0
     assert (tmp_path / "parity.csv").read_text().count("\n") == proved.cases + 1
     other = device.model_copy(update={"settings": device.settings | {"onednn": "0"}})
-    assert Proofs(proofs, device).find("parity")
-    assert Proofs(proofs, other).find("parity") is None
+    assert Proofs(proofs, device).find("parity-default")
+    assert Proofs(proofs, other).find("parity-default") is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe"])
@@ -66,21 +71,21 @@ def test_a_damaged_proof_is_none(damage: bytes, proofs: Path, tmp_path: Path) ->
     (path,) = proofs.glob("parity-*.json")
     copy = tmp_path / path.name
     copy.write_bytes(path.read_bytes())
-    assert Proofs(tmp_path, select("auto")).find("parity")
+    assert Proofs(tmp_path, select("auto")).find("parity-default")
     copy.write_text(path.read_text().replace("True", "False", 1))
-    assert Proofs(tmp_path, select("auto")).find("parity") is None
+    assert Proofs(tmp_path, select("auto")).find("parity-default") is None
     copy.write_bytes(damage)
-    assert Proofs(tmp_path, select("auto")).find("parity") is None
+    assert Proofs(tmp_path, select("auto")).find("parity-default") is None
 
 
 def test_a_global_setting_is_part_of_the_surroundings(proofs: Path, eagerly: None) -> None:
-    assert Proofs(proofs, select("auto")).find("parity") is None
+    assert Proofs(proofs, select("auto")).find("parity-default") is None
 
 
 @pytest.mark.system
 def test_the_command_prints_both_tables_and_says_how_it_went(tmp_path: Path) -> None:
     def run(code: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-c", f"{code}import sys; from flows.verify import main; sys.argv[1:] = []; main()"]
+        command = [sys.executable, "-c", f"{code}import sys; from flows.verify import main; sys.argv[1:] = ['--artifacts-dir', {str(tmp_path)!r}]; main()"]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     done = run("")
