@@ -18,6 +18,7 @@ from hemline.native_log import noise_in
 from hemline.questions import RELIED_ON
 from hemline.record import Outcome
 from hemline.registry import Registry
+from hemline.tracking import track
 from tasks.evaluate import evaluate
 from tasks.preflight import preflight
 from tasks.prepare_dataset import prepare_dataset
@@ -49,6 +50,7 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> Outcome | None:  # noqa:
         if decision.verdict == "needs approval" and config.gate.promotion == "manual" and runtime.deployment.id:
             decision = ask(decision, Registry(config.artifacts_path), config.gate.approval_hours)
         report(version, decision)
+        track(version, decision)  # in MLflow, if the machine is set up for it
         return Outcome(version=version, decision=decision)
 
 

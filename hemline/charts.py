@@ -1,8 +1,9 @@
-"""Pictures of a run, as SVG text.
+"""Pictures of runs, as SVG text or in a file.
 
     svg = learning_curves(epochs)               # epochs: the table of hemline.metrics
     svg = mistakes_grid(images, mistakes)       # images: (N, H, W, C) uint8
     svg = parity_map(table)                     # table: of hemline.parity
+    compare_curves([("0007", epochs), ("0008", other)], Path("curves.png"))
 
 The same table gives the same bytes: no date, no ids of the process.
 """
@@ -10,6 +11,7 @@ The same table gives the same bytes: no date, no ids of the process.
 import io
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -18,6 +20,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from hemline.files import whole_file
 from hemline.record import Mistake
 
 SIDE = 40  # pixels of a mistaken image that are shown, by leaving some out: a report must stay below 200 KB
@@ -34,6 +37,25 @@ def learning_curves(epochs: pd.DataFrame) -> str:
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     return _svg(figure)
+
+
+def compare_curves(runs: Sequence[tuple[str, pd.DataFrame]], path: Path) -> None:
+    """Writes the learning curves of several runs over each other, as SVG or PNG by the path's suffix."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for number, (name, epochs) in enumerate(runs):
+            for split, label, style in (("train", "training", "--"), ("val", "validation", "-")):
+                values = epochs["epoch"], epochs[f"{split}_{metric}"]
+                axes.plot(*values, style, color=f"C{number}", marker=".", label=f"{_plain(name)}, {label}")
+        axes.set(xlabel="epoch", ylabel=metric)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    with whole_file(path) as temporary:
+        if path.suffix == ".svg":
+            temporary.write_text(_svg(figure))
+        else:
+            figure.savefig(temporary, dpi=150)
 
 
 def mistakes_grid(images: np.ndarray, mistakes: Sequence[Mistake], columns: int = 8) -> str:

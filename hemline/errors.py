@@ -79,3 +79,11 @@ class RegistryError(HemlineError):
 
 class ChampionChangedError(RegistryError):
     """Another champion was made while this decision was being thought about. Compare again."""
+
+
+class CatalogueError(HemlineError):
+    """There is no such run or version, or what it left cannot be read."""
+
+
+class PictureError(HemlineError):
+    """A file is not a picture that the model can be asked about."""

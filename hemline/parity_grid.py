@@ -19,10 +19,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hemline.config import Grid
 from hemline.layer_norm import Form
 from hemline.layer_norm_reference import QUANTITIES, SMALLEST, ULP
 
-Grid = Literal["default", "full"]
 Mode = Literal["eager", "graph", "xla"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 

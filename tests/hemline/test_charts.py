@@ -3,12 +3,13 @@
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from hemline.charts import learning_curves, mistakes_grid, parity_map
+from hemline.charts import compare_curves, learning_curves, mistakes_grid, parity_map
 from hemline.record import Mistake
 
 EPOCHS = pd.DataFrame(
@@ -94,3 +95,13 @@ def test_no_mistake_is_an_empty_picture() -> None:
 def test_a_grid_of_large_photographs_fits_into_a_report() -> None:
     noise = np.random.default_rng(0).integers(0, 256, size=(16, 224, 224, 3), dtype=np.uint8)  # compresses worst
     assert len(mistakes_grid(noise, mistakes(16))) * 4 / 3 < 180_000
+
+
+@pytest.mark.parametrize("name", ["curves.svg", "curves.png"])
+def test_several_runs_are_drawn_over_each_other(tmp_path: Path, name: str) -> None:
+    def drawn(*runs: pd.DataFrame) -> bytes:
+        compare_curves([(f"run {number}", run) for number, run in enumerate(runs)], tmp_path / name)
+        return (tmp_path / name).read_bytes()
+
+    assert drawn(EPOCHS, EPOCHS + 1) == drawn(EPOCHS, EPOCHS + 1) != drawn(EPOCHS)
+    assert drawn(EPOCHS, EPOCHS[:1])  # one ended earlier

@@ -12,12 +12,12 @@ import pytest
 
 from hemline import run
 from hemline.config import RetrainConfig
-from hemline.dataset import DatasetRef
+from hemline.dataset import DatasetRef, write_split
 from hemline.devices import DeviceInfo
 from hemline.errors import CheckpointError, DivergenceError
 from hemline.layout import lease
 from hemline.record import TrainedRun
-from tests.hemline.conftest import CPU
+from tests.hemline.conftest import CLASSES, CPU, SHAPE, pictures
 
 
 def train(dataset: DatasetRef, directory: Path, device: DeviceInfo = CPU, **changes: Any) -> tuple[TrainedRun, str]:
@@ -123,16 +123,18 @@ def test_other_settings_are_worth_a_warning(
     assert "resumed at epoch 2" in said
 
 
-def test_divergence_keeps_the_tables_and_the_last_good_checkpoint(tiny: DatasetRef, tmp_path: Path) -> None:
-    upper = {"learning_rate": 100.0}
-    lower = {"optimizer": "sgd", "learning_rate": 100.0}
-    with pytest.raises(DivergenceError, match=r"epoch \d+, iteration \d+ of 240"):
-        train(tiny, tmp_path, epochs=200, batch_size=1, checkpoint_steps=1, groups={"lower": lower, "upper": upper})
+def test_divergence_keeps_the_tables_and_the_last_good_checkpoint(tmp_path: Path) -> None:
+    images, labels = pictures(100, np.random.default_rng(0))
+    labels[17] = 99  # a label beyond the classes has no probability: XLA makes its loss NaN
+    splits = {name: write_split(tmp_path, name, [(images, labels)]) for name in ("train", "test")}
+    broken = DatasetRef(full_name="broken/1.0.0", path=tmp_path, image_shape=SHAPE, class_names=CLASSES, splits=splits)
+    with pytest.raises(DivergenceError, match=r"epoch 1, iteration \d+ of 90"):
+        train(broken, tmp_path, epochs=1, batch_size=1, validation=10, checkpoint_steps=1)
     newest = names(tmp_path)[-1]
     record = json.loads((tmp_path / "checkpoints" / newest / "record.json").read_text())
     iterations = pd.read_parquet(tmp_path / "iterations.parquet")
     assert np.isfinite(iterations["loss"]).all()
-    assert len(iterations) >= record["state"]["step"]
+    assert len(iterations) == record["state"]["step"] > 0
 
 
 def test_early_stopping_restores_the_best_weights(tiny: DatasetRef, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from prefect.client.schemas.filters import ArtifactFilter, DeploymentFilter, Tas
 from prefect.client.schemas.objects import FlowRun
 
 from hemline import bundle
+from hemline.registry import Registry
 from tests.system.conftest import Installation, start, wait_until
 
 pytestmark = pytest.mark.system
@@ -83,6 +84,33 @@ def test_a_person_sees_the_run_and_the_picture_in_the_report(installation: Insta
         assert picture.evaluate("image => image.complete && image.naturalWidth") > 100
         page.goto((run_directory(installation, smoke.id) / "report.html").as_uri())
         assert page.get_by_alt_text("loss and accuracy by epoch").evaluate("image => image.naturalWidth") > 100
+
+
+def test_a_better_model_is_promoted_and_no_other(installation: Installation, smoke: FlowRun) -> None:
+    """The first run was promoted for want of a champion. Then the same again, a worse one, a better one, a rollback."""
+    registry = Registry(installation.root / "artifacts")
+    for changes, sentence in (
+        ({}, "kept 0001: challenger 0002 makes the same predictions"),
+        ({"recipe": "chapter-listing"}, "kept 0001: challenger 0003 is "),
+        ({"recipe": "best-mlp", "validation": 5000}, "promoted 0004 over 0001: challenger 0004 is "),
+    ):
+        config = json.dumps({"config": {"epochs": 1, "device": "auto"} | changes})
+        done = installation.run("-m", "prefect", "deployment", "run", "retrain/smoke", "--params", config, "--watch")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert registry.entries()[-1].reason.startswith(sentence)
+    assert [entry.decision for entry in registry.entries()] == ["promoted", "kept", "kept", "promoted"]
+    run = newest_run(installation, "smoke")
+    assert registry.entries()[-1].by == f"{run.name} ({run.id})"
+    # The gates were proved by the first run.
+    assert (
+        "nothing has changed since LayerNorm was proved"
+        in (run_directory(installation, run.id) / "run.log").read_text()
+    )
+
+    words = ["rollback/champion", "--param", "reason=to see that it works", "--watch"]
+    done = installation.run("-m", "prefect", "deployment", "run", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert registry.champion() == "0001"
 
 
 def test_the_scheduler_plans_the_nightly_run(installation: Installation) -> None:

@@ -1,0 +1,5 @@
+"""`python -m hemline` is `hemline`."""
+
+from hemline.cli import main
+
+main()

@@ -1,0 +1,370 @@
+"""The command line `hemline`: what there is, how good it is, and what a person decides about it.
+
+    hemline runs                                            # also: versions, ledger --at 2026-11-01
+    hemline compare 0007 0008 --picture curves.svg          # also: show champion
+    hemline predict shirt.png --json
+    hemline rollback --reason "shirts are not recognised any more"
+
+Tables for people, --json for programs. A refusal is a sentence on stderr and exit code 1; a command line that
+cannot be is 2. Modules are imported by the commands that need them: `hemline --help` takes 0.2 s, where pandas
+alone would take 0.8 and TensorFlow 8 (2 cores, others at work).
+"""
+
+import csv
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hemline.errors import HemlineError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from pydantic import BaseModel
+
+    from hemline.registry import Registry
+
+    Row = BaseModel | Mapping[str, Any]
+
+app = typer.Typer(
+    help="Look at runs and model versions, ask them, and decide about them. Times are in UTC.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: Rich would take longer to import than all the rest
+    pretty_exceptions_enable=False,
+)
+
+
+def spelled(version: str) -> str:
+    """7 as 0007."""
+    return version.zfill(4) if version.isdecimal() else version
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, in a sentence, for the ledger.")]
+Number = Annotated[str, typer.Argument(help="A version's number.", parser=spelled, metavar="VERSION")]
+Bundle = Annotated[
+    str, typer.Argument(help="A version's number, 'champion', or a directory.", parser=spelled, metavar="VERSION")
+]
+Subject = Annotated[
+    str,
+    typer.Argument(
+        help="A version's number, 'champion', a directory, or part of a run's name.", parser=spelled, metavar="SUBJECT"
+    ),
+]
+DECISION = ("at", "decision", "version", "champion_after", "by", "reason")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The program."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head -1` ends it, as it ends every program
+    try:
+        app(args=argv, prog_name="hemline")
+    except HemlineError as error:
+        problem = str(error)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        problem = f"a file must be accessible. Received: {error.filename} ({error.strerror}). Check who owns it."
+    print(problem, file=sys.stderr)
+    raise SystemExit(1)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    artifacts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory of runs and models; HEMLINE_ROOT/artifacts if not given.", exists=True, file_okay=False
+        ),
+    ] = None,
+) -> None:
+    """What holds for every command."""
+    context.obj = artifacts
+
+
+# --- looking
+
+
+@app.command()
+def runs(context: typer.Context, as_json: Json = False) -> None:
+    """List runs and what became of them."""
+    from hemline import catalogue
+
+    _print(catalogue.runs(_registry(context)), as_json)
+
+
+@app.command()
+def versions(context: typer.Context, as_json: Json = False) -> None:
+    """List model versions and their standing."""
+    from hemline import catalogue
+
+    _print(catalogue.versions(_registry(context)), as_json)
+
+
+@app.command()
+def show(context: typer.Context, subject: Subject, as_json: Json = False) -> None:
+    """Show what a run or version says of itself."""
+    from hemline import catalogue
+
+    found = catalogue.find(_registry(context), subject)
+    if as_json:
+        _json(found.model_dump(mode="json"))
+        return
+    changed = catalogue.differences(catalogue.defaults(), found.config)
+    _table((found.kind, found.name), [("directory", found.path), *found.data.items()])
+    print()
+    _table(("configuration", "default", "here"), ((key, *pair) for key, pair in changed.items()))
+    print()
+    _print(found.epochs)
+    print()
+    _table(("metric", "value"), catalogue.metrics(found.epochs, found.evaluation).items())
+    print()
+    _print(found.decisions, columns=DECISION)
+
+
+@app.command()
+def compare(
+    context: typer.Context,
+    one: Subject,
+    other: Subject,
+    picture: Annotated[Path | None, typer.Option(help="Draw the learning curves of both: .svg or .png.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Hold two runs or versions against each other."""
+    from hemline import catalogue
+
+    if picture and picture.suffix not in (".svg", ".png"):
+        raise typer.BadParameter(f"must end in .svg or .png. Received: {picture}.", param_hint="--picture")
+    pair = [catalogue.find(_registry(context), name) for name in (one, other)]
+    names = [f"{found.kind} {found.name}" for found in pair]
+    configuration = catalogue.differences(*({**found.config, "data": found.data} for found in pair))
+    metrics = catalogue.beside(*(catalogue.metrics(found.epochs, found.evaluation) for found in pair))
+    if picture:
+        import pandas as pd
+
+        from hemline.charts import compare_curves
+        from hemline.errors import CatalogueError
+
+        if without := [name for name, found in zip(names, pair, strict=True) if not found.epochs]:
+            raise CatalogueError(
+                f"a learning curve needs a finished epoch. Received: {' and '.join(without)}, without one. Wait for it."
+            )
+        compare_curves([(name, pd.DataFrame(found.epochs)) for name, found in zip(names, pair, strict=True)], picture)
+    if as_json:
+        _json({"subjects": names, "configuration": configuration, "metrics": metrics})
+        return
+    _table(("configuration", *names), ((key, *values) for key, values in configuration.items()))
+    print()
+    _table(("metric", *names, "difference"), ((key, *values, _minus(*values)) for key, values in metrics.items()))
+
+
+@app.command()
+def ledger(
+    context: typer.Context,
+    at: Annotated[str | None, typer.Option(help="What was in production on this day, or at this moment (UTC)?")] = None,
+    as_json: Json = False,
+) -> None:
+    """List decisions, or the champion of a day."""
+    registry = _registry(context)
+    if at is None:
+        return _print(registry.entries(), as_json, DECISION)
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        raise typer.BadParameter(f"must be like 2026-11-01 or 2026-11-01T12:00. Received: {at}.") from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment > datetime.now(UTC):
+        raise typer.BadParameter(f"must not be in the future. Received: {at}.", param_hint="--at")
+    is_day = len(at) <= len("2026-11-01")
+    champions = registry.champions_on(moment.date()) if is_day else [registry.champion_at(moment)]
+    return _print([{"at": at, "champion": version} for version in champions if version], as_json)
+
+
+@app.command()
+def verify(context: typer.Context, version: Bundle, as_json: Json = False) -> None:
+    """Check every file of a version."""
+    from hemline.catalogue import find_version
+
+    path, manifest = find_version(_registry(context), version)
+    _print({"version": manifest.version, "files": len(manifest.files), "whole": True, "path": str(path)}, as_json)
+
+
+# --- asking
+
+
+@app.command()
+def predict(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="PNG, or NPY of uint8 (H, W), (H, W, C) or (N, H, W, C).")],
+    version: Annotated[str, typer.Option(help="A version's number, or a directory.", parser=spelled)] = "champion",
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask a version what is in pictures."""
+    if as_csv and as_json:
+        raise typer.BadParameter("are not for one call.", param_hint="--csv and --json")
+    from hemline.catalogue import find_version
+    from hemline.pictures import read
+
+    path, manifest = find_version(_registry(context), version)
+    images = read(files, manifest.dataset.image_shape)  # before TensorFlow takes its seconds
+    origins = [(str(file), index) for file, array in zip(files, images, strict=True) for index in range(len(array))]
+    rows = [
+        {"file": file, "index": index, "label": label, "probability": probability, "version": manifest.version}
+        for (file, index), (label, probability) in zip(origins, _labels(path, images), strict=True)
+    ]
+    if as_csv:
+        writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        _print(rows, as_json)
+
+
+def _labels(version: Path, images: "Sequence[np.ndarray]") -> list[tuple[str, float]]:
+    """Class and its probability for each picture of each array (N, H, W, C)."""
+    import numpy as np
+
+    from hemline.native_log import noise_in
+
+    with noise_in(Path(os.devnull), loggers=("absl", "tensorflow")):  # TensorFlow's start is no answer
+        from hemline.bundle import load
+        from hemline.evaluation import compile_predict, probabilities_of
+
+        model, manifest = load(version)
+        probabilities = probabilities_of(compile_predict(model)(np.concatenate(images)))  # (N, classes)
+    return [(manifest.class_names[row.argmax()], round(float(row.max()), 6)) for row in probabilities]
+
+
+# --- deciding
+
+
+@app.command()
+def promote(context: typer.Context, version: Number, reason: Reason, as_json: Json = False) -> None:
+    """Make a version the champion."""
+    registry, by = _desk(context)
+    _print(registry.promote(version, by, reason), as_json, DECISION)
+
+
+@app.command()
+def rollback(
+    context: typer.Context,
+    reason: Reason,
+    version: Annotated[
+        str | None, typer.Argument(help="The champion before this one, if not given.", parser=spelled)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make an earlier version the champion again."""
+    registry, by = _desk(context)
+    _print(registry.rollback(by, reason, version), as_json, DECISION)
+
+
+@app.command()
+def protect(context: typer.Context, version: Number, reason: Reason, as_json: Json = False) -> None:
+    """Keep a version from being pruned."""
+    registry, by = _desk(context)
+    _print(registry.protect(version, by, reason), as_json, DECISION)
+
+
+@app.command()
+def unprotect(context: typer.Context, version: Number, reason: Reason, as_json: Json = False) -> None:
+    """Let a version be pruned again."""
+    registry, by = _desk(context)
+    _print(registry.unprotect(version, by, reason), as_json, DECISION)
+
+
+@app.command()
+def prune(
+    context: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without this, only say what would be.")] = False,
+    keep: Annotated[int, typer.Option(min=1, help="Newest versions to keep, however old.")] = 20,
+    days: Annotated[float, typer.Option(min=0, help="Days to keep any version or run.")] = 30,
+    as_json: Json = False,
+) -> None:
+    """Remove what is old, and what killed processes left."""
+    from hemline.config import DataConfig
+    from hemline.prune import Retention, summary
+    from hemline.prune import prune as remove
+
+    data = DataConfig().data_path if context.obj is None else None  # only what is beside them
+    retention = Retention(keep_versions=keep, keep_days=days)
+    removals = remove(_artifacts(context), data, retention, datetime.now(UTC), delete=yes)
+    _print(removals, as_json)
+    remark = "Removed" if yes else "Nothing is removed without --yes"
+    print(f"{remark}: {summary(removals)}.", file=sys.stderr)
+
+
+# --- printing
+
+
+def _artifacts(context: typer.Context) -> Path:
+    from hemline.config import root
+
+    return context.obj or root() / "artifacts"
+
+
+def _registry(context: typer.Context) -> "Registry":
+    from hemline.registry import Registry
+
+    return Registry(_artifacts(context))
+
+
+def _desk(context: typer.Context) -> "tuple[Registry, str]":
+    """The registry, and who decides."""
+    from hemline.registry import person
+
+    return _registry(context), person()
+
+
+def _minus(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else other - one
+
+
+def _print(found: "Row | Sequence[Row]", as_json: bool = False, columns: Sequence[str] = ()) -> None:
+    """A row, or a table of rows with the same fields, or with some of them; JSON has all."""
+    rows = found if isinstance(found, Sequence) else [found]
+    if as_json:
+        dumped = [row if isinstance(row, Mapping) else row.model_dump(mode="json") for row in rows]
+        _json(dumped if rows is found else dumped[0])
+    else:
+        dicts = [row if isinstance(row, Mapping) else row.model_dump() for row in rows]
+        names = columns or list(dicts[0] if dicts else ["none"])
+        _table(names, ([row[name] for name in names] for row in dicts))
+
+
+def _json(value: Any) -> None:
+    print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def _table(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Aligned columns; where no person's terminal is, as wide as they are, so that a row stays a line."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(markup=False, emoji=False, highlight=False)  # a file named [red].png is no colour
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    console.width = max(console.width, 120) if console.is_terminal else 100_000  # a run's name is never broken
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "-" if value is None else str(value)

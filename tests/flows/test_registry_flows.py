@@ -1,0 +1,128 @@
+"""Approval, rollback and prune as flows: what a person says, and what is written down."""
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import flow
+from prefect.artifacts import Artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter
+
+from flows.approval import ask
+from flows.prune import prune
+from flows.rollback import rollback
+from hemline.errors import RegistryError
+from hemline.prune import Retention
+from hemline.record import Decision
+from hemline.registry import Registry
+from tests.hemline.versions import make_version
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """0001 is the champion, 0002 waits."""
+    made = Registry(tmp_path)
+    for _ in range(2):
+        make_version(tmp_path)
+    made.promote("0001", by="ada@laptop", reason="the first")
+    return made
+
+
+def waiting(champion: str) -> Decision:
+    return Decision(
+        verdict="needs approval",
+        champion=champion,
+        challenger="0002",
+        sentence=f"needs approval to replace {champion}: challenger 0002 is 1.00 points better; promotion is manual",
+        numbers={"difference_points": 1.0},
+    )
+
+
+def answer(name: str, form: dict[str, Any]) -> None:
+    """As the form on the paused run's page does."""
+    of_name = FlowRunFilter.model_validate({"name": {"any_": [name]}, "state": {"type": {"any_": ["PAUSED"]}}})
+    with get_client(sync_client=True) as client:
+        for _ in range(240):
+            if paused := client.read_flow_runs(flow_run_filter=of_name):
+                assert client.resume_flow_run(paused[0].id, run_input=form).status.value == "ACCEPT"
+                return
+            time.sleep(0.5)
+
+
+@pytest.mark.parametrize(
+    ("form", "sentence", "champion"),
+    [
+        (
+            {"promote": True, "comment": "looked at the mistakes"},
+            "promoted 0002: approved (looked at the mistakes); ",
+            "0002",
+        ),
+        ({"promote": False}, "kept 0001: not approved (no comment); ", "0001"),
+        (None, "kept 0001: not approved (nobody answered within 0.001 hours); ", "0001"),
+    ],
+    ids=["yes", "no", "nobody"],
+)
+def test_an_answer_decides(
+    form: dict[str, Any] | None, sentence: str, champion: str, registry: Registry, request: pytest.FixtureRequest
+) -> None:
+    name = request.node.name
+
+    @flow(name="waits", flow_run_name=name)
+    def waits() -> Decision:
+        return ask(waiting("0001"), registry, hours=0.001 if form is None else 1)
+
+    person = threading.Thread(target=answer, args=(name, form))
+    if form:
+        person.start()
+    decision = waits()
+    if form:
+        person.join()
+    assert decision.sentence.startswith(sentence)
+    assert registry.champion() == champion
+    entry = registry.entries()[-1]
+    assert (entry.reason, entry.by.partition(" ")[0]) == (decision.sentence, name)
+
+
+def test_an_approval_of_what_is_no_longer_asked_keeps_the_champion(registry: Registry) -> None:
+    make_version(registry.models.parent)
+
+    @flow(name="waits", flow_run_name="overtaken")
+    def waits() -> Decision:
+        return ask(waiting("0001"), registry, hours=1)
+
+    def overtake() -> None:
+        registry.promote("0003", by="ada@laptop", reason="meanwhile")
+        answer("overtaken", {"promote": True})
+
+    person = threading.Thread(target=overtake)
+    person.start()
+    decision = waits()
+    person.join()
+    assert decision.sentence.startswith("kept 0003: another champion was made during the approval")
+    assert registry.champion() == "0003"
+
+
+def test_rollback_writes_its_reason_down(registry: Registry, tmp_path: Path) -> None:
+    registry.promote("0002", by="ada@laptop", reason="better")
+    assert rollback(reason="shirts are not recognised", artifacts_dir=tmp_path) == "0001"
+    entry = registry.entries()[-1]
+    assert (entry.decision, entry.reason, registry.champion()) == ("rolled back", "shirts are not recognised", "0001")
+    with pytest.raises(RegistryError, match="reason must not be empty"):
+        rollback(reason=" ", to="0002", artifacts_dir=tmp_path)
+
+
+def test_prune_looks_first(registry: Registry, tmp_path: Path) -> None:
+    make_version(tmp_path)
+    retention = Retention(keep_versions=1, keep_days=0)
+    size = prune(retention, artifacts_dir=tmp_path)
+    assert size > 0
+    assert registry.versions() == ["0001", "0002", "0003"]
+    assert prune(retention, delete=True, artifacts_dir=tmp_path) == size
+    assert registry.versions() == ["0001", "0003"]  # the champion, and the newest
+    shown = Artifact.get("pruned")
+    assert isinstance(shown, Artifact)
+    assert [row["what"] for row in json.loads(str(shown.data))] == ["version"]

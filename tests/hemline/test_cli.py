@@ -1,0 +1,550 @@
+"""The command line: every command, its JSON, its refusals, and what it does not import."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hemline import bundle, cli
+from hemline.config import RetrainConfig
+from hemline.files import write_json
+from hemline.layout import lease
+from hemline.prune import Retention
+from hemline.registry import Registry, person
+
+from .conftest import CLASSES, SHAPE, FinishedRun
+from .versions import RECORD, make_version
+
+ROOT = Path(__file__).parents[2]
+MONDAY = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        assert (self.code, self.err) == (0, "")
+        return json.loads(self.out)
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def hemline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """The command line on the artifacts in tmp_path."""
+
+    def run(*argv: object, artifacts: Path = tmp_path) -> Done:
+        with pytest.raises(SystemExit) as caught:
+            cli.main(["--artifacts", str(artifacts), *map(str, argv)])
+        code = caught.value.code
+        assert isinstance(code, int)
+        return Done(code, *capsys.readouterr())
+
+    before = signal.getsignal(signal.SIGPIPE)
+    yield run
+    signal.signal(signal.SIGPIPE, before)
+
+
+def refused(done: Done, *words: str) -> None:
+    assert (done.code, done.out) == (1, "")
+    assert "Traceback" not in done.err
+    assert done.err.count("\n") == 1  # a sentence, a line
+    assert all(word in done.err for word in words), done.err
+
+
+def process(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "hemline", *argv], capture_output=True, text=True, cwd=ROOT, **options)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """Three versions; 0001 became the champion on Monday, 0002 on Tuesday."""
+    days = iter(MONDAY + timedelta(days=day) for day in range(10))
+    registry = Registry(tmp_path, now=lambda: next(days))
+    for _ in range(3):
+        make_version(tmp_path)
+    registry.promote("0001", "ada", "the first one")
+    registry.promote("0002", "ada", "better")
+    return registry
+
+
+def make_run(artifacts: Path, name: str, epochs: int = 1, done: bool = True, **config: Any) -> Path:
+    directory = artifacts / "runs" / name
+    write_json(directory / "config.json", RetrainConfig(epochs=2, **config).model_dump(mode="json"))
+    rows = [f"{n},4,{1 / n},{1 / n},0.25,{1 / n},{n / 4}\n" for n in range(1, epochs + 1)]
+    header = "epoch,iterations,train_loss,train_loss_weighted,train_accuracy,val_loss,val_accuracy\n"
+    (directory / "epochs.csv").write_text(header + "".join(rows))
+    if done:
+        (directory / "report.html").touch()
+    return directory
+
+
+# --- the program
+
+
+def test_help_imports_nothing_slow_and_names_every_command() -> None:
+    code = (
+        "import sys; from hemline.cli import main\n"
+        "try: main(['--help'])\n"
+        "finally: print([m for m in ('tensorflow', 'keras', 'pandas', 'numpy', 'prefect', 'pydantic', 'rich')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    help_text, _, modules = done.stdout.strip().rpartition("\n")
+    assert modules == "[]"
+    commands = "runs versions show compare ledger verify predict promote rollback protect unprotect prune"
+    assert [line.split()[0] for line in help_text.partition("Commands:\n")[2].splitlines()] == commands.split()
+    assert "..." not in help_text.partition("Commands:")[2]  # what a command does fits its line
+
+
+def test_looking_imports_neither_pandas_nor_tensorflow(registry: Registry) -> None:
+    code = (
+        f"import sys; from hemline.cli import main\n"
+        f"try: main(['--artifacts', {str(registry.models.parent)!r}, 'show', 'champion'])\n"
+        "finally: print([m for m in ('tensorflow', 'keras', 'pandas', 'prefect') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.endswith("[]\n")
+
+
+def test_it_is_installed_by_its_name() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts["hemline"] == f"{cli.main.__module__}:{cli.main.__name__}"
+
+
+def test_python_m_and_a_refusal_without_traceback(tmp_path: Path) -> None:
+    done = process("--artifacts", str(tmp_path), "verify", "champion")
+    refused(Done(done.returncode, done.stdout, done.stderr), "there must be a champion", str(tmp_path))
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_a_reader_that_leaves_is_no_error(registry: Registry, as_json: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "hemline", "--artifacts", str(registry.models.parent), "versions", *as_json]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, "")
+
+
+def test_no_colours_and_a_line_a_row_where_no_terminal_is(registry: Registry, hemline: Run) -> None:
+    registry.protect("0001", "ada", "a long reason " * 50)
+    out = hemline("ledger").out
+    assert "\x1b" not in out
+    assert len(out.splitlines()) == 4
+
+
+def test_text_in_a_cell_is_text(registry: Registry, hemline: Run) -> None:
+    registry.protect("0001", "ada", "[red]as it is[/red] :smile:")
+    assert "[red]as it is[/red] :smile:" in hemline("ledger").out
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["nonsense"],
+        ["show"],
+        ["compare", "1"],
+        ["compare", "1", "2", "--picture", "curves.pdf"],
+        ["predict"],
+        ["predict", "a.png", "--csv", "--json"],
+        ["promote", "1"],
+        ["rollback"],
+        ["protect", "1"],
+        ["unprotect", "1"],
+        ["prune", "--keep", "0"],
+        ["prune", "--days", "-1"],
+        ["ledger", "--at", "last Monday"],
+        ["ledger", "--at", "2999-01-01"],
+        ["runs", "--jason"],
+    ],
+)
+def test_a_command_line_that_cannot_be(registry: Registry, hemline: Run, argv: list[str]) -> None:
+    before = registry.entries()
+    done = hemline(*argv)
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    assert registry.entries() == before
+
+
+def test_artifacts_must_be_there(tmp_path: Path, hemline: Run) -> None:
+    assert hemline("runs", artifacts=tmp_path / "typo").code == 2
+
+
+def test_artifacts_are_under_the_root_if_not_given(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = registry.models.parent / "root"
+    root.mkdir()
+    shutil.move(registry.models, root / "artifacts" / "models")
+    done = process("versions", "--json", env={**os.environ, "HEMLINE_ROOT": str(root)})
+    assert [row["version"] for row in json.loads(done.stdout)] == ["0001", "0002", "0003"]
+
+
+def test_a_file_that_may_not_be_read_is_a_sentence(
+    registry: Registry, hemline: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(self: Registry) -> list[object]:
+        raise PermissionError(13, "Permission denied", str(registry.ledger.path))
+
+    monkeypatch.setattr(Registry, "entries", deny)
+    refused(hemline("ledger"), "Permission denied", str(registry.ledger.path))
+
+
+# --- runs, versions
+
+
+def test_nothing_is_there_yet(tmp_path: Path, hemline: Run) -> None:
+    for command in ("runs", "versions", "ledger"):
+        assert hemline(command, "--json").json == []
+        assert hemline(command).code == 0
+    assert list(tmp_path.iterdir()) == []  # looking makes nothing
+
+
+def test_runs(tmp_path: Path, hemline: Run) -> None:
+    finished, running, unfinished = (
+        make_run(tmp_path, name, epochs, done)
+        for name, epochs, done in (
+            ("2026-03-01-a-1", 2, True),
+            ("2026-03-02-b-2", 1, False),
+            ("2026-03-03-c-3", 0, False),
+        )
+    )
+    for day, run in enumerate((finished, running, unfinished)):
+        moment = (MONDAY + timedelta(days=day)).timestamp()
+        os.utime(run / "config.json", (moment, moment))
+    make_version(tmp_path)
+    shutil.copy(tmp_path / "models" / "0001" / "model.keras", finished)
+    with lease(running):
+        rows = hemline("runs", "--json").json
+        table = hemline("runs").out
+    assert [list(row.values()) for row in rows] == [
+        ["2026-03-01-a-1", "2026-03-02T02:30:00Z", "finished", 2, 2, 0.5, ["0001"]],
+        ["2026-03-02-b-2", "2026-03-03T02:30:00Z", "running", 1, 2, 0.25, []],
+        ["2026-03-03-c-3", "2026-03-04T02:30:00Z", "unfinished", 0, 2, None, []],
+    ]
+    first, *lines = table.splitlines()
+    assert first.split() == ["run", "started", "state", "epochs", "of", "val_accuracy", "versions"]
+    assert lines[0].split() == ["2026-03-01-a-1", "2026-03-02", "02:30", "finished", "2", "2", "0.5000", "0001"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("config.json", "{"), ("config.json", "[1]"), ("epochs.csv", "epoch\nx")]
+)
+def test_a_damaged_file_of_a_run_is_named(tmp_path: Path, hemline: Run, name: str, content: str) -> None:
+    path = make_run(tmp_path, "2026-03-01-a-1") / name
+    path.write_text(content)
+    refused(hemline("runs"), str(path))
+
+
+def test_versions(registry: Registry, hemline: Run) -> None:
+    registry.protect("0001", "ada", "the paper's")
+    (registry.models / "0003" / "manifest.json").write_text("{}")
+    rows = hemline("versions", "--json").json
+    assert [(row["version"], row["standing"], row["decision"], row["test_accuracy"]) for row in rows] == [
+        ("0001", ["protected"], "promoted", 0.75),
+        ("0002", ["champion"], "promoted", 0.75),
+        ("0003", ["unreadable"], None, None),
+    ]
+    assert rows[0] | {"data": "tiny/1.0.0", "created": "2026-01-02T00:00:00Z", "val_accuracy": 0.5} == rows[0]
+    assert "0002     champion" in hemline("versions").out
+
+
+# --- show, compare
+
+
+def test_show_a_version(registry: Registry, hemline: Run) -> None:
+    shown = hemline("show", "2", "--json").json
+    assert (shown["kind"], shown["name"], shown["epochs"]) == ("version", "0002", RECORD.epochs)
+    assert [entry["reason"] for entry in shown["decisions"]] == ["better"]
+    out = hemline("show", "champion").out
+    assert "epochs         5        1" in out  # the default and what it was
+    assert "recall of dark  0.7500" in out
+    assert "better" in out
+
+
+def test_show_a_version_by_its_directory(registry: Registry, hemline: Run) -> None:
+    assert hemline("show", registry.models / "0003", "--json").json["name"] == "0003"
+
+
+@pytest.mark.parametrize("name", ["2026-03-01-a-1", "a-1", "{}/runs/2026-03-01-a-1"])
+def test_show_a_run(tmp_path: Path, hemline: Run, name: str) -> None:
+    make_run(tmp_path, "2026-03-01-a-1", epochs=2, seed=7)
+    make_run(tmp_path, "2026-03-02-b-2")
+    shown = hemline("show", name.format(tmp_path), "--json").json
+    assert (shown["kind"], shown["name"], shown["config"]["seed"]) == ("run", "2026-03-01-a-1", 7)
+    assert (shown["epochs"][1]["val_accuracy"], shown["evaluation"]) == (0.5, None)
+    assert hemline("show", name.format(tmp_path)).code == 0
+
+
+def test_show_a_run_with_an_evaluation_and_what_became_of_it(
+    finished: FinishedRun, tmp_path: Path, hemline: Run
+) -> None:
+    run = make_run(tmp_path, "2026-03-01-a-1")
+    for name in ("model.keras", "evaluation.json", "serving.json"):
+        shutil.copy(finished.trained.directory / name, run)
+    write_json(run / "dataset.json", finished.dataset.record())
+    bundle.publish(tmp_path / "models", finished.record, finished.trained.directory)
+    Registry(tmp_path).promote("0001", "ada", "the first one")
+    shown = hemline("show", "a-1", "--json").json
+    assert shown["evaluation"] == finished.evaluation.model_dump(mode="json")
+    assert shown["data"] == {"full_name": "tiny/1.0.0", "fingerprint": finished.dataset.fingerprint}
+    assert [entry["version"] for entry in shown["decisions"]] == ["0001"]
+    assert f"test_accuracy       {finished.evaluation.accuracy:.4f}" in hemline("show", "a-1").out
+
+
+@pytest.mark.parametrize("name", ["nothing", "9", "", "2026-03"])
+def test_what_is_not_one_thing_is_refused(tmp_path: Path, hemline: Run, name: str) -> None:
+    make_run(tmp_path, "2026-03-01-a-1")
+    make_run(tmp_path, "2026-03-02-b-2")
+    refused(hemline("show", name), "must be named by a number, a directory or a part of one run's name")
+
+
+def test_compare(tmp_path: Path, hemline: Run) -> None:
+    make_run(tmp_path, "2026-03-01-a-1", epochs=1)
+    make_run(tmp_path, "2026-03-02-b-2", epochs=2, seed=7, groups={"upper": None}, gate={"margin": 1})
+    compared = hemline("compare", "a-1", "b-2", "--json").json
+    assert compared["subjects"] == ["run 2026-03-01-a-1", "run 2026-03-02-b-2"]
+    assert (
+        compared["configuration"] | {"seed": [42, 7], "gate.margin": [0, 1], "groups.upper": ["-", None]}
+        == (compared["configuration"])
+    )
+    assert "batch_size" not in compared["configuration"]
+    assert compared["metrics"]["val_loss"] == [1.0, 0.5]
+    out = hemline("compare", "a-1", "b-2").out
+    assert "val_loss        1.0000              0.5000              -0.5000" in out
+
+
+@pytest.mark.parametrize(("suffix", "begins"), [(".svg", b"<?xml"), (".png", b"\x89PNG")])
+def test_compare_draws_a_version_beside_a_run(
+    finished: FinishedRun, tmp_path: Path, hemline: Run, suffix: str, begins: bytes
+) -> None:
+    bundle.publish(tmp_path / "models", finished.record, finished.trained.directory)
+    make_run(tmp_path, "2026-03-01-a-1", epochs=2)
+    make_run(tmp_path, "2026-03-02-b-2", epochs=0)
+    picture = tmp_path / f"curves{suffix}"
+    assert hemline("compare", "1", "a-1", "--picture", picture).code == 0
+    assert picture.read_bytes().startswith(begins)
+    refused(hemline("compare", "1", "b-2", "--picture", picture), "b-2", "epoch")
+
+
+# --- ledger, verify
+
+
+def test_ledger(registry: Registry, hemline: Run) -> None:
+    assert [entry["reason"] for entry in hemline("ledger", "--json").json] == ["the first one", "better"]
+    assert "2026-03-02 02:30  promoted  0001     0001            ada  the first one" in hemline("ledger").out
+
+
+@pytest.mark.parametrize(
+    ("at", "champions"),
+    [
+        ("2026-03-01", []),
+        ("2026-03-02", ["0001"]),
+        ("2026-03-03", ["0001", "0002"]),  # it changed at 02:30
+        ("2026-03-04", ["0002"]),
+        ("2026-03-03T02:29", ["0001"]),
+        ("2026-03-03T02:31", ["0002"]),
+        ("2026-03-03T03:31+02:00", ["0001"]),
+    ],
+)
+def test_what_was_in_production(registry: Registry, hemline: Run, at: str, champions: list[str]) -> None:
+    assert hemline("ledger", "--at", at, "--json").json == [{"at": at, "champion": name} for name in champions]
+    assert all(name in hemline("ledger", "--at", at).out for name in champions)
+
+
+@pytest.mark.parametrize("name", ["2", "0002", "champion", "{}/models/0002"])
+def test_verify(registry: Registry, hemline: Run, name: str) -> None:
+    verified = hemline("verify", name.format(registry.models.parent), "--json").json
+    assert verified == {"version": "0002", "files": 2, "whole": True, "path": str(registry.models / "0002")}
+    assert "True" in hemline("verify", name.format(registry.models.parent)).out
+
+
+def test_verify_names_the_file_that_was_changed(
+    registry: Registry, hemline: Run, flip_byte: Callable[[Path, int], None]
+) -> None:
+    flip_byte(registry.models / "0002" / "model.keras", 3)
+    for name in ("2", "champion", registry.models / "0002"):
+        refused(hemline("verify", name), "model.keras was changed")
+
+
+def test_verify_refuses_what_is_not_there(registry: Registry, hemline: Run) -> None:
+    refused(hemline("verify", "9"), "version='0009'")
+    refused(hemline("verify", registry.models / "0009"), "must be a directory")
+
+
+# --- predict
+
+
+@pytest.fixture(scope="module")
+def published(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Artifacts with a real champion, 0001."""
+    artifacts = tmp_path_factory.mktemp("published")
+    bundle.publish(artifacts / "models", finished.record, finished.trained.directory)
+    Registry(artifacts).promote("0001", "ada", "the first one")
+    return artifacts
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """A dark picture, and a dark and a bright one."""
+    dark, bright = np.full(SHAPE, 10, np.uint8), np.full(SHAPE, 230, np.uint8)
+    Image.fromarray(dark[..., 0]).save(tmp_path / "dark.png")
+    np.save(tmp_path / "both.npy", np.stack([dark, bright]))
+    return [tmp_path / "dark.png", tmp_path / "both.npy"]
+
+
+def test_predict(published: Path, files: list[Path], hemline: Run, finished: FinishedRun) -> None:
+    from keras.saving import load_model
+
+    rows = hemline("predict", *files, "--json", artifacts=published).json
+    assert [(row["file"], row["index"]) for row in rows] == [(str(files[0]), 0), (str(files[1]), 0), (str(files[1]), 1)]
+    logits = np.asarray(load_model(finished.trained.model_path)(np.load(files[1])))
+    odds = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert [row["label"] for row in rows[1:]] == [CLASSES[label] for label in logits.argmax(axis=1)]
+    assert [row["probability"] for row in rows[1:]] == pytest.approx(odds.max(axis=1), abs=1e-5)
+    assert rows[0] | {"file": str(files[1])} == rows[1]
+
+    done = hemline("predict", *files, "--csv", "--version", "1", artifacts=published)
+    assert list(csv.DictReader(io.StringIO(done.out))) == [{k: str(v) for k, v in row.items()} for row in rows]
+    header, first, *_ = hemline("predict", *files, artifacts=published).out.splitlines()
+    assert header.split() == ["file", "index", "label", "probability", "version"]
+    assert first.split()[:3] == [str(files[0]), "0", rows[0]["label"]]
+
+
+def test_predict_says_nothing_but_the_answer(published: Path, files: list[Path]) -> None:
+    """TensorFlow's start goes past sys.stderr."""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    done = process("--artifacts", str(published), "predict", str(files[0]), "--json", env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(json.loads(done.stdout)) == 1
+
+
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refusals come before the model is loaded."""
+    monkeypatch.setattr(cli, "_labels", lambda *_: pytest.fail("asked the model"))
+
+
+@pytest.mark.usefixtures("no_model")
+def test_predict_refuses_files_before_it_loads_the_model(published: Path, files: list[Path], hemline: Run) -> None:
+    big = files[0].with_name("big.png")
+    Image.new("L", (28, 28)).save(big)
+    refused(hemline("predict", *files, big, artifacts=published), f"{big} of 28 x 28", "must be 4 x 4 greyscale")
+    refused(hemline("predict", *files, "none.npy", artifacts=published), "none.npy", "No such file")
+
+
+@pytest.mark.usefixtures("no_model")
+def test_predict_refuses_what_is_no_version(published: Path, files: list[Path], hemline: Run, tmp_path: Path) -> None:
+    refused(hemline("predict", *files), "there must be a champion")  # an empty registry
+    refused(hemline("predict", *files, "--version", "7", artifacts=published), "version='0007'")
+
+
+@pytest.mark.usefixtures("no_model")
+def test_predict_refuses_a_broken_version(registry: Registry, files: list[Path], hemline: Run) -> None:
+    (registry.models / "0002" / "model.keras").write_bytes(b"other weights")
+    refused(hemline("predict", *files), "model.keras was changed")
+
+
+def test_predict_refuses_a_version_that_does_not_load(registry: Registry, files: list[Path], hemline: Run) -> None:
+    refused(hemline("predict", *files), "a model version must load")
+
+
+# --- promote, rollback, protect, unprotect, prune
+
+
+def test_promote(registry: Registry, hemline: Run) -> None:
+    entry = hemline("promote", "3", "--reason", "approved", "--json").json
+    assert entry == registry.entries()[-1].model_dump(mode="json")
+    assert (entry["decision"], entry["by"], entry["reason"]) == ("promoted", person(), "approved")
+    assert registry.champion() == "0003"
+
+
+def test_rollback(registry: Registry, hemline: Run) -> None:
+    assert "rolled back  0001" in hemline("rollback", "--reason", "shirts").out
+    assert registry.champion() == "0001"
+    assert hemline("rollback", "3", "--reason", "shirts again", "--json").json["champion_after"] == "0003"
+
+
+def test_protect_and_unprotect(registry: Registry, hemline: Run) -> None:
+    assert hemline("protect", "1", "--reason", "the paper's", "--json").json["version"] == "0001"
+    assert registry.protected() == {"0001"}
+    assert "unprotected" in hemline("unprotect", "1", "--reason", "published").out
+    assert registry.protected() == set()
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["promote", "9", "--reason", "r"], "version='0009'"),
+        (["promote", "2", "--reason", "r"], "which is it already"),
+        (["promote", "3", "--reason", " "], "reason must not be empty"),
+        (["rollback", "9", "--reason", "r"], "version='0009'"),
+        (["protect", "9", "--reason", "r"], "version='0009'"),
+        (["unprotect", "9", "--reason", "r"], "version='0009'"),
+    ],
+)
+def test_a_decision_that_cannot_be(registry: Registry, hemline: Run, argv: list[str], words: str) -> None:
+    before = registry.entries()
+    refused(hemline(*argv), words)
+    assert registry.entries() == before
+
+
+def test_a_broken_version_is_not_promoted(registry: Registry, hemline: Run) -> None:
+    (registry.models / "0003" / "model.keras").write_bytes(b"other weights")
+    refused(hemline("promote", "3", "--reason", "r"), "model.keras was changed")
+
+
+def test_a_rollback_needs_an_earlier_champion(tmp_path: Path, hemline: Run) -> None:
+    refused(hemline("rollback", "--reason", "r"), "needs an earlier champion")
+
+
+def test_prune_only_looks_unless_told(registry: Registry, hemline: Run) -> None:
+    for _ in range(2):
+        make_version(registry.models.parent)
+    for path in registry.models.rglob("*"):
+        os.utime(path, (0, 0))
+    looked = hemline("prune", "--keep", "1", "--days", "7", "--json")
+    assert [Path(row["path"]).name for row in json.loads(looked.out)] == ["0003", "0004"]  # neither champion nor newest
+    assert "Nothing is removed without --yes: 2 versions" in looked.err
+    assert registry.versions() == ["0001", "0002", "0003", "0004", "0005"]
+    assert hemline("prune", "--json").out == "[]\n"  # by default, 20 stay
+    removed = hemline("prune", "--keep", "1", "--yes")
+    assert "Removed: 2 versions" in removed.err
+    assert str(registry.models / "0003") in removed.out
+    assert registry.versions() == ["0001", "0002", "0005"]
+
+
+def test_prune_has_the_defaults_of_the_nightly_one(hemline: Run) -> None:
+    retention, out = Retention(), " ".join(hemline("prune", "--help").out.split())
+    assert f"however old. [default: {retention.keep_versions}" in out
+    assert f"version or run. [default: {retention.keep_days:g}" in out
+
+
+def test_prune_looks_at_the_data_unless_artifacts_are_elsewhere(
+    registry: Registry, hemline: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEMLINE_ROOT", str(tmp_path))
+    leftover = tmp_path / "data" / "decoded" / ".mnist-deleted"
+    leftover.mkdir(parents=True)
+    (tmp_path / "artifacts").mkdir()
+    assert hemline("prune", "--json").out == "[]\n"
+    done = process("prune", "--json", "--yes", env={**os.environ})
+    assert [row["path"] for row in json.loads(done.stdout)] == [str(leftover)]
+    assert not leftover.exists()
