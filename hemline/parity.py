@@ -1,7 +1,7 @@
 """Proof that the hand-written LayerNorm is right, and Keras's own: exercise 1c.
 
-    table = compare()                   # a pandas row for each case, in seconds
-    table = compare(grid="full")        # every combination, in minutes
+    table = compare()                   # a pandas row for each of 820 cases, in 8 s on two cores
+    table = compare(grid="full")        # of 21,603: every combination, in 3 to 5 minutes
     worst_by_axis(table)                # where the layer comes closest to its tolerance
     require(table)                      # raises ParityError with the failing rows
 
@@ -39,7 +39,7 @@ def compare(
     """A row for each case: case, its values on `AXES`, `QUANTITIES`, output_error, ratio, ok.
 
     A quantity's column has its largest difference in units of the tolerance; ratio is the largest of the four,
-    infinite where anything is not a finite number of the right dtype; output_error is the largest absolute
+    infinite where anything is not a finite number of the right dtype and shape; output_error is the largest absolute
     difference of an output. The same arguments give the same table.
 
     layer: the class under test; a test passes wrong ones.
@@ -138,7 +138,7 @@ def _prepare(
     allowed = {name: tolerance(values[name], conditions[name], wide, dtypes[name]) for name in QUANTITIES}
     references = {"float64": values}
     # Keras is no witness for huge inputs: its gradient for them takes the cube of 1 / divisor, which float32 cannot
-    # hold where the divisor is above 4e12, and is 40 % off then, in most shapes and always under XLA (Keras 3.15).
+    # hold where the divisor is above 4e12. It is up to 60 % off then, always under XLA, sometimes eagerly (Keras 3.15).
     if theirs is not None and kind != "huge":
         references["keras"] = _as_arrays(_call(theirs, x, upstream))  # eagerly, whatever the mode is
     return _Trial(x, upstream, references, allowed)
@@ -221,8 +221,8 @@ def _judge(ours: Quantities, expected: Quantities, allowed: Quantities, dtypes: 
         with np.errstate(invalid="ignore", over="ignore"):
             difference = np.abs(ours[name].astype(np.float64) - expected[name].astype(np.float64))
             ratio = float((difference / allowed[name]).max())
-        sound = np.isfinite(ratio) and np.isfinite(allowed[name]).all() and ours[name].dtype.name == dtypes[name]
-        ratios[name] = ratio if sound else np.inf
+        alike = ours[name].dtype.name == dtypes[name] and ours[name].shape == expected[name].shape
+        ratios[name] = ratio if alike and np.isfinite(ratio) and np.isfinite(allowed[name]).all() else np.inf
         if name == "output":
             output_error = float(difference.max())
     worst = max(ratios.values())

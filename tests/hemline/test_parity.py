@@ -203,8 +203,9 @@ def test_what_is_not_finite_is_never_within_tolerance(wrong: float) -> None:
     assert not judged({}, allowed=np.inf)["ok"]  # nor is everything within a tolerance without end
 
 
-def test_another_dtype_is_never_within_tolerance() -> None:
+def test_another_dtype_or_shape_is_never_within_tolerance() -> None:
     assert not judged({}, output="float16")["ok"]
+    assert not judged({"output": np.zeros(1, np.float32)})["ok"]  # though it could be broadcast
     assert judged({"output": np.zeros(2, np.float16)}, output="float16")["ok"]
 
 
