@@ -122,8 +122,10 @@ def seal(directory: Path, record: Record, version: str) -> Manifest:
 
 def verify(path: Path) -> Manifest:
     """The manifest, if it and every file are as they were written and there is no other file."""
-    if not (path / MANIFEST).exists():  # before the files are listed: it may be any directory
-        raise BundleError(f"a model version must be a directory with a {MANIFEST}. Received: {path}.", "it is missing")
+    if not path.is_dir():
+        raise BundleError(f"a model version must be a directory. Received: {path}, which is none.", "it is missing")
+    if not (path / MANIFEST).exists():  # any directory: its files are not worth listing
+        _manifest(path)
     found, problems = _files(path)
     if problems:  # before anything is read: a link may lead anywhere
         raise _refusal(path, problems)

@@ -85,8 +85,10 @@ def test_a_global_setting_is_part_of_the_surroundings(proofs: Path, eagerly: Non
 @pytest.mark.system
 def test_the_command_prints_both_tables_and_says_how_it_went(tmp_path: Path) -> None:
     def run(code: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-c", f"{code}import sys; from flows.verify import main; sys.argv[1:] = ['--artifacts-dir', {str(tmp_path)!r}]; main()"]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        code += (
+            f"import sys; sys.argv[1:] = ['--artifacts-dir', {str(tmp_path)!r}]; from flows.verify import main; main()"
+        )
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     done = run("")
     assert done.returncode == 0, done.stderr

@@ -118,14 +118,15 @@ def test_a_champion_that_is_not_whole_is_named_and_its_predecessor_compared(
     assert bench.registry.entries()[-1].champion_before == "0002"
 
 
-def test_where_no_champion_is_whole_the_absolute_rules_decide(bench: Bench) -> None:
+def test_where_no_champion_is_whole_a_person_decides_on_what_keeps_the_absolute_rules(bench: Bench) -> None:
     bench.champion(190), bench.champion(195)
     spoil(bench.registry.path("0001"))
     spoil(bench.registry.path("0002"))
     assert bench.judge(bench.version(100), minimum_accuracy=0.6).verdict == "kept"
     decision = bench.judge(bench.version(130), minimum_accuracy=0.6)
     assert decision.sentence == (
-        "promoted 0004 over 0002: 0002 cannot be used (model.keras was changed); challenger 0004 has accuracy 65.00%"
+        "needs approval to replace 0002: 0002 cannot be used (model.keras was changed); challenger 0004 has accuracy "
+        "65.00%; there is no champion that it could be compared with"
     )
 
 
@@ -199,12 +200,13 @@ def test_a_champion_that_changes_meanwhile_is_compared_again(bench: Bench, monke
     assert [entry.version for entry in bench.registry.entries()] == ["0001", "0003", "0002"]
 
 
-def test_a_run_that_goes_on_after_its_promotion_keeps_it(bench: Bench) -> None:
+def test_a_run_that_goes_on_after_its_promotion_does_not_undo_what_a_person_did_since(bench: Bench) -> None:
     bench.champion(150)
     version = bench.version(190)
     assert bench.judge(version).verdict == "promoted"
-    again = bench.judge(version)
-    assert (again.verdict, again.sentence) == ("kept", "kept 0002: it is the champion already")
+    bench.registry.rollback(by="ada@laptop", reason="shirts are not recognised")
+    assert bench.judge(version).verdict == "promoted"  # as it was decided, and not decided again
+    assert bench.registry.champion() == "0001"
 
 
 def test_a_rolled_back_version_that_is_judged_again_meets_the_champion(bench: Bench) -> None:
