@@ -42,7 +42,11 @@ def not_numpy() -> Iterator[Evidence]:
     """1: what TensorFlow adds, and what it does differently under the same name."""
     here = tf.DeviceSpec.from_string(tf.constant(0).device)  # of several workers, each looks at its own
     specs = [tf.DeviceSpec.from_string(device.name) for device in tf.config.list_logical_devices()]
-    devices = [spec.to_string() for spec in specs if (spec.job, spec.task) == (here.job, here.task)]
+    devices = [
+        f"/device:{spec.device_type}:{spec.device_index}"
+        for spec in specs
+        if (spec.job, spec.task) in ((here.job, here.task), (None, None))
+    ]
     yield fact("devices, by where each multiplied matrices", [_placed(device) for device in devices], devices)
     gpu: Any = "gpu"
     yield refused("NumPy array on a GPU", lambda: np.zeros(1, device=gpu), ValueError)
