@@ -23,7 +23,8 @@ setup: .venv/installed
 	touch $@
 
 retrain: setup ; @$(BIN)/python -m flows.retrain $(ARGS)
-test: setup ; @$(BIN)/pytest $(ARGS)
+# Two processes: most of a test's time is TensorFlow starting. A file stays in one, with what it shares.
+test: setup ; @$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 lint: setup ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 up: setup ; @$(BIN)/python -m ops.up $(ARGS)
 deploy: setup ; @PREFECT_API_URL=$(API) $(BIN)/prefect --no-prompt deploy --all
