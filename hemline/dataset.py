@@ -6,8 +6,8 @@
 
 TFDS decodes PNGs at 5 s an epoch; here they are decoded once, into raw arrays beside the prepared data. Images
 that do not fit in memory are mapped from there (np.memmap); decoding never holds more than a batch.
-The fingerprint covers pixels, labels and their order, and is checked whenever arrays are
-loaded: a run never trains on anything else than what its record names.
+The fingerprint covers pixels, labels and their order, and is checked whenever arrays are loaded: a run never
+trains on anything else than what its record names. Mapped files are checked before they are read, not while.
 """
 
 import fcntl
