@@ -13,7 +13,7 @@ from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 
-from flows.approval import ask
+from flows.approval import Approval, ask
 from flows.prune import prune
 from flows.rollback import rollback
 from hemline.errors import RegistryError
@@ -94,6 +94,25 @@ def test_an_answer_decides(
     assert final_state(name) == "COMPLETED"  # also where nobody answered
     entry = registry.entries()[-1]
     assert (entry.reason, entry.by.partition(" ")[0]) == (decision.sentence, name)
+
+
+def test_every_attempt_asks_anew(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: Prefect gave a run that was retried the answer to its earlier question."""
+    keys = []
+
+    def answered(wait_for_input: type[Approval], key: str, **waiting: float) -> Approval:
+        keys.append(key)
+        return Approval()
+
+    monkeypatch.setattr("flows.approval.pause_flow_run", answered)
+
+    @flow(name="waits")
+    def waits() -> Decision:
+        return ask(waiting("0001"), registry, hours=1)
+
+    waits()
+    waits()
+    assert len(set(keys)) == 2
 
 
 def test_an_approval_of_what_is_no_longer_asked_keeps_the_champion(registry: Registry) -> None:

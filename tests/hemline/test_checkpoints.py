@@ -123,6 +123,17 @@ def test_other_settings_are_worth_a_warning(
     assert "resumed at epoch 2" in said
 
 
+def test_a_worker_alone_with_its_checkpoints_keeps_them(
+    tiny: DatasetRef, interrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker has none: its directory is new, or another's."""
+    monkeypatch.setattr("hemline.checkpoints.smallest", lambda position: 0)
+    before = names(interrupted)
+    with pytest.raises(CheckpointError, match="all workers must have a checkpoint in common"):
+        train(tiny, interrupted)
+    assert names(interrupted) == before
+
+
 def test_divergence_keeps_the_tables_and_the_last_good_checkpoint(tmp_path: Path) -> None:
     images, labels = pictures(100, np.random.default_rng(0))
     labels[17] = 99  # a label beyond the classes has no probability: XLA makes its loss NaN
