@@ -46,6 +46,8 @@ def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> 
     """
     import tensorflow as tf
 
+    if os.environ.get("TF_CONFIG") == "":
+        del os.environ["TF_CONFIG"]  # which TensorFlow would read as JSON
     worker, workers = _place_in_cluster(os.environ.get("TF_CONFIG"))
     shares = replicas * workers
     if replicas > 1 and workers > 1:

@@ -12,7 +12,7 @@ from hemline.options import parse
 from hemline.run import check_groups
 
 OF_THE_MACHINE = {"replicas", "streaming", "data_dir", "manual_dir", "artifacts_dir", "device"}
-OF_THE_OPERATION = {"recipe", "early_stopping", "checkpoint_steps", "keep_checkpoints", "resume"}
+OF_THE_OPERATION = {"gate", "recipe", "early_stopping", "checkpoint_steps", "keep_checkpoints", "resume"}
 NAMES = ["best-mlp", "chapter", "chapter-listing"]
 
 
