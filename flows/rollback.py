@@ -17,7 +17,7 @@ from hemline.registry import Registry
 from tasks.promote import this_run
 
 
-@flow(name="rollback", flow_run_name="rollback-{to}")
+@flow(name="rollback", flow_run_name="rollback")
 def rollback(reason: str, to: str | None = None, artifacts_dir: Path = Path("artifacts")) -> str:
     """Make an earlier version the champion again.
 

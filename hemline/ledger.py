@@ -36,9 +36,8 @@ class Entry(BaseModel):
     champion_after: str | None
     reason: str
     evidence: Numbers
-    manifest: (
-        str | None
-    )  # SHA-256 of the version's, since a number could come back as another model; null: not verified
+    # SHA-256 of the version's, since a number could come back as another model; null where it was not verified.
+    manifest: str | None
 
     @property
     def moves(self) -> bool:
