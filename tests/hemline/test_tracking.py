@@ -27,8 +27,16 @@ from .versions import RECORD, make_version
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's tables take seconds to make."""
     path = tmp_path_factory.mktemp("mlflow") / "empty.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path.parent)  # it makes a directory for the files of runs there
+        MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """MLflow makes the same wherever it is called."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -171,7 +179,6 @@ def test_the_experiments_name_may_be_given(
     client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "shoes")
-    monkeypatch.chdir(tmp_path)  # where MLflow puts the files of an experiment that it makes itself
     (path,) = versions(tmp_path, 1)
     send(client, path, None)
     assert client.get_experiment_by_name("shoes") is not None
