@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from bench.worker import ADAM_RATE, BATCH_SIZE, SEED, SGD_RATE, WIDTHS, Epoch
-from hemline.config import RetrainConfig
-from hemline.layer_norm import LayerNorm
-from hemline.models import build_mlp
-from hemline.optimizer_groups import partition
-from hemline.training import Trainer
+from hemline.config.retrain import RetrainConfig
+from hemline.models.layer_norm import LayerNorm
+from hemline.models.mlp import build_mlp
+from hemline.training.groups import partition
+from hemline.training.loop import Trainer
 
 
 def hemline(images: np.ndarray, labels: np.ndarray) -> Epoch:

@@ -98,8 +98,8 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="only the memory of a long run of ours")
     arguments = parser.parse_args()
 
-    from hemline.config import DataConfig
-    from hemline.dataset import prepare
+    from hemline.config.data import DataConfig
+    from hemline.data.decoding import prepare
 
     data = prepare(DataConfig()).path
     with tempfile.TemporaryDirectory() as scratch:

@@ -39,7 +39,7 @@ def glorot() -> list[np.ndarray]:
 
 
 def load(directory: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The training split as `hemline.dataset` leaves it, without Hemline; images are mapped from disk."""
+    """The training split as `hemline.data.dataset` leaves it, without Hemline; images are mapped from disk."""
     images = np.memmap(directory / "train-images.u8", np.uint8, "r").reshape(-1, 28, 28, 1)
     return images, np.fromfile(directory / "train-labels.i4", "<i4")
 

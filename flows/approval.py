@@ -16,9 +16,9 @@ from prefect.states import Running
 from pydantic import Field
 
 from hemline.errors import ChampionChangedError
-from hemline.record import Decision
-from hemline.registry import Registry
-from hemline.report import decision_markdown
+from hemline.records.decision import Decision
+from hemline.registry.registry import Registry
+from hemline.report.markdown import decision_markdown
 from tasks.promote import show, this_run
 
 

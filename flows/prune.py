@@ -13,8 +13,9 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 
-from hemline import prune as pruning
-from hemline.config import DataConfig, root
+from hemline.config.data import DataConfig
+from hemline.config.paths import root
+from hemline.registry import prune as pruning
 
 
 @flow(name="prune", flow_run_name="prune-delete-{delete}")

@@ -11,14 +11,14 @@ import sys
 from prefect import flow, runtime
 
 from flows.approval import ask
-from hemline.config import RetrainConfig
+from hemline.config.retrain import RetrainConfig
 from hemline.errors import HemlineError
-from hemline.layout import lease, open_run
-from hemline.native_log import noise_in
-from hemline.questions import RELIED_ON
-from hemline.record import Outcome
-from hemline.registry import Registry
-from hemline.tracking import track
+from hemline.proofs.questions import RELIED_ON
+from hemline.records.run import Outcome
+from hemline.registry.registry import Registry
+from hemline.registry.tracking import track
+from hemline.runtime.native_log import noise_in
+from hemline.storage.runs import lease, open_run
 from tasks.evaluate import evaluate
 from tasks.preflight import preflight
 from tasks.prepare_dataset import prepare_dataset
@@ -31,7 +31,7 @@ from tasks.verify_layers import verify_layers
 
 
 @flow(name="retrain", flow_run_name="retrain-{config.dataset}-{config.epochs}-epochs", result_serializer="json")
-def retrain(config: RetrainConfig = RetrainConfig()) -> Outcome | None:  # noqa: B008  it is frozen
+def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assignment]  # noqa: B006  not RetrainConfig(), whose fields the form would send
     """Retrain the image classifier, publish it as a model version, and promote it if it is better."""
     this = runtime.flow_run
     directory = open_run(config, this.scheduled_start_time, this.name, str(this.id))
@@ -57,7 +57,7 @@ def retrain(config: RetrainConfig = RetrainConfig()) -> Outcome | None:  # noqa:
 def main() -> None:
     """The flow from the command line: options are the fields of the configuration."""
     from flows.terminal import connect, quiet_refusals, summary
-    from hemline.options import parse
+    from hemline.config.options import parse
 
     config = parse(RetrainConfig, "python -m flows.retrain", __doc__.partition("\n")[0], sys.argv[1:])
     connect()

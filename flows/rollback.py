@@ -12,8 +12,8 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from hemline.config import root
-from hemline.registry import Registry
+from hemline.config.paths import root
+from hemline.registry.registry import Registry
 from tasks.promote import this_run
 
 

@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from hemline.errors import HemlineError
-from hemline.record import Outcome, Verification
-from hemline.report import claim_rows
+from hemline.records.run import Outcome
+from hemline.records.verification import Verification
+from hemline.report.markdown import claim_rows
 
 
 def connect() -> None:

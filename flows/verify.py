@@ -12,12 +12,13 @@ import sys
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from hemline.config import VerifyConfig
-from hemline.devices import select
+from hemline.config.verify import VerifyConfig
 from hemline.errors import HemlineError, VerificationError
-from hemline.proof import Proofs
-from hemline.record import Verification, package_versions
-from hemline.report import verification_markdown
+from hemline.proofs.store import Proofs
+from hemline.records.verification import Verification
+from hemline.report.markdown import verification_markdown
+from hemline.runtime.devices import select
+from hemline.runtime.provenance import package_versions
 from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers
 
@@ -43,7 +44,7 @@ def verify(config: VerifyConfig = VerifyConfig()) -> Verification:  # noqa: B008
 def main() -> None:
     """The flow from the command line."""
     from flows.terminal import connect, quiet_refusals, tables
-    from hemline.options import parse
+    from hemline.config.options import parse
 
     config = parse(VerifyConfig, "python -m flows.verify", __doc__.partition("\n")[0], sys.argv[1:])
     connect()

@@ -1,7 +1,7 @@
 """What each step of the pipeline computes: TensorFlow, Keras and pandas, and no Prefect.
 
-    from hemline.config import RetrainConfig
-    from hemline.models import build_mlp
+    from hemline.config.retrain import RetrainConfig
+    from hemline.models.mlp import build_mlp
 
 A model saved by a run loads wherever this package (or, for `saved_model/`, TensorFlow
 alone) is installed, with no orchestrator in sight.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from pydantic import BaseModel
 
-    from hemline.registry import Registry
+    from hemline.registry.registry import Registry
 
     Row = BaseModel | Mapping[str, Any]
 
@@ -96,7 +96,7 @@ def options(
 @app.command()
 def runs(context: typer.Context, as_json: Json = False) -> None:
     """List runs and what became of them."""
-    from hemline import catalogue
+    from hemline.registry import catalogue
 
     _print(catalogue.runs(_registry(context)), as_json)
 
@@ -104,7 +104,7 @@ def runs(context: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def versions(context: typer.Context, as_json: Json = False) -> None:
     """List model versions and their standing."""
-    from hemline import catalogue
+    from hemline.registry import catalogue
 
     _print(catalogue.versions(_registry(context)), as_json)
 
@@ -112,7 +112,7 @@ def versions(context: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def show(context: typer.Context, subject: Subject, as_json: Json = False) -> None:
     """Show what a run or version says of itself."""
-    from hemline import catalogue
+    from hemline.registry import catalogue
 
     found = catalogue.find(_registry(context), subject)
     if as_json:
@@ -139,7 +139,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Hold two runs or versions against each other."""
-    from hemline import catalogue
+    from hemline.registry import catalogue
 
     if picture and picture.suffix not in (".svg", ".png"):
         raise typer.BadParameter(f"must end in .svg or .png. Received: {picture}.", param_hint="--picture")
@@ -150,8 +150,8 @@ def compare(
     if picture:
         import pandas as pd
 
-        from hemline.charts import compare_curves
         from hemline.errors import CatalogueError
+        from hemline.report.charts import compare_curves
 
         if without := [name for name, found in zip(names, pair, strict=True) if not found.epochs]:
             raise CatalogueError(
@@ -191,7 +191,7 @@ def ledger(
 @app.command()
 def verify(context: typer.Context, version: Bundle, as_json: Json = False) -> None:
     """Check every file of a version."""
-    from hemline.catalogue import find_version
+    from hemline.registry.catalogue import find_version
 
     path, manifest = find_version(_registry(context), version)
     _print({"version": manifest.version, "files": len(manifest.files), "whole": True, "path": str(path)}, as_json)
@@ -211,8 +211,8 @@ def predict(
     """Ask a version what is in pictures."""
     if as_csv and as_json:
         raise typer.BadParameter("are not for one call.", param_hint="--csv and --json")
-    from hemline.catalogue import find_version
-    from hemline.pictures import read
+    from hemline.data.image_files import read
+    from hemline.registry.catalogue import find_version
 
     path, manifest = find_version(_registry(context), version)
     images = read(files, manifest.dataset.image_shape)  # before TensorFlow takes its seconds
@@ -233,11 +233,11 @@ def _labels(version: Path, images: "Sequence[np.ndarray]") -> list[tuple[str, fl
     """Class and its probability for each picture of each array (N, H, W, C)."""
     import numpy as np
 
-    from hemline.native_log import noise_in
+    from hemline.runtime.native_log import noise_in
 
     with noise_in(Path(os.devnull), loggers=("absl", "tensorflow")):  # TensorFlow's start is no answer
-        from hemline.bundle import load
-        from hemline.evaluation import compile_predict, probabilities_of
+        from hemline.evaluation.scores import compile_predict, probabilities_of
+        from hemline.registry.versions import load
 
         model, manifest = load(version)
         probabilities = probabilities_of(compile_predict(model)(np.concatenate(images)))  # (N, classes)
@@ -291,9 +291,9 @@ def prune(
     as_json: Json = False,
 ) -> None:
     """Remove what is old, and what killed processes left."""
-    from hemline.config import DataConfig
-    from hemline.prune import Retention, summary
-    from hemline.prune import prune as remove
+    from hemline.config.data import DataConfig
+    from hemline.registry.prune import Retention, summary
+    from hemline.registry.prune import prune as remove
 
     data = DataConfig().data_path if context.obj is None else None  # only what is beside them
     retention = Retention(keep_versions=keep, keep_days=days)
@@ -307,20 +307,20 @@ def prune(
 
 
 def _artifacts(context: typer.Context) -> Path:
-    from hemline.config import root
+    from hemline.config.paths import root
 
     return context.obj or root() / "artifacts"
 
 
 def _registry(context: typer.Context) -> "Registry":
-    from hemline.registry import Registry
+    from hemline.registry.registry import Registry
 
     return Registry(_artifacts(context))
 
 
 def _desk(context: typer.Context) -> "tuple[Registry, str]":
     """The registry, and who decides."""
-    from hemline.registry import person
+    from hemline.registry.registry import person
 
     return _registry(context), person()
 

@@ -8,16 +8,17 @@ The model is loaded from disk, as a user's will be.
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from hemline.dataset import DatasetRef
-from hemline.devices import DeviceInfo
-from hemline.record import Evaluation, TrainedRun
+from hemline.data.dataset import DatasetRef
+from hemline.records.evaluation import Evaluation
+from hemline.records.run import TrainedRun
+from hemline.runtime.devices import DeviceInfo
 
 
 @task(name="evaluate", cache_policy=NO_CACHE, timeout_seconds=1800, result_serializer="json")
 def evaluate(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun) -> Evaluation:
     """Writes evaluation.json and confusion.csv beside the model."""
-    from hemline import run
+    from hemline.evaluation.saved import evaluate_saved
 
-    evaluation = run.evaluate_saved(dataset, device, trained)
+    evaluation = evaluate_saved(dataset, device, trained)
     get_run_logger().info("test accuracy %.4f, test loss %.4f", evaluation.accuracy, evaluation.loss)
     return evaluation

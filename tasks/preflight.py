@@ -8,9 +8,9 @@ A run that cannot work must not spend the night finding out.
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from hemline.compile_cache import use_compile_cache
-from hemline.config import RetrainConfig
-from hemline.devices import DeviceInfo, select
+from hemline.config.retrain import RetrainConfig
+from hemline.runtime.compile_cache import use_compile_cache
+from hemline.runtime.devices import DeviceInfo, select
 
 
 @task(name="preflight", cache_policy=NO_CACHE, timeout_seconds=300, result_serializer="json")
@@ -19,8 +19,8 @@ def preflight(config: RetrainConfig) -> DeviceInfo:
     use_compile_cache(config.data.data_path / "xla-cache")  # first: from here on TensorFlow is imported
     device = select(config.device, config.replicas, config.batch_size)
 
-    from hemline.dataset import check_known
-    from hemline.run import check_groups
+    from hemline.data.checks import check_known
+    from hemline.training.run import check_groups
 
     check_groups(config)
     check_known(config.data)

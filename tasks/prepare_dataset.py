@@ -12,20 +12,21 @@ from typing import Any
 from prefect import get_run_logger, task
 from prefect.cache_policies import INPUTS, TASK_SOURCE
 
-from hemline import dataset
-from hemline.config import DataConfig, RetrainConfig
-from hemline.dataset import DatasetRef
+from hemline.config.data import DataConfig
+from hemline.config.retrain import RetrainConfig
+from hemline.data import checks, decoding
+from hemline.data.dataset import DatasetRef
 from hemline.errors import DatasetUnavailableError
-from hemline.files import write_json
+from hemline.storage.files import write_json
 
 
 def prepare_dataset(config: RetrainConfig, directory: Path) -> DatasetRef:
     """Verified data, enough of it for the run, and dataset.json in the run's directory."""
-    on_disk = dataset.verified(config.data)
+    on_disk = decoding.verified(config.data)
     ref = _prepare.with_options(refresh_cache=on_disk is None)(config.data)
     if on_disk is not None and on_disk != ref:  # decoded anew by someone else since it was cached
         ref = _prepare.with_options(refresh_cache=True)(config.data)
-    dataset.check_sizes(ref, config.validation, config.batch_size)
+    checks.check_sizes(ref, config.validation, config.batch_size)
     write_json(directory / "dataset.json", ref.record())
     return ref
 
@@ -46,7 +47,7 @@ def _is_passing(task: Any, task_run: Any, state: Any) -> bool:
     timeout_seconds=3600,
 )
 def _prepare(config: DataConfig) -> DatasetRef:
-    ref = dataset.prepare(config)
+    ref = decoding.prepare(config)
     sizes = ", ".join(f"{name} {split.examples:,}" for name, split in ref.splits.items())
     get_run_logger().info("%s: %s examples, fingerprint %s", ref.full_name, sizes, ref.fingerprint[:12])
     return ref

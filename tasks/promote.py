@@ -10,18 +10,19 @@ from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from hemline.config import RetrainConfig
-from hemline.dataset import DatasetRef
-from hemline.devices import DeviceInfo
-from hemline.record import Decision, ModelVersion
-from hemline.report import decision_markdown
+from hemline.config.retrain import RetrainConfig
+from hemline.data.dataset import DatasetRef
+from hemline.records.decision import Decision
+from hemline.records.run import ModelVersion
+from hemline.report.markdown import decision_markdown
+from hemline.runtime.devices import DeviceInfo
 
 
 @task(name="promote", cache_policy=NO_CACHE, timeout_seconds=1800, result_serializer="json")
 def promote(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, version: ModelVersion) -> Decision:
     """Judges the version, and makes it the champion if it passes."""
-    from hemline.judging import judge
-    from hemline.registry import Registry
+    from hemline.gate.judging import judge
+    from hemline.registry.registry import Registry
 
     registry = Registry(config.artifacts_path)
     decision = judge(registry, version.version, dataset, config.gate, this_run(), device)

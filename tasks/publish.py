@@ -8,11 +8,14 @@ A run that is retried publishes once.
 from prefect import get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 
-from hemline.config import RetrainConfig
-from hemline.dataset import DatasetRef
-from hemline.devices import DeviceInfo
-from hemline.layout import models_directory
-from hemline.record import Evaluation, FlowRun, ModelVersion, Parity, Record, TrainedRun, provenance
+from hemline.config.retrain import RetrainConfig
+from hemline.data.dataset import DatasetRef
+from hemline.records.evaluation import Evaluation
+from hemline.records.proofs import Parity
+from hemline.records.run import FlowRun, ModelVersion, Record, TrainedRun
+from hemline.runtime.devices import DeviceInfo
+from hemline.runtime.provenance import provenance
+from hemline.storage.runs import models_directory
 
 
 @task(name="publish", cache_policy=NO_CACHE, timeout_seconds=1800, result_serializer="json")
@@ -25,7 +28,7 @@ def publish(
     evaluation: Evaluation,
 ) -> ModelVersion:
     """Writes the version, unless this run did before it was killed."""
-    from hemline import bundle
+    from hemline.registry import versions as bundle
 
     models, flow_run = models_directory(config.artifacts_path), runtime.flow_run
     if earlier := bundle.published_by(models, trained.directory, str(flow_run.id)):

@@ -9,15 +9,17 @@ from prefect import runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from hemline.record import Decision, ModelVersion
+from hemline.records.decision import Decision
+from hemline.records.run import ModelVersion
 
 
 @task(name="report", cache_policy=NO_CACHE, timeout_seconds=600, result_serializer="json")
 def report(version: ModelVersion, decision: Decision) -> None:
     """Writes report.html of the run and the report of the UI."""
-    from hemline import bundle
-    from hemline.files import whole_file
-    from hemline.report import data_uri, html, markdown
+    from hemline.registry import versions as bundle
+    from hemline.report.html import data_uri, html
+    from hemline.report.markdown import markdown
+    from hemline.storage.files import whole_file
 
     manifest = bundle.verify(version.path)
     charts = version.path / "charts"

@@ -13,10 +13,10 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 
-from hemline.config import RetrainConfig
-from hemline.dataset import DatasetRef
-from hemline.devices import DeviceInfo
-from hemline.record import Rows, TrainedRun
+from hemline.config.retrain import RetrainConfig
+from hemline.data.dataset import DatasetRef
+from hemline.records.run import Rows, TrainedRun
+from hemline.runtime.devices import DeviceInfo
 
 
 # No retry: training is deterministic, so what failed once fails again. It is the one task with a tag, since a
@@ -25,7 +25,7 @@ from hemline.record import Rows, TrainedRun
 @task(name="train", tags=["train"], cache_policy=NO_CACHE, timeout_seconds=12 * 3600, result_serializer="json")
 def train(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path) -> TrainedRun:
     """Trains from scratch. Leaves tables and model.keras in the run's directory."""
-    from hemline import run
+    from hemline.training import run
 
     progress = create_progress_artifact(progress=0.0, key="training-progress", description="epochs trained")
     assert isinstance(progress, UUID)  # a coroutine only where there is an event loop

@@ -13,10 +13,10 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import TypeAdapter
 
-from hemline.devices import DeviceInfo
-from hemline.questions import QUESTIONS
-from hemline.record import ClaimResult
-from hemline.report import claim_rows
+from hemline.proofs.questions import QUESTIONS
+from hemline.records.proofs import ClaimResult
+from hemline.report.markdown import claim_rows
+from hemline.runtime.devices import DeviceInfo
 
 RESULTS = TypeAdapter(list[ClaimResult])
 
@@ -31,8 +31,8 @@ def verify_claims(
     """
     import tensorflow as tf
 
-    from hemline import claims
-    from hemline.proof import Proofs
+    from hemline.proofs import claims
+    from hemline.proofs.store import Proofs
 
     proofs = Proofs(kept, device)
     gate, log = f"claims-{'-'.join(map(str, only))}", get_run_logger()

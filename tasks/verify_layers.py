@@ -14,9 +14,9 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from hemline.config import Grid
-from hemline.devices import DeviceInfo
-from hemline.record import Parity
+from hemline.config.fields import Grid
+from hemline.records.proofs import Parity
+from hemline.runtime.devices import DeviceInfo
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,9 +41,9 @@ def verify_layers(
     import pandas as pd
     import tensorflow as tf
 
-    from hemline import parity
-    from hemline.files import whole_file
-    from hemline.proof import Proofs
+    from hemline.proofs import parity
+    from hemline.proofs.store import Proofs
+    from hemline.storage.files import whole_file
 
     log, began, gate = get_run_logger(), time.perf_counter(), f"parity-{grid}"
     proofs = Proofs(kept, device)

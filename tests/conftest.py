@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from hemline import dataset
-from hemline.config import DataConfig
-from hemline.dataset import DatasetRef
+from hemline.config.data import DataConfig
+from hemline.data import decoding
+from hemline.data.dataset import DatasetRef
 from hemline.errors import DatasetUnavailableError
 
 # The same examples every time, and as long as they take: a test fails for what it tests alone.
@@ -27,7 +27,7 @@ settings.load_profile("repeatable")
 def fashion_mnist() -> DatasetRef:
     """The real data set, from where a run would take it. Skips where no source has it."""
     try:
-        return dataset.prepare(DataConfig())
+        return decoding.prepare(DataConfig())
     except DatasetUnavailableError as error:
         pytest.skip(f"Fashion-MNIST is not to be had here: {error}")
 
@@ -35,7 +35,7 @@ def fashion_mnist() -> DatasetRef:
 @pytest.fixture(scope="session")
 def debian_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The four files of Debian's package as Debian packs them. Skips where no package registry answers."""
-    from hemline import sources
+    from hemline.data import sources
 
     if sources.DEBIAN_DIR.is_dir():
         return sources.DEBIAN_DIR

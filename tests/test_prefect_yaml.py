@@ -13,8 +13,8 @@ from prefect.exceptions import ParameterTypeError
 from prefect.utilities.callables import parameter_schema
 
 from flows.retrain import retrain
-from hemline import recipes
-from hemline.config import RetrainConfig
+from hemline.config import recipes
+from hemline.config.retrain import RetrainConfig
 
 ROOT = Path(__file__).parents[1]
 

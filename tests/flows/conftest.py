@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from prefect.testing.utilities import prefect_test_harness
 
-from hemline.config import RetrainConfig
-from hemline.devices import select
-from hemline.files import write_json
-from hemline.questions import RELIED_ON
+from hemline.config.retrain import RetrainConfig
+from hemline.proofs.questions import RELIED_ON
+from hemline.runtime.devices import select
+from hemline.storage.files import write_json
 from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers
 from tests.hemline.conftest import write_dataset

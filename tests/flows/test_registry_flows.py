@@ -17,10 +17,10 @@ from flows.approval import Approval, ask
 from flows.prune import prune
 from flows.rollback import rollback
 from hemline.errors import RegistryError
-from hemline.prune import Retention
-from hemline.record import Decision
-from hemline.registry import Registry
-from tests.hemline.versions import make_version
+from hemline.records.decision import Decision
+from hemline.registry.prune import Retention
+from hemline.registry.registry import Registry
+from tests.hemline.registry.published import make_version
 
 
 @pytest.fixture

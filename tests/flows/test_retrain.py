@@ -15,13 +15,13 @@ from prefect.client.schemas.filters import ArtifactFilter, TaskRunFilter
 from prefect.client.schemas.objects import Artifact, State
 
 from flows.retrain import retrain
-from hemline import bundle
-from hemline.config import RetrainConfig
+from hemline.config.retrain import RetrainConfig
 from hemline.errors import ConfigurationError, DatasetError, DeviceError, HemlineError, ParityError, StorageError
-from hemline.layer_norm import LayerNorm
-from hemline.questions import RELIED_ON
-from hemline.record import Outcome
-from hemline.registry import Registry
+from hemline.models.layer_norm import LayerNorm
+from hemline.proofs.questions import RELIED_ON
+from hemline.records.run import Outcome
+from hemline.registry import versions as bundle
+from hemline.registry.registry import Registry
 from tasks import prepare_dataset
 
 RUN_FILES = {

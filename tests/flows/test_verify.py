@@ -10,12 +10,12 @@ import pytest
 import tensorflow as tf
 
 from flows.verify import verify
-from hemline import parity
-from hemline.config import VerifyConfig
-from hemline.devices import select
+from hemline.config.verify import VerifyConfig
 from hemline.errors import ClaimError, VerificationError
-from hemline.proof import Proofs
-from hemline.questions import QUESTIONS, RELIED_ON
+from hemline.proofs import parity
+from hemline.proofs.questions import QUESTIONS, RELIED_ON
+from hemline.proofs.store import Proofs
+from hemline.runtime.devices import select
 from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers
 

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hemline.config import RetrainConfig
-from hemline.dataset import DatasetRef, write_split
-from hemline.devices import DeviceInfo
-from hemline.record import Evaluation, FlowRun, Parity, Record, TrainedRun
+from hemline.config.retrain import RetrainConfig
+from hemline.data.dataset import DatasetRef, write_split
+from hemline.records.evaluation import Evaluation
+from hemline.records.proofs import Parity
+from hemline.records.run import FlowRun, Record, TrainedRun
+from hemline.runtime.devices import DeviceInfo
 
 SHAPE = (4, 4, 1)
 CLASSES = ["dark", "middling", "bright"]
@@ -34,7 +36,7 @@ def pictures(examples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
 
 
 def write_dataset(directory: Path, sizes: dict[str, int]) -> DatasetRef:
-    """Noisy pictures whose brightness is their class, as `hemline.dataset.prepare` leaves them."""
+    """Noisy pictures whose brightness is their class, as `hemline.data.dataset.prepare` leaves them."""
     rng = np.random.default_rng(0)
     splits = {}
     directory.mkdir(parents=True, exist_ok=True)
@@ -61,14 +63,15 @@ class FinishedRun(NamedTuple):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """Two epochs on the tiny data set, evaluated; its files must be left as they are."""
-    from hemline import run
+    from hemline.evaluation.saved import evaluate_saved
+    from hemline.training import run
 
     directory = tmp_path_factory.mktemp("finished")
     config = RetrainConfig(epochs=2, batch_size=32, validation=60)
     dataset = write_dataset(directory / "data", {"train": 300, "test": 70})
     said: list[str] = []
     trained = run.train(config, dataset, CPU, directory, said.append)
-    evaluation = run.evaluate_saved(dataset, CPU, trained)
+    evaluation = evaluate_saved(dataset, CPU, trained)
     cases = {"case": ["a", "b"], "policy": ["float32", "float64"], "inputs": ["normal", "large"], "ratio": [0.5, 0.01]}
     pd.DataFrame(cases).to_csv(directory / "parity.csv", index=False)
     record = Record(

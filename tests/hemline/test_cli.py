@@ -18,15 +18,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hemline import bundle, cli
-from hemline.config import RetrainConfig
-from hemline.files import write_json
-from hemline.layout import lease
-from hemline.prune import Retention
-from hemline.registry import Registry, person
-
-from .conftest import CLASSES, SHAPE, FinishedRun
-from .versions import RECORD, make_version
+from hemline import cli
+from hemline.config.retrain import RetrainConfig
+from hemline.registry import versions as bundle
+from hemline.registry.prune import Retention
+from hemline.registry.registry import Registry, person
+from hemline.storage.files import write_json
+from hemline.storage.runs import lease
+from tests.hemline.conftest import CLASSES, SHAPE, FinishedRun
+from tests.hemline.registry.published import RECORD, make_version
 
 ROOT = Path(__file__).parents[2]
 MONDAY = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 
-from hemline.config import DataConfig
-from hemline.dataset import DatasetRef
+from hemline.config.data import DataConfig
+from hemline.data.dataset import DatasetRef
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 240.0  # for what takes seconds on an idle machine; a test fails by what happens, not by how fast

@@ -12,10 +12,12 @@ import sys
 import threading
 from pathlib import Path
 
-from hemline import files, run, training
-from hemline.config import RetrainConfig
-from hemline.dataset import DatasetRef
-from hemline.devices import select
+from hemline.config.retrain import RetrainConfig
+from hemline.data.dataset import DatasetRef
+from hemline.runtime.devices import select
+from hemline.storage import files
+from hemline.training import loop as training
+from hemline.training import run
 
 
 def die() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hemline.config import DataConfig
-from hemline.dataset import DatasetRef
+from hemline.config.data import DataConfig
+from hemline.data.dataset import DatasetRef
 from tests.system.conftest import ROOT, wait_until
 
 pytestmark = pytest.mark.system

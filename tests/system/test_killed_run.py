@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hemline.config import RetrainConfig
-from hemline.dataset import DatasetRef
+from hemline.config.retrain import RetrainConfig
+from hemline.data.dataset import DatasetRef
 from tests.hemline.conftest import write_dataset
 
 pytestmark = pytest.mark.system

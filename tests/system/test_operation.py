@@ -11,8 +11,8 @@ import pytest
 from prefect.client.schemas.filters import ArtifactFilter, DeploymentFilter, TaskRunFilter
 from prefect.client.schemas.objects import FlowRun
 
-from hemline import bundle
-from hemline.registry import Registry
+from hemline.registry import versions as bundle
+from hemline.registry.registry import Registry
 from tests.system.conftest import Installation, start, wait_until
 
 pytestmark = pytest.mark.system

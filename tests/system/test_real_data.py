@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from hemline import run
-from hemline.config import RetrainConfig
-from hemline.dataset import DatasetRef
-from hemline.devices import select
-from hemline.layout import open_run
+from hemline.config.retrain import RetrainConfig
+from hemline.data.dataset import DatasetRef
+from hemline.evaluation.saved import evaluate_saved
+from hemline.runtime.devices import select
+from hemline.storage.runs import open_run
+from hemline.training import run
 
 pytestmark = pytest.mark.system
 
@@ -25,13 +26,13 @@ def test_five_epochs_reach_what_the_chapters_listing_missed(fashion_mnist: Datas
     trained = run.train(config, fashion_mnist, device, directory, say=lambda line: None)
     assert trained.epochs[-1]["epoch"] == 5
     assert trained.epochs[-1]["val_accuracy"] >= 0.86
-    evaluation = run.evaluate_saved(fashion_mnist, device, trained)
+    evaluation = evaluate_saved(fashion_mnist, device, trained)
     assert evaluation.examples == 10_000
 
     # Another process, another way to ask: Keras's own `predict` instead of our compiled pass.
     code = (
-        "import sys, keras, numpy as np, hemline.layer_norm; from pathlib import Path;"
-        "from hemline.dataset import DatasetRef, load_split;"
+        "import sys, keras, numpy as np, hemline.models.layer_norm; from pathlib import Path;"
+        "from hemline.data.dataset import DatasetRef, load_split;"
         "ref = DatasetRef.model_validate_json(sys.argv[2]); images, labels = load_split(ref, 'test');"
         "model = keras.saving.load_model(sys.argv[1]);"
         "print((model.predict(images, verbose=0).argmax(axis=1) == labels).mean())"

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from hemline import parity
+from hemline.proofs import parity
 from tasks.verify_layers import _shown
 
 

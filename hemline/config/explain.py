@@ -1,0 +1,60 @@
+"""Refusals of a configuration, a line for each field.
+
+except ValidationError as error:
+    print(explain(error, "Set it under parameters in prefect.yaml."))
+"""
+
+import difflib
+
+from pydantic import ValidationError
+
+from hemline.config.gate import Gate
+from hemline.config.optimizers import OptimizerGroup, Schedule
+from hemline.config.retrain import RetrainConfig
+
+
+def explain(error: ValidationError, where: str) -> str:
+    """A line for each refused field: the rule, the value received, the remedy.
+
+    where: the remedy's place, e.g. 'Set it under parameters in prefect.yaml.'
+    """
+    lines: dict[str, str] = {}
+    rules: dict[str, list[str]] = {}
+    for item in error.errors():
+        # A union reports every branch it tried, and the branch as if it were part of the field.
+        field = ".".join(str(part) for part in item["loc"] if part not in _BRANCHES)
+        name = field.rpartition(".")[2]
+        if item["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(name, _FIELDS, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"Fields: {', '.join(sorted(_FIELDS))}."
+            lines[field] = f"{field} is not a field. Received: {name}={item['input']!r}. {hint}"
+        elif item["type"] == "value_error":  # of a check between fields, which says all but where
+            lines[field or item["msg"]] = f"{field}: {item['ctx']['error']} {where}".removeprefix(": ")
+        elif item["type"] == "missing":
+            lines[field] = f"{field} must be given. Received: {item['input']!r} without it. {where}"
+        else:
+            rules.setdefault(field, []).append(_rule(item["msg"]))
+            rule = " or ".join(rules[field])
+            lines[field] = f"{field} must be {rule}. Received: {name}={item['input']!r}. {where}"
+    return "\n".join(lines.values())
+
+
+_BRANCHES = {"literal['test']", "constrained-int"}
+
+
+_FIELDS = {*RetrainConfig.model_fields, *OptimizerGroup.model_fields, *Schedule.model_fields, *Gate.model_fields}
+
+
+def _rule(message: str) -> str:
+    """pydantic's 'Input should be greater than or equal to 1' as '>= 1'."""
+    for words, sign in {
+        "Input should be ": "",
+        "List should have": "a list with",
+        "String should have": "a text with",
+        "greater than or equal to": ">=",
+        "less than or equal to": "<=",
+        "greater than": ">",
+        "less than": "<",
+    }.items():
+        message = message.replace(words, sign)
+    return message

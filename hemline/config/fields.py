@@ -1,0 +1,57 @@
+"""What several configurations share: how strict they are, their artifacts, and the names that a field may take.
+
+class Gate(Strict): ...             # refuses unknown fields, never changes, has a schema without defaults
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hemline.config.paths import root
+from hemline.models import MODELS
+
+Device = Literal["auto", "cpu", "gpu"]
+Grid = Literal["default", "full"]
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+if TYPE_CHECKING:
+    ModelName = str
+else:
+    ModelName = Literal[tuple(MODELS)]
+
+
+def say_defaults(schema: dict[str, Any]) -> None:
+    """Moves each default of a model's JSON schema into the field's description.
+
+    Prefect's Run form fills defaults in and sends them all. So a recipe could not tell what a person asked for from
+    what nobody touched. Without defaults the form sends what a person filled in, and nothing else.
+    """
+    for field in schema["properties"].values():
+        default = field.pop("default", None)
+        if default not in (None, []) and not isinstance(default, dict):
+            field["description"] = f"{field.get('description', '')}; default {json.dumps(default)}".removeprefix("; ")
+
+
+class Strict(BaseModel):
+    """A typo in a field's name is an error, and a configuration never changes after it is made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=say_defaults)
+
+
+class WithArtifacts(Strict):
+    """A configuration of what writes artifacts."""
+
+    artifacts_dir: Path = Field(
+        Path("artifacts"), description="directory of runs, models and proofs, relative to HEMLINE_ROOT"
+    )
+
+    @property
+    def artifacts_path(self) -> Path:
+        """Absolute directory of runs, models and proofs."""
+        return root() / self.artifacts_dir.expanduser()
+
+    @property
+    def proofs_path(self) -> Path:
+        """Absolute directory of the proofs of this machine."""
+        return self.artifacts_path / "proofs"

@@ -1,0 +1,36 @@
+"""What a new model must show to be promoted.
+
+Gate(margin=0.5, promotion="manual")
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from hemline.config.fields import Strict
+
+
+class Gate(Strict):
+    """What a new model must show to take the champion's place. Points are percent of the test examples."""
+
+    minimum_accuracy: float = Field(0, ge=0, le=1, description="share of the test examples that must be right")
+    margin: float = Field(
+        0,
+        ge=-100,
+        le=100,
+        description="points that the lower end of the difference's 95 % interval must exceed; 0: proven better; "
+        "negative: at most that much worse",
+    )
+    max_class_drop: float = Field(10, ge=0, le=100, description="points that the recall of any class may fall")
+    max_latency_ms: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="milliseconds that predicting a single image may take; null: any"
+    )
+    max_size_mb: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="megabytes (10^6) that the version's models may have; null: any"
+    )
+    promotion: Literal["auto", "manual"] = Field(
+        "auto", description="'manual' asks a person before a model that passes is promoted"
+    )
+    approval_hours: float = Field(
+        12, gt=0, le=24 * 14, description="manual: hours that a run waits for the answer; then the champion stays"
+    )

@@ -1,0 +1,149 @@
+"""Which optimizer trains which layers, and with what learning rate over time.
+
+OptimizerGroup(layers=["hidden_*"], optimizer="adamw", learning_rate=1e-3, weight_decay=0.01)
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hemline.config.fields import Strict, say_defaults
+
+Patterns = Annotated[
+    list[str],
+    Field(min_length=1, description="patterns of layer names, e.g. 'hidden_*' (shell wildcards)"),
+]
+
+
+Optimizer = Annotated[
+    Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "lion", "muon"],
+    Field(description="Keras optimizer; muon takes matrices only, and neither embeddings nor the last layer's"),
+]
+
+
+OF_THE_MODEL = "patterns of layer names, e.g. 'hidden_*' (shell wildcards); by default the model's own"
+LearningRate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False, description="step size of an update")]
+
+
+class Schedule(Strict):
+    """How a learning rate changes over the run. Times are in epochs; a fraction of one is a time too."""
+
+    kind: Literal["constant", "cosine", "piecewise"] = Field("constant", description="what follows the warm-up")
+    warmup_epochs: float = Field(
+        0, ge=0, allow_inf_nan=False, description="epochs over which the rate first rises linearly"
+    )
+    final_fraction: float = Field(
+        0, ge=0, le=1, description="cosine: the share of the learning rate that is left at the end of the run"
+    )
+    change_at: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        [], description="piecewise: epochs after which the rate changes, ascending"
+    )
+    change_to: list[Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]] = Field(
+        [], description="piecewise: the share of the learning rate from then on, one for each change_at"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.final_fraction and self.kind != "cosine":
+            raise ValueError(
+                f"final_fraction is for kind 'cosine'. Received: kind={self.kind!r}, "
+                f"final_fraction={self.final_fraction:g}. Remove it or change kind."
+            )
+        given = f"kind={self.kind!r}, change_at={self.change_at}, change_to={self.change_to}"
+        if (self.change_at or self.change_to) and self.kind != "piecewise":
+            raise ValueError(
+                f"change_at and change_to are for kind 'piecewise'. Received: {given}. Remove them or change kind."
+            )
+        if self.kind == "piecewise" and not (
+            len(self.change_at) == len(self.change_to) > 0 and self.change_at == sorted(set(self.change_at))
+        ):
+            raise ValueError(
+                f"kind 'piecewise' needs ascending change_at and as many change_to. Received: {given}. Give both."
+            )
+        return self
+
+
+class OptimizerGroup(Strict):
+    """The variables of some layers, and the optimizer that trains them.
+
+    What is null is as Keras has it. What an optimizer does not have is refused, not ignored.
+    """
+
+    layers: Patterns
+    optimizer: Optimizer
+    learning_rate: LearningRate
+    schedule: Schedule = Field(Schedule(), description="how the learning rate changes over the run")
+    momentum: float | None = Field(
+        None, ge=0, lt=1, description="sgd, rmsprop, muon: share of the last update that is kept; null is 0, muon 0.95"
+    )
+    nesterov: bool | None = Field(
+        None, description="sgd, muon: take the gradient ahead of the momentum; null is no, muon yes"
+    )
+    weight_decay: float | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="all but adam: share of a weight, times the learning rate, that is taken off at each step; "
+        "null is none, adamw and muon 0.004",
+    )
+    clip_norm: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="largest norm of all the group's gradients together"
+    )
+
+    @model_validator(mode="after")
+    def _optimizer_has_what_is_given(self) -> Self:
+        for name, optimizers in _SOME_HAVE.items():
+            value = getattr(self, name)
+            if value is not None and self.optimizer not in optimizers:
+                remedy = "Take adamw, which is adam with it" if name == "weight_decay" else "Remove it"
+                raise ValueError(
+                    f"{name} is for {', '.join(optimizers)}. Received: optimizer={self.optimizer!r}, "
+                    f"{name}={value!r}. {remedy}."
+                )
+        if self.nesterov and not self.momentum and self.optimizer == "sgd":
+            raise ValueError(
+                f"nesterov needs momentum. Received: nesterov=True, momentum={self.momentum}. Set momentum, e.g. 0.9."
+            )
+        return self
+
+
+_SOME_HAVE = {
+    "momentum": ("sgd", "rmsprop", "muon"),
+    "nesterov": ("sgd", "muon"),
+    "weight_decay": ("adamw", "sgd", "rmsprop", "nadam", "lion", "muon"),
+}
+
+
+class LowerGroup(OptimizerGroup):
+    """Every layer below the last one."""
+
+    layers: Patterns = Field([], description=OF_THE_MODEL)
+    optimizer: Optimizer = "adam"
+    learning_rate: LearningRate = 1e-3
+
+
+class UpperGroup(OptimizerGroup):
+    """The last Dense layer."""
+
+    layers: Patterns = Field([], description=OF_THE_MODEL)
+    optimizer: Optimizer = "sgd"
+    learning_rate: LearningRate = 0.1
+
+
+class OptimizerGroups(BaseModel):
+    """Lower and upper layers with an optimizer each, and any further groups by name.
+
+    A group that is given in part keeps the rest of its default; `null` removes it.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra=say_defaults)
+    __pydantic_extra__: dict[str, OptimizerGroup] = Field(init=False)
+
+    lower: LowerGroup | None = Field(LowerGroup(), description="the layers below the last one")
+    upper: UpperGroup | None = Field(UpperGroup(), description="the last Dense layer")
+
+    def by_name(self) -> dict[str, OptimizerGroup]:
+        """The groups there are, in the order lower, upper, others."""
+        named: dict[str, OptimizerGroup | None] = {"lower": self.lower, "upper": self.upper}
+        named |= self.__pydantic_extra__
+        return {name: group for name, group in named.items() if group is not None}

@@ -1,0 +1,104 @@
+"""Everything a run can be told, as one pydantic model.
+
+    config = RetrainConfig(epochs=20, groups={"lower": {"learning_rate": 3e-3}})
+    config.groups.by_name()["upper"].optimizer      # 'sgd': what is not given keeps its default
+    RetrainConfig(recipe="chapter", epochs=20)      # recipes/chapter.yaml, but longer
+
+The same model is the form in the Prefect UI, the options of `python -m flows.retrain` and
+the schema of the deployments' parameters, so bounds, units and help text stand here alone.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from hemline.config import recipes
+from hemline.config.data import DataConfig
+from hemline.config.fields import Device, ModelName, Precision, WithArtifacts
+from hemline.config.gate import Gate
+from hemline.config.nested import merge
+from hemline.config.optimizers import OptimizerGroups
+from hemline.models import MODELS
+
+
+class RetrainConfig(DataConfig, WithArtifacts):
+    """One training run. Defaults train the chapter's network on Fashion-MNIST."""
+
+    recipe: str | None = Field(
+        None,
+        exclude=True,
+        description="name of a file in recipes/, whose values take the place of the defaults; other fields given "
+        "here override it",
+    )
+    model: ModelName = Field("mlp", description="network that is trained")
+    validation: Literal["test"] | Annotated[int, Field(ge=1, le=10_000_000)] = Field(
+        5000,
+        description="examples held out from the end of the train split for validation; "
+        "'test' validates on the test split as the chapter does",
+    )
+    epochs: int = Field(5, ge=1, le=10_000, description="passes over the training examples")
+    batch_size: int = Field(128, ge=1, le=1_000_000, description="examples per step")
+    seed: int = Field(42, ge=0, lt=2**31, description="seed of the initial weights and of every permutation")
+    groups: OptimizerGroups = Field(OptimizerGroups(), description="which optimizer trains which layers")
+    frozen: list[str] = Field([], description="patterns of layer names that stay as initialised")
+    early_stopping: int | None = Field(
+        None, ge=1, description="epochs without a lower validation loss after which to stop, with the best weights"
+    )
+    checkpoint_steps: int | None = Field(
+        None, ge=1, description="steps between checkpoints within an epoch, besides the one after every epoch"
+    )
+    keep_checkpoints: int = Field(3, ge=1, le=1000, description="checkpoints kept, the newest ones")
+    resume: Path | None = Field(
+        None, description="directory of an earlier run to go on with, relative to artifacts_dir; same configuration"
+    )
+    ema_momentum: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="weights are validated and saved as their moving average, which keeps this share of "
+        "itself at each step, e.g. 0.99; null takes them as they are",
+    )
+    gate: Gate = Field(Gate(), description="what the new model must show to be promoted")
+    device: Device = Field(
+        "auto", description="'gpu' fails at once if no GPU is visible; 'auto' takes one if there is one"
+    )
+    replicas: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="devices that share every batch; without GPUs, logical CPUs, which show that it is right, "
+        "not that it is fast. Workers of TF_CONFIG share it by themselves",
+    )
+    precision: Precision = Field(
+        "float32", description="what layers compute in; a mixed one keeps float32 weights, and is for GPUs that have it"
+    )
+    streaming: bool | None = Field(
+        None,
+        description="read images from disk as they are needed, with the same result; null does so if they would "
+        "take more than a quarter of the free memory",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, given: Any) -> Any:
+        """What is given, over the recipe's values, over the layers that the model's groups have.
+
+        A configuration on disk has all of them, so it means the same when the recipe has changed.
+        """
+        if not isinstance(given, dict):
+            return given
+        if isinstance(given.get("groups"), OptimizerGroups):
+            given = given | {"groups": given["groups"].model_dump(exclude_unset=True)}
+        if given.get("recipe") is not None:
+            given = merge(recipes.read(given["recipe"]), given | {"recipe": None})
+        architecture = MODELS.get(given.get("model", "mlp"))
+        if architecture is None:  # the field's own check refuses it
+            return given
+        groups = {name: {"layers": list(patterns)} for name, patterns in architecture.groups.items()}
+        return merge({"groups": groups}, given)
+
+    def what_is_computed(self) -> dict[str, Any]:
+        """The fields that decide a result: not where things are, how often they are saved, or what becomes of it."""
+        places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming"}
+        return self.model_dump(mode="json", exclude=places | {"checkpoint_steps", "keep_checkpoints", "gate"})

@@ -1,0 +1,98 @@
+"""TODO data.decoding."""
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hemline.config.data import DataConfig
+from hemline.data.checks import _image_classification
+from hemline.data.dataset import _AGAIN, DatasetRef, load_split, write_split
+from hemline.errors import DatasetError
+from hemline.storage.files import require_writable, whole_directory, write_json
+from hemline.storage.locks import locked
+
+if TYPE_CHECKING:
+    pass
+
+
+log = logging.getLogger(__name__)
+
+LOCK = ".hemline.lock"  # runs that start together on a new machine share the first one's work
+
+
+# What upstream's files decode to. A prepared TFDS directory has no checksums of its own to be held against.
+KNOWN_FINGERPRINTS = {
+    "fashion_mnist/3.0.1": "7fb9c19b5a4fd2abc97e9033ba0cce9d9ad1b559f825309c75ab1ae0f6191faf",
+}
+
+
+def prepare(config: DataConfig) -> DatasetRef:
+    """Decoded arrays of the data set, made now or by an earlier run."""
+    if ref := verified(config):
+        return ref
+    require_writable(config.data_path, "data_dir")
+    with locked(config.data_path / LOCK):
+        return verified(config) or _decode(config)  # another run may have done it meanwhile
+
+
+def verified(config: DataConfig) -> DatasetRef | None:
+    """What an earlier run decoded, if every byte of it is still as it was."""
+    record = config.decoded_path / "dataset.json"
+    if not record.exists():
+        return None
+    try:
+        written = json.loads(record.read_bytes())
+        ref = DatasetRef.model_validate(written | {"path": record.parent})  # wherever it was copied to
+        if written.get("fingerprint") != ref.fingerprint:
+            raise DatasetError(f"{record} must have the fingerprint of its content. {_AGAIN}")
+        _require_known(ref)
+        for name in ref.splits:
+            load_split(ref, name, mapped=True)
+    except (TypeError, ValueError, DatasetError) as error:
+        log.warning("%s is not used: %s", record.parent, error)
+        return None
+    return ref
+
+
+def _require_known(ref: DatasetRef, prepared: Path | None = None) -> None:
+    known = KNOWN_FINGERPRINTS.get(ref.full_name, ref.fingerprint)
+    if ref.fingerprint != known:
+        source = prepared or ref.path
+        raise DatasetError(
+            f"{ref.full_name} must have the fingerprint {known}. Received: {ref.fingerprint} from {source}. "
+            f"It was changed: delete {source} and run again."
+        )
+
+
+def _decode(config: DataConfig) -> DatasetRef:
+    # TFDS and TensorFlow take seconds to import, and are not needed while the arrays are whole.
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    from hemline.data.sources import find_builder, prepare_files, unreadable
+
+    builder = find_builder(config)
+    shape, class_names = _image_classification(builder)
+    prepare_files(builder, config)
+    directory = config.decoded_path
+    splits = {}
+    with whole_directory(directory, replace=True) as temporary:
+        for name in ("train", "test"):
+            if builder.info.splits and name not in builder.info.splits:
+                continue
+            try:
+                batches = tfds.as_numpy(builder.as_dataset(split=name, batch_size=1000, shuffle_files=False))
+                splits[name] = write_split(temporary, name, ((batch["image"], batch["label"]) for batch in batches))
+            except (tf.errors.OpError, KeyError, RuntimeError) as error:
+                raise unreadable(builder.data_path, error) from error
+        ref = DatasetRef(
+            full_name=builder.info.full_name,
+            path=directory,
+            image_shape=shape,
+            class_names=class_names,
+            splits=splits,
+        )
+        _require_known(ref, prepared=builder.data_path)
+        write_json(temporary / "dataset.json", ref.record())
+    return ref

@@ -1,0 +1,216 @@
+"""Where a TFDS data set's files come from: a chain that works without its upstream host.
+
+    builder = find_builder(config)              # knows features and checksums, has no data yet
+    prepare_files(builder, config)
+
+Tried in this order, each for every data set unless it says otherwise:
+
+    1 prepared    a TFDS directory prepared before
+    2 manual      files downloaded by hand, in manual_dir
+    3 debian      Debian's package dataset-fashion-mnist, installed (Fashion-MNIST)
+    4 upstream    the network, if a probe of seconds says it is there; TFDS alone tries for 204 s
+    5 apt         the same Debian package, fetched by apt-get without installing (Fashion-MNIST)
+
+Whatever the source, TFDS's own builder reads the files and checks the SHA-256 registered for each.
+A source that is not there is passed over; one that is there and corrupt stops the chain.
+"""
+
+import difflib
+import io
+import logging
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack, redirect_stdout
+from pathlib import Path
+
+import requests
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+
+from hemline.config.data import DataConfig
+from hemline.errors import DatasetError, DatasetUnavailableError
+from hemline.storage.files import sha256_of
+
+log = logging.getLogger(__name__)
+
+DEBIAN_PACKAGE = "dataset-fashion-mnist"
+DEBIAN_DIR = Path("/usr/share/datasets/fashion-mnist")
+PROBE_SECONDS = 5.0
+APT_SECONDS = 300.0
+
+
+class Absent(Exception):
+    """This source does not have the data; the text says why."""
+
+
+def find_builder(config: DataConfig) -> tfds.core.DatasetBuilder:
+    """The data set's builder, whether prepared or not. Raises DatasetError if TFDS does not know it."""
+    try:
+        return tfds.builder(config.dataset, data_dir=config.data_path)
+    except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
+        known = tfds.list_builders(with_community_datasets=False)
+        close = difflib.get_close_matches(config.dataset.partition(":")[0], known, n=3)
+        hint = f"Did you mean {' or '.join(close)}?" if close else "See tensorflow.org/datasets/catalog."
+        reason = str(error).partition("\n")[0]
+        raise DatasetError(
+            f"dataset must be a name in the TFDS catalogue. Received: dataset={config.dataset!r} ({reason}). {hint}"
+        ) from error
+    except Exception as error:  # metadata of prepared data, which TFDS reads here and does not check
+        raise unreadable(config.data_path / config.dataset.partition(":")[0], error) from error
+
+
+def unreadable(prepared: Path, error: Exception) -> DatasetError:
+    """For prepared data that TFDS fails on, in whatever way."""
+    return DatasetError(
+        f"prepared data must be readable. Received: {prepared}: {_short(error)}. "
+        f"It is corrupt: delete {prepared} and run again."
+    )
+
+
+def prepare_files(builder: tfds.core.DatasetBuilder, config: DataConfig) -> None:
+    """Prepares the builder's data under `config.data_path`, unless it is.
+
+    Raises DatasetError if a source is corrupt, DatasetUnavailableError, which names every source
+    tried, if there is none.
+    """
+    config.data_path.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        if builder.is_prepared():
+            return
+        tried = []
+        for name, source in SOURCES.items():
+            try:
+                _prepare(builder, config, source(builder, config, stack))
+            except Absent as reason:
+                tried.append(f"{name}: {reason}")
+                continue
+            log.info("prepared %s from %s", builder.info.full_name, name)
+            return
+    raise DatasetUnavailableError(
+        f"the files of {builder.info.full_name} must be in one of the sources. "
+        f"Received: none of them has it ({'; '.join(tried)}). "
+        f"Put its files into {config.manual_path}, or set manual_dir, or connect to the network."
+    )
+
+
+# --- the sources: each returns a directory for TFDS's manual_dir, None for the network, or raises Absent
+
+
+def _manual(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack) -> Path | None:
+    return _with_files_of(builder, config.manual_path, shown_as=str(config.manual_path))
+
+
+def _debian(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack) -> Path | None:
+    if builder.name != "fashion_mnist":
+        raise Absent("has only fashion_mnist")
+    return _with_files_of(builder, _restored(DEBIAN_DIR, config, stack), shown_as=str(DEBIAN_DIR))
+
+
+def _upstream(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack) -> Path | None:
+    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+        raise Absent("its licence asks for a download by hand: " + builder.MANUAL_DOWNLOAD_INSTRUCTIONS.strip())
+    for url in builder.url_infos:
+        try:
+            requests.head(url, timeout=PROBE_SECONDS, allow_redirects=True).raise_for_status()
+        except requests.RequestException as error:
+            raise Absent(f"no answer from {url} ({_short(error)})") from error
+        break  # one file speaks for its host; TFDS reports the others
+    return None
+
+
+def _apt(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack) -> Path | None:
+    if builder.name != "fashion_mnist":
+        raise Absent("has only fashion_mnist")
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        raise Absent("apt-get and dpkg are not on this machine")
+    package = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=config.data_path, prefix=".apt-")))
+    # Package lists of its own: needs no root, works where the machine's lists are missing, changes nothing.
+    lists = package / "lists"
+    (lists / "partial").mkdir(parents=True)
+    own = [f"Dir::State::lists={lists}", f"Dir::Cache={package / 'cache'}", "APT::Sandbox::User="]
+    options = [word for setting in own for word in ("-o", setting)]
+    _command("apt-get", *options, "-qq", "update", cwd=package)
+    _command("apt-get", *options, "-qq", "download", DEBIAN_PACKAGE, cwd=package)
+    _command("dpkg", "-x", *(str(deb) for deb in package.glob("*.deb")), "unpacked", cwd=package)
+    files = _restored(package / "unpacked" / DEBIAN_DIR.relative_to("/"), config, stack)
+    return _with_files_of(builder, files, shown_as=f"apt-get's {DEBIAN_PACKAGE}")
+
+
+Source = Callable[[tfds.core.DatasetBuilder, DataConfig, ExitStack], Path | None]
+SOURCES: dict[str, Source] = {"manual": _manual, "debian": _debian, "upstream": _upstream, "apt": _apt}
+
+
+# --- their parts
+
+
+def _with_files_of(builder: tfds.core.DatasetBuilder, directory: Path, shown_as: str) -> Path:
+    """The directory, if it has every file of the data set, each with its registered SHA-256.
+
+    TFDS checks again, but later, and would go to the network for a file that is missing.
+    """
+    if not directory.is_dir():
+        raise Absent(f"no directory {directory}")
+    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:  # what lies there is the builder's own business
+        return directory
+    registered = {info.filename: info.checksum for info in builder.url_infos.values() if info.filename}
+    if not registered:
+        raise Absent(f"TFDS registers no file names for {builder.name}")
+    if missing := [name for name in registered if not (directory / name).is_file()]:
+        raise Absent(f"{shown_as} lacks {', '.join(missing)}")
+    for name, expected in registered.items():
+        if (received := sha256_of(directory / name)) != expected:
+            raise DatasetError(
+                f"{shown_as}/{name} must have the SHA-256 {expected}, which TFDS registers. Received: {received}. "
+                "The file is corrupt: fetch it again."
+            )
+    return directory
+
+
+def _restored(directory: Path, config: DataConfig, stack: ExitStack) -> Path:
+    """A copy of Debian's Fashion-MNIST files with upstream's gzip headers.
+
+    Debian packs the same deflate streams with a header free of names and times (RFC 1952). With the
+    first ten bytes put back as they were, the files are upstream's to the bit, which TFDS then checks.
+    """
+    if not directory.is_dir():
+        raise Absent(f"no directory {directory}")
+    restored = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=config.data_path, prefix=".gzip-")))
+    for source in directory.glob("*.gz"):
+        mtime = 1504176606 if source.name.startswith("train-") else 1504176627
+        header = b"\x1f\x8b\x08\x08" + mtime.to_bytes(4, "little") + b"\x00\x03" + source.stem.encode() + b"\x00"
+        (restored / source.name).write_bytes(header + source.read_bytes()[10:])
+    return restored
+
+
+def _prepare(builder: tfds.core.DatasetBuilder, config: DataConfig, directory: Path | None) -> None:
+    tfds.disable_progress_bar()  # the run has its own, and TFDS prints: that goes to the log
+    download = tfds.download.DownloadConfig(manual_dir=directory, try_download_gcs=False)
+    try:
+        with redirect_stdout(io.StringIO()) as said:
+            builder.download_and_prepare(
+                download_dir=config.data_path / "downloads", download_config=download, file_format="tfrecord"
+            )
+        log.info(said.getvalue().strip())
+    except NonMatchingChecksumError as error:
+        raise DatasetError(
+            f"a downloaded file must have the SHA-256 that TFDS registers. Received: {_short(error)}. "
+            "Upstream's file was changed or damaged on its way: try again, or set manual_dir."
+        ) from error
+    except requests.RequestException as error:
+        raise Absent(_short(error)) from error
+
+
+def _command(*words: str, cwd: Path) -> None:
+    try:
+        done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=APT_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Absent(f"{words[0]} took more than {APT_SECONDS:.0f} s") from error
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise Absent(f"{' '.join(words[:1] + words[-2:])}: {lines[-1]}")
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())

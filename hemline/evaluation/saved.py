@@ -1,0 +1,38 @@
+"""TODO evaluation.saved."""
+
+import keras
+import tensorflow as tf
+
+from hemline.data.dataset import DatasetRef, load_split, too_large
+from hemline.evaluation.scores import compile_predict, evaluate
+from hemline.evaluation.serving import export, measure
+from hemline.records.evaluation import Evaluation
+from hemline.records.run import TrainedRun
+from hemline.report.charts import mistakes_grid
+from hemline.runtime.devices import DeviceInfo
+from hemline.storage.files import size_of, whole_directory, whole_file, write_json
+
+
+def evaluate_saved(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun) -> Evaluation:
+    """Evaluates the model from disk, as a user's will come, and the SavedModel made of it, as a server's will.
+
+    Writes saved_model/, evaluation.json, confusion.csv, mistakes.svg and, apart since times do not repeat,
+    serving.json.
+    """
+    images, labels = load_split(dataset, "test", mapped=too_large(dataset))
+    served = trained.directory / "saved_model"
+    with tf.device(device.name):
+        model = keras.saving.load_model(trained.model_path)
+        evaluation, table = evaluate(compile_predict(model), images, labels, dataset.class_names)
+        with whole_directory(served, replace=True) as path:
+            export(model, dataset.class_names, path)
+        evaluation.latency = measure(served, images)
+    evaluation.size_bytes = size_of(trained.model_path) + size_of(served)
+    serving = {"latency", "size_bytes"}
+    write_json(trained.directory / "evaluation.json", evaluation.model_dump(mode="json", exclude=serving))
+    write_json(trained.directory / "serving.json", evaluation.model_dump(mode="json", include=serving))
+    with whole_file(trained.directory / "confusion.csv") as path:
+        table.to_csv(path)
+    with whole_file(trained.directory / "mistakes.svg") as path:
+        path.write_text(mistakes_grid(images, evaluation.mistakes))
+    return evaluation

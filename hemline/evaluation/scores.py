@@ -1,0 +1,159 @@
+"""What a model makes of a whole split, in one compiled pass.
+
+    predict = compile_predict(model)
+    logits = predict(images)                # images: (N, H, W, C) uint8; logits: (N, classes) float32
+    score = Score.of(logits, labels)        # loss and accuracy: means over the examples
+    evaluation, table = evaluate(predict, images, labels, class_names)
+
+Validation after each epoch and the final judgement on the test split are this same code.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from hemline.records.evaluation import ClassScore, Evaluation, Mistake
+
+BATCH = 1000  # examples a step; bounds memory, does not change a result
+PIECE = 100 * BATCH  # examples a call, for splits that do not fit in memory
+BINS = 15  # of confidence, equally wide
+MISTAKES = 16  # that are shown
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+def compile_predict(model: keras.Model) -> Predict:
+    """A function from images (N, H, W, C) uint8 to logits (N, classes) float32.
+
+    The last, partial batch is padded and the padding's logits are dropped, so every example counts
+    once. Compiled anew only for another shape of images.
+    """
+
+    @tf.function(jit_compile=True)
+    def logits_of(batches: tf.Tensor) -> tf.Tensor:  # (steps, BATCH, H, W, C)
+        return tf.map_fn(
+            lambda x: tf.cast(model(x, training=False), tf.float32), batches, fn_output_signature=tf.float32
+        )
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        batch = min(BATCH, len(images))
+        pieces = []
+        for start in range(0, len(images), PIECE):
+            piece = images[start : start + PIECE]
+            padding = -len(piece) % batch
+            padded = np.pad(piece, [(0, padding), *[(0, 0)] * (piece.ndim - 1)]) if padding else piece
+            logits = logits_of(tf.constant(padded.reshape(-1, batch, *piece.shape[1:])))
+            pieces.append(logits.numpy().reshape(len(padded), -1)[: len(piece)])
+        return np.concatenate(pieces)
+
+    return predict
+
+
+@dataclass(frozen=True)
+class Score:
+    """Means over examples, not over batches: the last, smaller batch counts by its size."""
+
+    loss: float
+    accuracy: float
+
+    @classmethod
+    def of(cls, logits: np.ndarray, labels: np.ndarray) -> "Score":
+        """logits: (N, classes). labels: (N,)."""
+        shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+        log_probability = shifted[np.arange(len(labels)), labels] - np.log(np.exp(shifted).sum(axis=1))
+        return cls(loss=float(-log_probability.mean()), accuracy=float((logits.argmax(axis=1) == labels).mean()))
+
+
+def confusion(logits: np.ndarray, labels: np.ndarray, class_names: list[str]) -> pd.DataFrame:
+    """(classes, classes) counts; rows are the true class, columns the predicted one."""
+    classes = range(len(class_names))
+    table = pd.crosstab(labels, logits.argmax(axis=1)).reindex(index=classes, columns=classes, fill_value=0)
+    table.index, table.columns = pd.Index(class_names, name="true"), pd.Index(class_names)
+    return table
+
+
+def wilson(correct: int, examples: int) -> tuple[float, float]:
+    """95 % interval of a share; unlike the usual one it is right near 0 and 1 too."""
+    from scipy.stats import binomtest
+
+    low, high = binomtest(correct, examples).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(low), float(high)
+
+
+def probabilities_of(logits: np.ndarray) -> np.ndarray:
+    """Softmax in float64. (N, classes)"""
+    odds = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Expected calibration error: how far confidence and accuracy are apart, averaged over the examples.
+
+    Examples are binned by the probability of their predicted class, [0, 1/15), [1/15, 2/15), ...; a bin's gap
+    is between its mean of these and its share of correct ones. probabilities: (N, classes).
+    """
+    confidence = probabilities.max(axis=1)
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)  # (N,)
+    surplus = confidence - (probabilities.argmax(axis=1) == labels)
+    return float(np.abs(np.bincount(bins, weights=surplus, minlength=BINS)).sum() / len(labels))
+
+
+def class_scores(predicted: np.ndarray, labels: np.ndarray, class_names: list[str]) -> dict[str, ClassScore]:
+    """Precision, recall and F1 of each class."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    scores = precision_recall_fscore_support(
+        labels, predicted, labels=range(len(class_names)), average=None, zero_division=np.nan
+    )
+    return {
+        name: ClassScore(
+            examples=int(examples),
+            **{key: None if np.isnan(value) else float(value) for key, value in zip(_SCORES, values, strict=True)},
+        )
+        for name, *values, examples in zip(class_names, *scores, strict=True)
+    }
+
+
+_SCORES = ("precision", "recall", "f1")
+
+
+def most_confident_mistakes(probabilities: np.ndarray, labels: np.ndarray, class_names: list[str]) -> list[Mistake]:
+    """The mistakes with the highest probability, worst first."""
+    confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
+    return [
+        Mistake(
+            index=int(index),
+            true=class_names[labels[index]],
+            predicted=class_names[predicted[index]],
+            probability=float(confidence[index]),
+        )
+        for index in worst
+    ]
+
+
+def evaluate(
+    predict: Predict, images: np.ndarray, labels: np.ndarray, class_names: list[str]
+) -> tuple[Evaluation, pd.DataFrame]:
+    """The evaluation and its confusion matrix on the test split."""
+    logits = predict(images)
+    probabilities, predicted = probabilities_of(logits), logits.argmax(axis=1)
+    score, table = Score.of(logits, labels), confusion(logits, labels, class_names)
+    counts = table.sum(axis=1)
+    return Evaluation(
+        split="test",
+        examples=len(labels),
+        loss=score.loss,
+        accuracy=score.accuracy,
+        accuracy_interval=wilson(int((predicted == labels).sum()), len(labels)),
+        class_accuracy={name: table.loc[name, name] / counts[name] for name in class_names if counts[name] > 0},
+        classes=class_scores(predicted, labels, class_names),
+        calibration_error=calibration_error(probabilities, labels),
+        calibration_bins=BINS,
+        mistakes=most_confident_mistakes(probabilities, labels, class_names),
+    ), table

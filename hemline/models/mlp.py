@@ -1,0 +1,44 @@
+"""The network that is trained: the chapter's MLP with the hand-written LayerNorm.
+
+    model = build_mlp(image_shape=(28, 28, 1), classes=10, seed=42)
+    logits = model(images)              # images: (B, H, W, C) uint8; logits: (B, classes) float32
+
+Layers carry the names that the optimizer groups' patterns are written against:
+hidden_1, norm_1, hidden_2, norm_2 below and logits on top.
+"""
+
+import keras
+
+from hemline.models.layer_norm import LayerNorm
+
+
+def build_mlp(
+    image_shape: tuple[int, int, int], classes: int, seed: int, precision: str = "float32"
+) -> keras.Sequential:
+    """Flatten, Dense 128, LayerNorm, relu, Dense 64, LayerNorm, relu, Dense classes.
+
+    Takes the pixels as they are stored and scales them itself, so that training, evaluation
+    and serving cannot disagree about it. precision: Keras's dtype policy, of all but the logits, which are
+    float32 always.
+    """
+
+    def dense(units: int, number: int, name: str, dtype: str = precision) -> keras.layers.Dense:
+        # One seed for all layers would give hidden_1 and hidden_2 the same stream of numbers.
+        glorot = keras.initializers.GlorotUniform(seed=seed + number)
+        return keras.layers.Dense(units, kernel_initializer=glorot, name=name, dtype=dtype)
+
+    return keras.Sequential(
+        [
+            keras.Input(image_shape, dtype="uint8", name="image"),
+            keras.layers.Rescaling(1 / 255, name="scale", dtype=precision),
+            keras.layers.Flatten(name="flatten", dtype=precision),
+            dense(128, 0, "hidden_1"),
+            LayerNorm(name="norm_1", dtype=precision),
+            keras.layers.Activation("relu", name="relu_1", dtype=precision),
+            dense(64, 1, "hidden_2"),
+            LayerNorm(name="norm_2", dtype=precision),
+            keras.layers.Activation("relu", name="relu_2", dtype=precision),
+            dense(classes, 2, "logits", dtype="float32"),
+        ],
+        name="mlp",
+    )

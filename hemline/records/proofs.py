@@ -1,0 +1,48 @@
+"""TODO records.proofs."""
+
+from typing import Literal
+
+from pydantic import BaseModel, computed_field
+
+
+class Parity(BaseModel):
+    """The LayerNorm proof that preceded the training, in short."""
+
+    cases: int
+    failed: int
+    worst_ratio: float | None = None  # the largest difference in units of its tolerance
+    worst_case: str | None = None
+    seconds: float | None = None  # None: an earlier proof was taken
+    rows: list[dict[str, str]] = []  # what failed, then the worst case of every value of every axis
+
+
+class Evidence(BaseModel):
+    """A fact that was looked at on this machine."""
+
+    what: str
+    expected: str
+    observed: str
+    holds: bool
+    corrects: bool = False  # if it holds, the chapter's answer as it stands does not
+
+
+class ClaimResult(BaseModel):
+    """One of the chapter's nine questions, what is claimed to be its answer, and the proof."""
+
+    number: int
+    question: str
+    original_question: str
+    original_answer: str
+    claim: str
+    correction: str | None
+    relied_on: str | None  # what `retrain` needs it for
+    evidence: list[Evidence]
+    seconds: float
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def verdict(self) -> Literal["holds", "holds with a correction", "fails"]:
+        """Of the claim; the correction is to the chapter's answer."""
+        if not self.evidence or not all(fact.holds for fact in self.evidence):
+            return "fails"
+        return "holds with a correction" if any(fact.corrects for fact in self.evidence) else "holds"

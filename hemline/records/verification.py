@@ -1,0 +1,23 @@
+"""TODO records.verification."""
+
+from pydantic import BaseModel
+
+from hemline.records.proofs import ClaimResult, Parity
+from hemline.runtime.devices import DeviceInfo
+
+
+class Verification(BaseModel):
+    """What the flow `verify` found."""
+
+    device: DeviceInfo
+    parity: Parity
+    claims: list[ClaimResult]
+    versions: dict[str, str]
+
+    @property
+    def failures(self) -> list[str]:
+        """A sentence for each gate that was not passed."""
+        failed = [f"claim {result.number} fails: {result.claim}" for result in self.claims if result.verdict == "fails"]
+        if self.parity.failed:
+            failed.insert(0, f"{self.parity.failed} of {self.parity.cases} cases of layer parity are out of tolerance")
+        return failed

@@ -1,0 +1,149 @@
+"""Removes old versions and runs, checkpoints of finished runs, and what killed processes left.
+
+    removals = prune(artifacts, data, Retention(keep_versions=10), now)             # only looks
+    removals = prune(artifacts, data, Retention(keep_versions=10), now, delete=True)
+    print(summary(removals))
+
+What is among the newest stays however old it is, and what is young stays however much there is. The champion,
+its predecessor and protected versions stay anyway, and so does a run that a process is writing. For readers a
+thing is all there until it is all gone: it is renamed to a hidden name first, and what a killed prune did not
+get to, the next one removes.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from hemline.config.fields import Strict
+from hemline.errors import CheckpointError
+from hemline.registry.registry import Registry
+from hemline.storage.files import delete, hide, is_temporary, size_of
+from hemline.storage.locks import is_locked
+from hemline.storage.runs import lease
+
+# A temporary in which nothing was touched for so long has no live writer: the slowest takes minutes.
+LEFTOVER_DAYS = 1
+
+
+class Retention(Strict):
+    """What is kept. An age is the time since the last change."""
+
+    keep_versions: int = Field(20, ge=1, description="newest model versions that are kept, however old")
+    keep_runs: int = Field(50, ge=0, description="newest runs that are kept, however old")
+    keep_days: float = Field(30, ge=0, description="days that a version or run is kept, however many there are")
+    checkpoint_days: float = Field(7, ge=0, description="days that a finished run keeps its checkpoints")
+
+
+class Removal(BaseModel):
+    """Something to remove, or removed."""
+
+    kind: Literal["version", "run", "checkpoints", "leftover"]
+    path: Path
+    bytes: int
+    days: float  # since its last change
+
+
+def prune(
+    artifacts: Path, data: Path | None, retention: Retention, now: datetime, delete: bool = False
+) -> list[Removal]:
+    """What is not kept; delete: whether to remove it, too. data: the directory of prepared data, if it is of interest.
+
+    Raises RegistryError, before anything is removed, if the ledger cannot be read.
+    """
+    registry, runs = Registry(artifacts), artifacts / "runs"
+    removals = [*_versions(registry, retention, now), *_runs(runs, retention, now)]
+    going = {removal.path for removal in removals}
+    removals += [left for left in _leftovers(registry, runs, data, now) if not going & set(left.path.parents)]
+    return [removal for removal in removals if _removed(removal, registry)] if delete else removals
+
+
+def summary(removals: Iterable[Removal]) -> str:
+    """How much of what, in a sentence."""
+    removals = list(removals)
+    counts = {"version": "versions", "run": "runs", "checkpoints": "runs' checkpoints", "leftover": "leftovers"}
+    parts = [f"{sum(r.kind == kind for r in removals)} {words}" for kind, words in counts.items()]
+    return f"{', '.join(parts)}: {sum(r.bytes for r in removals):,} bytes"
+
+
+def _versions(registry: Registry, retention: Retention, now: datetime) -> Iterator[Removal]:
+    kept = _kept_whatever(registry) | set(registry.versions()[-retention.keep_versions :])
+    for version in registry.versions():
+        path = registry.models / version
+        if version not in kept and (days := _days(path, now)) > retention.keep_days:
+            yield Removal(kind="version", path=path, bytes=size_of(path), days=days)
+
+
+def _kept_whatever(registry: Registry) -> set[str]:
+    return {*registry.line()[-2:], *registry.protected()}
+
+
+def _runs(runs: Path, retention: Retention, now: datetime) -> Iterator[Removal]:
+    directories = [path for path in runs.glob("[!.]*") if path.is_dir()]
+    age = {path: _days_of_run(path, now) for path in directories}
+    for rank, path in enumerate(sorted(directories, key=age.__getitem__)):
+        if is_locked(path / "run.lock"):
+            continue
+        checkpoints, finished = path / "checkpoints", (path / "report.html").exists()
+        if rank >= retention.keep_runs and age[path] > retention.keep_days:
+            yield Removal(kind="run", path=path, bytes=size_of(path), days=age[path])
+        elif finished and checkpoints.is_dir() and age[path] > retention.checkpoint_days:
+            yield Removal(kind="checkpoints", path=checkpoints, bytes=size_of(checkpoints), days=age[path])
+
+
+def _leftovers(registry: Registry, runs: Path, data: Path | None, now: datetime) -> Iterator[Removal]:
+    """Temporaries without a live writer. Where writers hold a lock, nobody may hold it now."""
+    places = {registry.models: None, runs: None, registry.directory: registry.directory / "ledger.lock"}
+    for run in runs.glob("[!.]*"):
+        places |= dict.fromkeys((run, run / "checkpoints", run / "iterations.parquet"), run / "run.lock")
+    if data is not None:
+        places |= dict.fromkeys((data, data / "decoded"), data / ".hemline.lock")
+    for place, lock in places.items():
+        for path in sorted(place.glob(".*")):
+            if not is_temporary(path):
+                continue
+            days = _days(path, now)
+            old = days > LEFTOVER_DAYS or path.name.endswith("-deleted")  # nobody writes to what is deleted
+            if old and not (lock and is_locked(lock)):
+                yield Removal(kind="leftover", path=path, bytes=size_of(path), days=days)
+
+
+def _removed(removal: Removal, registry: Registry) -> bool:
+    """Removes it, unless it has come into use since it was looked at."""
+    if removal.kind == "version":
+        with registry.ledger.locked():  # nobody makes it the champion meanwhile
+            if removal.path.name in _kept_whatever(registry) or not removal.path.exists():
+                return False
+            hidden = hide(removal.path)
+        delete(hidden)
+    elif removal.kind == "leftover":
+        delete(removal.path)
+    else:
+        run = removal.path if removal.kind == "run" else removal.path.parent
+        try:
+            with lease(run):
+                delete(removal.path)
+        except (CheckpointError, FileNotFoundError):  # somebody writes it, or has removed it
+            return False
+    return True
+
+
+def _days(path: Path, now: datetime) -> float:
+    """Since anything in it was changed last."""
+    return _since([path, *path.rglob("*")], now)
+
+
+def _days_of_run(run: Path, now: datetime) -> float:
+    """Since a file of it was changed last: a prune of its checkpoints or a look at its lock makes it no younger."""
+    return _since([path for path in run.rglob("*") if path.is_file() and path.name != "run.lock"] or [run], now)
+
+
+def _since(paths: Iterable[Path], now: datetime) -> float:
+    changes = [0.0]
+    for path in paths:
+        with suppress(FileNotFoundError):  # a live process's temporary
+            changes.append(path.lstat().st_mtime)
+    return (now.timestamp() - max(changes)) / 86400

@@ -1,0 +1,167 @@
+"""A published version in MLflow too, for those who look there: with the extra `mlflow` and MLFLOW_TRACKING_URI set.
+
+    track(version, decision)        # at the end of a run; again after a crash adds nothing
+
+The run has the configuration, the metrics of every epoch and the version's files; the registered model has the
+version, and the alias `champion` stands where Hemline's does. What MLflow downloads, Hemline verifies:
+
+    bundle.load(Path(mlflow.artifacts.download_artifacts("models:/hemline@champion")))
+
+The registry here stays the truth. So MLflow is called in a process of its own, which is killed if it takes too
+long: down, slow or broken, it costs a run SECONDS and a warning. Its settings and its 4 s of import stay there.
+"""
+
+import importlib.util
+import logging
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hemline.records.decision import Decision
+from hemline.records.run import ModelVersion
+from hemline.registry import versions as bundle
+from hemline.registry.catalogue import flat, metrics
+from hemline.registry.versions import Manifest
+from hemline.storage.files import sha256_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+log = logging.getLogger(__name__)
+
+ADDRESS = "MLFLOW_TRACKING_URI"
+SECONDS = 120  # for everything
+SETTINGS = {  # of MLflow, for our process alone
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds; 120 by default
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # 7 by default, with waits that double
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # it does not take DO_NOT_TRACK=1 for a yes
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+NAME = "hemline"  # of the experiment, unless MLFLOW_EXPERIMENT_NAME says another, and of the registered model
+KEY, VALUE, BATCH = 250, 6000, 100  # MLflow's limits: characters of a key and of a parameter, parameters a call
+
+
+def track(version: ModelVersion, decision: Decision | None, seconds: float = SECONDS) -> None:
+    """Writes a version, and who is the champion after the decision, to MLflow. Never fails."""
+    address = os.environ.get(ADDRESS)
+    if not address:
+        return
+    if importlib.util.find_spec("mlflow") is None:
+        log.warning("%s is set, but MLflow is not installed: pip install 'hemline[mlflow]'", ADDRESS)
+        return
+    champion = decision and (decision.challenger if decision.verdict == "promoted" else decision.champion)
+    command = [sys.executable, "-m", "hemline.registry.tracking", str(version.path), champion or ""]
+    try:
+        subprocess.run(
+            command,
+            env=os.environ | SETTINGS,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=True,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        reason = f"it took longer than {seconds:g} s"
+    except subprocess.CalledProcessError as error:
+        reason = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1]
+    except OSError as error:
+        reason = str(error)
+    else:
+        log.info("model %s is in MLflow", version.version)
+        return
+    # The address may have a password in it.
+    log.warning("model %s is not, or not all, in MLflow: %s", version.version, reason.replace(address, f"${ADDRESS}"))
+
+
+def send(client: "MlflowClient", path: Path, champion: str | None) -> None:
+    """What `track` does, in the process that may be killed. Everything can be done again."""
+    manifest = bundle.verify(path)
+    run = _run(client, manifest)
+    if run.info.status != "FINISHED":
+        _log(client, run.info.run_id, manifest)
+        client.log_artifacts(run.info.run_id, str(path), "bundle")
+        client.set_terminated(run.info.run_id)
+    _register(client, run, manifest, sha256_of(path / bundle.MANIFEST))
+    # The champion may have changed by a person's hand since the last run.
+    numbers = [v.version for v in _registered(client) if v.tags.get("hemline.version") == champion]
+    if numbers:
+        client.set_registered_model_alias(NAME, "champion", max(numbers, key=int))
+
+
+def _run(client: "MlflowClient", manifest: Manifest) -> "Run":
+    """The run of this flow run, made now if it is not there."""
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or NAME
+    experiment = client.get_experiment_by_name(name)
+    experiment_id = experiment.experiment_id if experiment else client.create_experiment(name)
+    found = client.search_runs([experiment_id], f"tags.`hemline.flow_run` = '{manifest.flow_run.id}'")
+    if found:
+        return found[0]
+    tags = {
+        "hemline.flow_run": manifest.flow_run.id,
+        "hemline.version": manifest.version,
+        "hemline.fingerprint": manifest.fingerprint,
+        "mlflow.source.git.commit": manifest.git_commit or "",
+        "mlflow.source.name": "hemline",
+    }
+    return client.create_run(experiment_id, _milliseconds(manifest), tags, manifest.flow_run.name)
+
+
+def _log(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
+    from mlflow.entities import Metric, Param
+
+    moment = _milliseconds(manifest)  # the same for the same version: MLflow keeps equal values once
+    configuration = flat(manifest.config.model_dump(mode="json"))
+    by_key = {_key(name): str(value)[:VALUE] for name, value in configuration.items()}  # a key twice is refused
+    params = [Param(key, value) for key, value in by_key.items()]
+    values = [
+        (int(row["epoch"]), name, value) for row in manifest.epochs for name, value in row.items() if name != "epoch"
+    ]
+    values += [(len(manifest.epochs), *pair) for pair in metrics([], manifest.evaluation).items()]
+    points = [Metric(_key(name), value, moment, step) for step, name, value in values]
+    for start in range(0, len(params), BATCH):
+        client.log_batch(run_id, params=params[start : start + BATCH])
+    for start in range(0, len(points), BATCH):
+        client.log_batch(run_id, metrics=points[start : start + BATCH])
+
+
+def _register(client: "MlflowClient", run: "Run", manifest: Manifest, digest: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(NAME)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    if not any(version.tags.get("hemline.manifest") == digest for version in _registered(client)):
+        tags = {"hemline.version": manifest.version, "hemline.manifest": digest}
+        client.create_model_version(NAME, f"{run.info.artifact_uri}/bundle", run.info.run_id, tags=tags)
+
+
+def _registered(client: "MlflowClient") -> list[Any]:
+    return list(client.search_model_versions(f"name = '{NAME}'"))
+
+
+def _key(name: str) -> str:
+    """A name as MLflow takes it; where it is too long, its end says more."""
+    return re.sub(r"[^\w\-. :]", "_", name)[-KEY:]
+
+
+def _milliseconds(manifest: Manifest) -> int:
+    return int(manifest.created.timestamp() * 1000)
+
+
+def main() -> None:
+    """`python -m hemline.registry.tracking PATH [CHAMPION]`."""
+    from mlflow import MlflowClient
+
+    _, path, champion = sys.argv
+    send(MlflowClient(), Path(path), champion or None)
+
+
+if __name__ == "__main__":
+    main()

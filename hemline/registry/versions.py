@@ -1,0 +1,209 @@
+"""A model version: a directory that holds a model and everything needed to judge and trust it.
+
+    version = publish(artifacts / "models", record, run_directory)
+    manifest = verify(version.path)         # BundleError names the file that is not as written
+    model, manifest = load(version.path)    # the same, then loads: manifest.class_names[model(x).argmax()]
+
+A version appears whole or not at all, under the next free number (0001, 0002, ...). Its manifest has
+the SHA-256 of every other file, and manifest.sha256 has the manifest's. Verifying needs no TensorFlow.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from hemline.errors import BundleError
+from hemline.records.run import ModelVersion, Record
+from hemline.storage.files import Taken, sha256_of, whole_directory, whole_file, write_json
+from hemline.storage.runs import registry_directory
+
+if TYPE_CHECKING:
+    import keras
+
+MANIFEST = "manifest.json"
+DIGEST = "manifest.sha256"  # in the format of `sha256sum -c`
+
+
+class Manifest(Record):
+    """The record, and the SHA-256 of every file beside the manifest."""
+
+    version: str
+    files: dict[str, str]
+
+    @property
+    def class_names(self) -> list[str]:
+        """What the model's outputs mean, in their order."""
+        return self.dataset.class_names
+
+
+def next_version(models: Path) -> str:
+    """The number after the highest one there is, or was when something was decided about it."""
+    taken = [path.name for path in models.glob("[0-9]*")]
+    with suppress(FileNotFoundError):
+        ledger = registry_directory(models.parent) / "ledger.jsonl"
+        taken += re.findall(r'"version":"(\d+)"', ledger.read_text(errors="replace"))
+    return f"{max((int(name) for name in taken if name.isdigit()), default=0) + 1:04d}"
+
+
+# What a run made, and where it stands in a version.
+FROM_RUN = {
+    "model.keras": "model.keras",
+    "saved_model": "saved_model",  # a directory
+    "iterations.parquet": "iterations.parquet",  # a directory
+    "epochs.csv": "epochs.csv",
+    "epochs.parquet": "epochs.parquet",
+    "parity.csv": "parity.csv",
+    "evaluation.json": "evaluation.json",
+    "serving.json": "serving.json",
+    "confusion.csv": "confusion.csv",
+    "mistakes.svg": "charts/mistakes.svg",
+}
+
+
+PICTURES = {"curves": "learning_curves.svg", "mistakes": "mistakes.svg", "parity": "parity.svg"}  # in charts/
+
+
+def publish(models: Path, record: Record, run: Path) -> ModelVersion:
+    """Makes the next version from a finished run's directory. Atomic; safe beside other publishers."""
+    import pandas as pd
+
+    from hemline.report.charts import learning_curves, parity_map
+    from hemline.report.markdown import markdown
+
+    while True:
+        version = next_version(models)
+        with suppress(Taken), whole_directory(models / version) as directory:
+            (directory / "charts").mkdir()
+            for name, place in FROM_RUN.items():
+                copy = shutil.copytree if (run / name).is_dir() else shutil.copyfile
+                copy(run / name, directory / place)
+            (directory / "charts" / "learning_curves.svg").write_text(learning_curves(pd.DataFrame(record.epochs)))
+            (directory / "charts" / "parity.svg").write_text(parity_map(pd.read_csv(directory / "parity.csv")))
+            pictures = {name: f"charts/{file}" for name, file in PICTURES.items()}
+            (directory / "MODEL_CARD.md").write_text(markdown(record, f"Model {version}", pictures))
+            return _version(seal(directory, record, version), models, run)
+
+
+def published_by(models: Path, run: Path, flow_run_id: str) -> ModelVersion | None:
+    """The version that the same flow run made before it was killed, if it is whole."""
+    for path in sorted(models.glob("[0-9]*"), reverse=True):
+        with suppress(BundleError):
+            if _manifest(path).flow_run.id == flow_run_id:
+                return _version(verify(path), models, run)
+    return None
+
+
+def _version(manifest: Manifest, models: Path, run: Path) -> ModelVersion:
+    return ModelVersion(
+        version=manifest.version,
+        path=models / manifest.version,
+        run=run,
+        val_accuracy=manifest.epochs[-1]["val_accuracy"],
+        test_accuracy=manifest.evaluation.accuracy,
+    )
+
+
+def seal(directory: Path, record: Record, version: str) -> Manifest:
+    """Writes the manifest of a directory whose other files are all there."""
+    names, problems = _files(directory)
+    if problems:
+        raise _refusal(directory, problems)
+    files = {name: sha256_of(directory / name) for name in sorted(names - {MANIFEST, DIGEST})}
+    manifest = Manifest(**dict(record), version=version, files=files)
+    write_json(directory / MANIFEST, manifest.model_dump(mode="json"))
+    with whole_file(directory / DIGEST) as path:
+        path.write_text(f"{sha256_of(directory / MANIFEST)}  {MANIFEST}\n")
+    return manifest
+
+
+def verify(path: Path) -> Manifest:
+    """The manifest, if it and every file are as they were written and there is no other file."""
+    if not path.is_dir():
+        raise BundleError(f"a model version must be a directory. Received: {path}, which is none.", "it is missing")
+    if not (path / MANIFEST).exists():  # any directory: its files are not worth listing
+        _manifest(path)
+    found, problems = _files(path)
+    if problems:  # before anything is read: a link may lead anywhere
+        raise _refusal(path, problems)
+    manifest = _manifest(path)
+    expected = set(manifest.files) | {MANIFEST, DIGEST}
+    problems = [f"{name} is missing" for name in sorted(expected - found)]
+    problems += [f"{name} is not in the manifest" for name in sorted(found - expected)]
+    problems += [
+        f"{name} was changed"
+        for name, digest in manifest.files.items()
+        if name in found and sha256_of(path / name) != digest
+    ]
+    if problems:
+        raise _refusal(path, problems)
+    return manifest
+
+
+def load(path: Path) -> "tuple[keras.Model, Manifest]":
+    """The verified model, loaded in safe mode, and its manifest."""
+    manifest = verify(path)
+    import keras
+
+    import hemline.models.layer_norm  # noqa: F401  registers the layer's class, which loading needs
+
+    try:
+        return keras.saving.load_model(path / "model.keras", safe_mode=True), manifest
+    except Exception as error:  # whatever a Keras that is not the one it was written with may raise
+        problem = f"Keras {keras.__version__} does not load it, {type(error).__name__}"
+        raise BundleError(
+            f"a model version must load. Received: {path}, but {problem}: {error}. It was made with "
+            f"Keras {manifest.versions.get('keras')}: install that, or take another version.",
+            problem,
+        ) from error
+
+
+def _manifest(path: Path) -> Manifest:
+    """The manifest, held against its own digest; its paths are inside the directory."""
+    try:
+        content = (path / MANIFEST).read_bytes()
+        digest = (path / DIGEST).read_text(errors="replace")
+        if digest != f"{hashlib.sha256(content).hexdigest()}  {MANIFEST}\n":
+            raise ValueError(f"it does not have the SHA-256 in {DIGEST}")
+        manifest = Manifest.model_validate_json(content)
+    except (OSError, ValueError) as error:
+        raise BundleError(
+            f"a model version must have a readable {MANIFEST}. Received: {path} ({error}). Take another version.",
+            f"its {MANIFEST} is missing or was changed",
+        ) from error
+    problems = [f"{name!r} is not a path inside the version" for name in manifest.files if not _is_inside(name)]
+    problems += [f"{name} is listed in the manifest" for name in (MANIFEST, DIGEST) if name in manifest.files]
+    if problems:
+        raise _refusal(path, problems)
+    return manifest
+
+
+def _is_inside(name: str) -> bool:
+    # As the manifest's writer spells it, so that no path has two names: 'a//b', './a', 'a/../b', '/a', ''.
+    return name == str(PurePosixPath(name)) and not name.startswith("/") and not {".", ".."} & set(name.split("/"))
+
+
+def _files(directory: Path) -> tuple[set[str], list[str]]:
+    """Names of the files in a directory, and what is there besides files and directories."""
+    names, problems = set(), []
+    for place, directories, files in os.walk(directory):
+        for path in (Path(place, name) for name in sorted(directories + files)):
+            name = path.relative_to(directory).as_posix()
+            if path.is_symlink():
+                problems.append(f"{name} is a symbolic link")
+            elif path.is_file():
+                names.add(name)
+            elif not path.is_dir():
+                problems.append(f"{name} is neither a file nor a directory")
+    return names, problems
+
+
+def _refusal(path: Path, problems: list[str]) -> BundleError:
+    return BundleError(
+        f"every file of a model version must match its manifest. Received: {path}: {'; '.join(problems)}. "
+        "Do not use it; take another version.",
+        problem="; ".join(problems),
+    )

@@ -1,0 +1,105 @@
+"""Pictures of runs, as SVG text or in a file.
+
+    svg = learning_curves(epochs)               # epochs: the table of hemline.training.history
+    svg = mistakes_grid(images, mistakes)       # images: (N, H, W, C) uint8
+    svg = parity_map(table)                     # table: of hemline.proofs.parity
+    compare_curves([("0007", epochs), ("0008", other)], Path("curves.png"))
+
+The same table gives the same bytes: no date, no ids of the process.
+"""
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from hemline.records.evaluation import Mistake
+from hemline.storage.files import whole_file
+
+SIDE = 40  # pixels of a mistaken image that are shown, by leaving some out: a report must stay below 200 KB
+
+
+def learning_curves(epochs: pd.DataFrame) -> str:
+    """Loss and accuracy by epoch, training beside validation."""
+    figure = Figure(figsize=(9, 3.2), layout="constrained")  # not pyplot: no global state, no display
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for split, label in (("train", "training"), ("val", "validation")):
+            axes.plot(epochs["epoch"], epochs[f"{split}_{metric}"], marker="o", markersize=4, label=label)
+        axes.set(xlabel="epoch", ylabel=metric)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def compare_curves(runs: Sequence[tuple[str, pd.DataFrame]], path: Path) -> None:
+    """Writes the learning curves of several runs over each other, as SVG or PNG by the path's suffix."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for number, (name, epochs) in enumerate(runs):
+            for split, label, style in (("train", "training", "--"), ("val", "validation", "-")):
+                values = epochs["epoch"], epochs[f"{split}_{metric}"]
+                axes.plot(*values, style, color=f"C{number}", marker=".", label=f"{_plain(name)}, {label}")
+        axes.set(xlabel="epoch", ylabel=metric)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    with whole_file(path) as temporary:
+        if path.suffix == ".svg":
+            temporary.write_text(_svg(figure))
+        else:
+            figure.savefig(temporary, dpi=150)
+
+
+def mistakes_grid(images: np.ndarray, mistakes: Sequence[Mistake], columns: int = 8) -> str:
+    """Each mistaken image with its true class, what it was called and how surely."""
+    rows = max(1, math.ceil(len(mistakes) / columns))
+    figure = Figure(figsize=(columns * 1.3, rows * 1.65), layout="constrained")
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+        axes.axis("off")
+    for axes, mistake in zip(figure.axes, mistakes, strict=False):
+        image = images[mistake.index]  # (H, W, C)
+        image = image[:: math.ceil(len(image) / SIDE), :: math.ceil(image.shape[1] / SIDE)]
+        # Grey or RGB: of other channels the first is shown. Black on white prints, and reads, better.
+        axes.imshow(
+            image if image.shape[-1] == 3 else 255 - image[..., 0], cmap="gray", vmin=0, vmax=255, interpolation="none"
+        )
+        called = f"{_plain(mistake.true)}\ncalled {_plain(mistake.predicted)} {mistake.probability:.0%}"
+        axes.set_title(called, fontsize=7)
+    return _svg(figure, text="none")  # letters, not their outlines: half the size
+
+
+def _plain(name: str) -> str:
+    return name.replace("$", r"\$")  # or matplotlib reads mathematics
+
+
+def parity_map(table: pd.DataFrame) -> str:
+    """Largest difference in units of its tolerance, by dtype policy and kind of input; above 1 is a failure."""
+    worst = table.pivot_table(values="ratio", index="policy", columns="inputs", aggfunc="max", sort=False)
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    axes = figure.subplots()
+    # White at the tolerance, blue within, red outside. An image: with a path for each cell it is a third larger.
+    axes.imshow(worst.clip(1e-3, 1e3), cmap="RdBu_r", norm=LogNorm(1e-3, 1e3), aspect="auto", interpolation="none")
+    for (row, column), ratio in np.ndenumerate(worst.to_numpy()):
+        if not np.isnan(ratio):  # where policy and inputs meet
+            colour = "black" if 0.02 < ratio < 50 else "white"
+            axes.text(column, row, f"{ratio:.2g}", ha="center", va="center", color=colour)
+    axes.set_xticks(np.arange(worst.shape[1]), worst.columns)
+    axes.set_yticks(np.arange(worst.shape[0]), worst.index)
+    axes.tick_params(length=0)
+    axes.set_title("largest difference in units of its tolerance (red: out of it)", fontsize=10)
+    return _svg(figure, text="none")  # letters, not their outlines: a quarter of the size
+
+
+def _svg(figure: Figure, text: str = "path") -> str:
+    with matplotlib.rc_context({"svg.hashsalt": "hemline", "svg.fonttype": text}):
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()

@@ -1,0 +1,260 @@
+"""The report a person reads: Markdown made of a run's record, and HTML made of that.
+
+    text = markdown(record, "retrain-fashion_mnist", pictures={"curves": data_uri(svg), "mistakes": ..., "parity": ...})
+    page = html(text)
+    proof = verification_markdown(found)        # of the flow `verify`
+
+The same Markdown is the report in the Prefect UI, `report.html` of the run and, with the pictures as
+files beside it, the model card of a version: a stranger can read it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from hemline.config.optimizers import OptimizerGroup
+from hemline.records.decision import Decision
+from hemline.records.evaluation import Evaluation
+from hemline.records.proofs import ClaimResult, Evidence, Parity
+from hemline.records.run import Record, Rows
+from hemline.records.verification import Verification
+
+
+def markdown(record: Record, title: str, pictures: Mapping[str, str], decision: Decision | None = None) -> str:
+    """The report as GitHub-flavoured Markdown.
+
+    pictures: addresses by name, curves, mistakes and parity. decision: what became of the version, which its own
+    card cannot know.
+    """
+    verdict = [_verdict(record), f"![loss and accuracy by epoch]({pictures['curves']})"]
+    if decision:
+        verdict.insert(0, f"**{_capital(decision.sentence)}.**")
+    # A paragraph is one line: Prefect's UI shows a single line break as the end of one.
+    sections = {
+        "": "\n\n".join(verdict),
+        "How to load it": _loading(record),
+        "What it is for": _intended_use(record),
+        "Test results by class": _classes(record.evaluation),
+        "Calibration, size and speed": _table(("what", "value"), _measured(record.evaluation)),
+        "Most confident mistakes": _mistakes(record.evaluation, pictures["mistakes"]),
+        "Epochs": f"{epochs_table(record.epochs)}\n\n{_legend(record)}",
+        "LayerNorm parity": _parity(record.parity, pictures["parity"]),
+        "Data": _data(record),
+        "How it was made": _table(("what", "value"), _provenance(record)),
+    }
+    return f"# {title}\n" + "".join(
+        f"\n{name and f'## {name}{2 * chr(10)}'}{text}\n" for name, text in sections.items()
+    )
+
+
+def epochs_table(epochs: Rows) -> str:
+    """Markdown table, a row an epoch, with what the chapter displays."""
+    names = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+    return _table(("epoch", *names), ((row["epoch"], *(f"{row[name]:.4f}" for name in names)) for row in epochs))
+
+
+def claim_rows(results: Iterable[ClaimResult]) -> list[dict[str, str | int]]:
+    """A row a claim, for the UI's table."""
+    return [
+        {
+            "number": result.number,
+            "claim": result.claim,
+            "verdict": result.verdict,
+            "evidence": "; ".join(
+                [f"{sum(fact.holds for fact in result.evidence)} of {len(result.evidence)} facts hold"]
+                + [f"not {fact.what}: {fact.observed}" for fact in result.evidence if not fact.holds]
+            ),
+            "correction": result.correction or "",
+        }
+        for result in results
+    ]
+
+
+def decision_markdown(decision: Decision) -> str:
+    """The sentence, and the numbers it is made of."""
+    rows = (
+        (name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else value)
+        for name, value in decision.numbers.items()
+    )
+    return f"**{_capital(decision.sentence)}.**\n\n{_table(('what', 'value'), rows)}\n"
+
+
+def verification_markdown(found: Verification) -> str:
+    """What `verify` found: the verdict, then both gates."""
+    verdict = "; ".join(found.failures) or "everything that training relies on holds"
+    versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+    return f"""# Verification on {found.device.description}
+
+**{_capital(verdict)}.**
+
+{versions}
+
+## LayerNorm parity
+
+{_parity(found.parity)}
+
+{_table(tuple(found.parity.rows[0]), (row.values() for row in found.parity.rows))}
+
+## The chapter's nine claims
+
+{claims_markdown(found.claims)}"""
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def claims_markdown(results: Iterable[ClaimResult]) -> str:
+    """Each question, the chapter's answer, what is claimed, and the proof."""
+    return "\n".join(map(_claim, results))
+
+
+def _claim(result: ClaimResult) -> str:
+    paragraphs = [
+        f"### {result.number}. {result.question}",
+        f"> {result.original_question}",
+        f"> The chapter: {result.original_answer}",
+        f"**{result.verdict.capitalize()}.** {result.claim}",
+    ]
+    if result.correction:
+        paragraphs.append(f"Correction: {result.correction}")
+    if result.relied_on:
+        paragraphs.append(f"`retrain` relies on it: {result.relied_on}.")
+    paragraphs.append(_table(("fact", "expected", "observed", "holds"), map(_fact, result.evidence)))
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _fact(fact: Evidence) -> tuple[str, str, str, str]:
+    against = ", against the chapter" if fact.corrects else ""
+    return fact.what, _value(fact.expected), _value(fact.observed), f"yes{against}" if fact.holds else "**no**"
+
+
+def _value(text: str) -> str:
+    return "`" + " ".join(text.replace("`", "'").split()) + "`"  # an error may have any characters in it
+
+
+def _verdict(record: Record) -> str:
+    evaluation, epochs = record.evaluation, record.epochs
+    interval = evaluation.accuracy_interval
+    between = f" (95 % interval {interval[0]:.2%} to {interval[1]:.2%})" if interval else ""
+    return (
+        f"**{evaluation.accuracy:.2%}** of {evaluation.examples:,} test examples are classified correctly{between} "
+        f"after {len(epochs)} epochs on {record.dataset.full_name} (validation {epochs[-1]['val_accuracy']:.2%})."
+    )
+
+
+def _loading(record: Record) -> str:
+    shape = ", ".join(map(str, record.dataset.image_shape))
+    return f"""```python
+import tensorflow as tf
+serve = tf.saved_model.load("saved_model").signatures["serving_default"]
+serve(image=images)  # uint8 (N, {shape}) -> label, name, probabilities
+```
+
+With Hemline, which checks every file first: `model, manifest = hemline.registry.versions.load(path)`."""
+
+
+def _intended_use(record: Record) -> str:
+    height, width, channels = record.dataset.image_shape
+    names = record.dataset.class_names
+    return (
+        f"It tells {len(names)} classes apart ({', '.join(names)}) in images of {height} x {width} pixels "
+        f"with {channels} channel{'s' * (channels > 1)}, 0 to 255, prepared like those of {record.dataset.full_name}. "
+        "It answers for any image, one of no class too, and was tested on nothing but the test split of that data. "
+        "Where a mistake costs something, set a threshold on the probability and look at the recall below."
+    )
+
+
+def _classes(evaluation: Evaluation) -> str:
+    rows = (
+        (name, score.examples, *map(_percent, (score.precision, score.recall, score.f1)))
+        for name, score in evaluation.classes.items()
+    )
+    legend = "Precision: the share of what is called so that is; recall: the share of the class that is called so."
+    return f"{_table(('class', 'examples', 'precision', 'recall', 'F1'), rows)}\n\n{legend}"
+
+
+def _measured(evaluation: Evaluation) -> Iterable[tuple[str, str]]:
+    if evaluation.calibration_error is not None:
+        bins = f"{evaluation.calibration_bins} bins of confidence"
+        yield "expected calibration error", f"{evaluation.calibration_error:.2%} ({bins})"
+    yield "loss", f"{evaluation.loss:.4f}"
+    if latency := evaluation.latency:
+        of = f"median of {latency.repeats}, through the saved signature"
+        yield "one prediction", f"{latency.single_ms:.2f} ms ({of})"
+        yield f"a batch of {latency.batch_size}", f"{latency.batch_ms:.2f} ms"
+    if evaluation.size_bytes is not None:
+        yield "model.keras and saved_model", f"{evaluation.size_bytes / 1e6:.2f} MB"
+
+
+def _mistakes(evaluation: Evaluation, picture: str) -> str:
+    if not evaluation.mistakes:
+        return "It makes none on the test split."
+    numbers = ", ".join(str(mistake.index) for mistake in evaluation.mistakes)
+    return f"![mistaken images, with what they are and were called]({picture})\n\nIn the test split: {numbers}."
+
+
+def _data(record: Record) -> str:
+    sizes = ", ".join(f"{name} {split.examples:,}" for name, split in record.dataset.splits.items())
+    chose = record.config.validation == "test" and record.config.early_stopping is not None
+    return (
+        f"{record.dataset.full_name} from TensorFlow Datasets ({sizes} examples), every pixel and label of it as in "
+        f"the fingerprint `{record.fingerprint}`. The test split took no part in training"
+        f"{', but chose among its epochs' if chose else ''}."
+    )
+
+
+def _legend(record: Record) -> str:
+    held_out = record.config.validation
+    split = "the test split" if held_out == "test" else f"{held_out:,} examples held out from the train split"
+    return f"Training loss and accuracy are running means over the epoch's iterations; validation is on {split}."
+
+
+def _parity(parity: Parity, picture: str = "") -> str:
+    text = f"{parity.cases - parity.failed} of {parity.cases:,} cases within tolerance"
+    if parity.seconds is not None:
+        text += f", found in {parity.seconds:.0f} s"
+    if parity.worst_ratio is not None:
+        text += f". Nearest to its tolerance, at {parity.worst_ratio:.0%} of it: `{parity.worst_case}`"
+    return f"{text}." + (f"\n\n![largest difference by policy and inputs]({picture})" if picture else "")
+
+
+def _provenance(record: Record) -> Iterable[tuple[str, str]]:
+    config = record.config
+    for name, group in config.groups.by_name().items():
+        yield f"optimizer, {name}", f"{_optimizer(group)}, on {_code(group.layers)}"
+    if config.frozen:
+        yield "frozen", _code(config.frozen)
+    if config.ema_momentum is not None:
+        yield "weights", f"moving average, momentum {config.ema_momentum:g}"
+    yield "batch size, seed", f"{config.batch_size}, {config.seed}"
+    yield "device", f"{record.device.kind}, {record.device.description}"
+    yield "settings", ", ".join(f"{name} {value}" for name, value in record.device.settings.items() if value)
+    yield "versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())
+    yield "git commit", record.git_commit or "not from a checkout"
+    yield "flow run", f"{record.flow_run.name} ({record.flow_run.id})"
+    yield "made", f"{record.created:%Y-%m-%d %H:%M} UTC"
+
+
+def _optimizer(group: OptimizerGroup) -> str:
+    """What is not as by default, in the configuration's words."""
+    given = group.model_dump(exclude={"layers", "optimizer", "learning_rate", "schedule"}, exclude_none=True)
+    schedule = group.schedule.model_dump(exclude_defaults=True)
+    given |= {"schedule" if name == "kind" else name: value for name, value in schedule.items()}
+    words = (f"{name.replace('_', ' ')} {value}" for name, value in given.items())
+    return ", ".join([group.optimizer, f"learning rate {group.learning_rate:g}", *words])
+
+
+def _code(patterns: Iterable[str]) -> str:
+    return ", ".join(f"`{pattern}`" for pattern in patterns)  # or their wildcards are Markdown's emphasis
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _cell(text: object) -> str:
+    return str(text).replace("|", "\\|")
+
+
+def _table(names: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)

@@ -1,0 +1,173 @@
+"""The device or devices a run computes on, and the settings that change its bits.
+
+    device = select("gpu")              # DeviceError at once if TensorFlow sees none
+    with scope(device): ...             # variables made inside belong to all replicas
+
+One device; or `replicas` of one machine (MirroredStrategy); or the workers named in TF_CONFIG
+(MultiWorkerMirroredStrategy), each of which runs the same flow with the same configuration.
+
+Not run by this project's tests: a real GPU. All but the device itself is tested with a list of
+physical devices given by hand, and several devices with logical CPUs and with two processes.
+"""
+
+import functools
+import json
+import os
+import platform
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from hemline.config.fields import Device
+from hemline.errors import DeviceError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class DeviceInfo(BaseModel):
+    """What computed, as the manifest and the report name it."""
+
+    name: str  # TensorFlow's, e.g. '/GPU:0'
+    kind: str  # 'cpu' or 'gpu'
+    description: str
+    settings: dict[str, str]  # what changes the bits of a result besides seed and versions
+    replicas: int = 1  # devices of this machine
+    workers: int = 1  # machines
+    worker: int = 0  # which of them this is; 0 evaluates and publishes
+
+
+def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> DeviceInfo:
+    """The device to use; memory growth is on for every GPU there is.
+
+    'gpu' requires one, 'cpu' ignores it, 'auto' takes one if there is one. batch_size: what the replicas share.
+    """
+    import tensorflow as tf
+
+    if os.environ.get("TF_CONFIG") == "":
+        del os.environ["TF_CONFIG"]  # which TensorFlow would read as JSON
+    worker, workers = _place_in_cluster(os.environ.get("TF_CONFIG"))
+    shares = replicas * workers
+    if replicas > 1 and workers > 1:
+        raise DeviceError(
+            "workers share batches by themselves, so replicas must be 1 where TF_CONFIG names several. "
+            f"Received: replicas={replicas}, {workers} workers. Remove one of the two."
+        )
+    if batch_size is not None and batch_size % shares:
+        raise DeviceError(
+            f"every replica takes an equal share of a batch. Received: batch_size={batch_size} for {shares} replicas. "
+            f"Set batch_size to {-(-batch_size // shares) * shares}, or change replicas."
+        )
+    gpus = [] if wanted == "cpu" else tf.config.list_physical_devices("GPU")
+    if wanted == "gpu" and not gpus:
+        seen = ", ".join(device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())
+        raise DeviceError(
+            "device 'gpu' needs a GPU that TensorFlow can see. "
+            f"Received: device='gpu', TensorFlow {tf.__version__} sees {seen}; built with CUDA: "
+            f"{tf.test.is_built_with_cuda()}; CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}. "
+            "Check nvidia-smi, install the extra with `pip install -e .[gpu]`, or set device to 'auto' or 'cpu'."
+        )
+    if gpus and replicas > len(gpus):
+        raise DeviceError(
+            f"replicas must be <= the GPUs there are. Received: replicas={replicas} with {len(gpus)}. Lower replicas."
+        )
+    for gpu in gpus:
+        if not tf.config.experimental.get_memory_growth(gpu):
+            tf.config.experimental.set_memory_growth(gpu, True)
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        name, kind, description = "/GPU:0", "gpu", details.get("device_name", "GPU")
+    else:
+        name, kind, description = "/CPU:0", "cpu", _cpu_model()
+        if replicas > 1:
+            _divide_cpu(replicas)
+    device = DeviceInfo(
+        name=name,
+        kind=kind,
+        description=description if shares == 1 else f"{shares} times {description}",
+        settings=_settings() | {"workers": str(workers)},
+        replicas=replicas,
+        workers=workers,
+        worker=worker,
+    )
+    _strategy(device.kind, replicas, workers)  # workers must find each other before TensorFlow computes anything
+    return device
+
+
+def scope(device: DeviceInfo) -> AbstractContextManager[Any]:
+    """Where to make, train and save a model: on the device, or mirrored on all of them."""
+    import tensorflow as tf
+
+    strategy = _strategy(device.kind, device.replicas, device.workers)
+    return strategy.scope() if strategy else tf.device(device.name)
+
+
+def smallest(value: int) -> int:
+    """The smallest of what all workers call this with. Inside `scope`."""
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+    if strategy.num_replicas_in_sync == 1:
+        return value
+    values = strategy.run(lambda: tf.constant([value], tf.int64))
+    return int(tf.reduce_min(strategy.gather(values, axis=0)))
+
+
+@functools.cache  # two strategies of one process would wait for each other
+def _strategy(kind: str, replicas: int, workers: int) -> "tf.distribute.Strategy | None":
+    import tensorflow as tf
+
+    if workers > 1:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if replicas > 1:
+        return tf.distribute.MirroredStrategy([f"/{kind.upper()}:{number}" for number in range(replicas)])
+    return None
+
+
+def _place_in_cluster(tf_config: str | None) -> tuple[int, int]:
+    """The number of this worker and how many there are; (0, 1) without a cluster."""
+    if not tf_config:
+        return 0, 1
+    try:
+        config = json.loads(tf_config)
+        tasks = [(kind, n) for kind in ("chief", "worker") for n in range(len(config["cluster"].get(kind, [])))]
+        return tasks.index((config["task"]["type"], int(config["task"]["index"]))), len(tasks)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DeviceError(
+            "TF_CONFIG must name this task and the cluster's workers. "
+            f"Received: TF_CONFIG={tf_config!r} ({type(error).__name__}: {error}). Unset it, or set it to e.g. "
+            '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}.'
+        ) from error
+
+
+def _divide_cpu(replicas: int) -> None:
+    import tensorflow as tf
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    parts = tf.config.get_logical_device_configuration(cpu) or [None]
+    if len(parts) >= replicas:
+        return
+    try:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * replicas)
+    except RuntimeError as error:
+        raise DeviceError(
+            "a CPU can be divided only before TensorFlow computes. "
+            f"Received: replicas={replicas} in a process with {len(parts)}. Start a new process."
+        ) from error
+
+
+def _settings() -> dict[str, str]:
+    return {
+        "xla": "on",
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "cpus": str(os.cpu_count()),
+    }
+
+
+def _cpu_model() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()

@@ -1,0 +1,42 @@
+"""Where a result comes from: the commit of its code, the packages that computed it, the time.
+
+Record(config=config, ..., **provenance())
+"""
+
+import importlib.metadata
+import platform
+import subprocess
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hemline.config.paths import CHECKOUT
+
+PACKAGES = ("hemline", "tensorflow", "keras", "tensorflow-datasets", "numpy", "pandas", "prefect")
+
+
+def provenance(checkout: Path = CHECKOUT) -> dict[str, Any]:
+    """The fields of a record that are the same for all of a process: commit of its code, versions, time."""
+    return {"git_commit": _git_commit(checkout), "versions": package_versions(), "created": datetime.now(UTC)}
+
+
+def package_versions() -> dict[str, str]:
+    """Python and the packages that decide what a run computes."""
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+def _git_commit(checkout: Path) -> str | None:
+    """The commit a run was made from, with '-dirty' if files differ from it; None outside a checkout."""
+    if not (checkout / ".git").exists():  # git would find a repository that merely holds the environment
+        return None
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,167 @@
+"""Files that appear whole or not at all.
+
+    with whole_file(path) as temporary:         # a sibling; renamed onto path at the end
+        frame.to_parquet(temporary)
+    with whole_directory(path) as temporary:    # the same for a directory that must not exist yet
+        ...
+
+Whatever was at `path` before stays untouched until the new content is on disk, and stays for good
+if writing fails. A killed writer leaves its temporary behind, whose name `is_temporary` knows.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hemline.errors import StorageError
+
+NEEDED_BYTES = 64 * 2**20  # a run of the default network writes about 4 MB
+
+
+# What whole_file, tempfile's directories and `hide` call their temporaries; all are hidden.
+_TEMPORARY = re.compile(r"\..+-(\d+(\.\w+)?|[a-z0-9_]{8}(-old)?|deleted)")
+
+
+class Taken(Exception):
+    """Another writer made the directory first."""
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary sibling of `path` with the same suffix, which becomes `path` on success."""
+    # Parquet, Keras and matplotlib choose the format by the suffix.
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    try:
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
+            sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A temporary sibling directory, which becomes `path` on success.
+
+    replace: whether a directory that is there makes way, for a moment in which there is none; otherwise
+    it is Taken.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        old = temporary.with_name(f"{temporary.name}-old")
+        try:
+            yield temporary
+            for entry in [*temporary.rglob("*"), temporary]:
+                sync(entry)
+            temporary.chmod(0o755)  # mkdtemp's 0700 would hide a model from the server that serves it
+            if replace and path.exists():
+                path.rename(old)
+            try:
+                temporary.rename(path)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise Taken(f"{path} was made by another writer") from error
+                raise
+            sync(path.parent)
+        finally:
+            for leftover in (temporary, old):
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """A disk that is full or cannot be written is no bug: one sentence instead of a traceback."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        raise StorageError(
+            f"there must be room and permission to write {path}. Received: {error.strerror}. What was written "
+            "before is whole; make room or choose another directory, and start the run again."
+        ) from error
+
+
+def sync(path: Path) -> None:
+    """Waits until a file's content, or a directory's names, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def hide(path: Path) -> Path:
+    """Renames to a temporary's name: for readers it is all there, and then all gone."""
+    if is_temporary(path):
+        return path
+    hidden = path.with_name(f".{path.name}-deleted")
+    with storage_errors(path):
+        if hidden.exists():  # of a killed deletion of something by the same name
+            delete(hidden)
+        path.rename(hidden)
+        sync(path.parent)
+    return hidden
+
+
+def delete(path: Path) -> None:
+    """Removes a file or directory. What is left of it when killed is a temporary, for the next prune."""
+    hidden = hide(path)
+    if hidden.is_dir():
+        shutil.rmtree(hidden, ignore_errors=True)
+    else:
+        hidden.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether the name is one that a killed writer may have left."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """JSON that a person can read; refuses NaN, which JSON does not have."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a directory."""
+    files = [path, *path.rglob("*")] if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files if file.is_symlink() or not file.is_dir())
+
+
+def require_writable(directory: Path, field: str = "artifacts_dir") -> None:
+    """Raises StorageError unless the directory can be made, written to, and has room for a run."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory) as probe:
+            probe.write(b"hemline")
+    except OSError as error:
+        raise StorageError(
+            f"{field} must be writable. Received: {field}={directory} ({error.strerror}). "
+            f"Set {field} to a directory this user can write to."
+        ) from error
+    free = shutil.disk_usage(directory).free
+    if free < NEEDED_BYTES:
+        raise StorageError(
+            f"{field} must have {NEEDED_BYTES:,} bytes free. Received: {field}={directory} with {free:,}. "
+            f"Make room, or set {field} to another disk."
+        )

@@ -1,0 +1,71 @@
+"""Where a run keeps its files under the artifacts directory.
+
+    directory = open_run(config, started, "retrain-fashion_mnist-5-epochs", flow_run_id)
+
+artifacts/README.md describes every file.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from hemline.config.retrain import RetrainConfig
+from hemline.errors import CheckpointError, ConfigurationError
+from hemline.storage.files import require_writable, write_json
+from hemline.storage.locks import locked
+
+LOCK = "run.lock"
+
+
+def run_directory(artifacts: Path, started: datetime, name: str, run_id: str) -> Path:
+    """artifacts/runs/<date>-<name>-<short id>: the same for every attempt of one flow run."""
+    slug = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")
+    return artifacts / "runs" / f"{started:%Y-%m-%d}-{slug}-{run_id.replace('-', '')[:8]}"
+
+
+def models_directory(artifacts: Path) -> Path:
+    """artifacts/models, which holds the numbered versions."""
+    return artifacts / "models"
+
+
+def registry_directory(artifacts: Path) -> Path:
+    """artifacts/registry, which holds the ledger and the champion's name."""
+    return artifacts / "registry"
+
+
+def open_run(config: RetrainConfig, started: datetime, name: str, run_id: str) -> Path:
+    """The run's directory, with its configuration in it. Raises StorageError if it cannot be written."""
+    require_writable(config.artifacts_path)
+    if config.resume is None:
+        directory = run_directory(config.artifacts_path, started, name, run_id)
+        directory.mkdir(parents=True, exist_ok=True)
+    else:
+        directory = config.artifacts_path / config.resume.expanduser()
+        if not (directory / "config.json").exists():
+            raise ConfigurationError(
+                f"resume must be the directory of a run. Received: resume={config.resume}, and {directory} has no "
+                f"config.json. Runs are under {config.artifacts_path / 'runs'}."
+            )
+    if config.resume is None:
+        write_json(directory / "config.json", config.model_dump(mode="json"))
+    return directory
+
+
+@contextmanager
+def lease(directory: Path) -> Iterator[None]:
+    """Keeps every other process off the run's directory, e.g. an orphan whose run was started again.
+
+    Raises CheckpointError if another holds it.
+    """
+    with ExitStack() as stack:
+        try:
+            # Who only looks whether it is locked holds it for a moment.
+            stack.enter_context(locked(directory / LOCK, wait=0.5))
+        except BlockingIOError as error:
+            raise CheckpointError(
+                f"only one process may write a run. Received: {directory}, which another process still writes. "
+                "Wait for it or stop it, then start again."
+            ) from error
+        yield

@@ -1,0 +1,95 @@
+"""Learning rates that change over a run.
+
+    rate = learning_rate("lower", group, steps_per_epoch=469, epochs=5)    # a number, or a ScheduledRate
+    keras.optimizers.Adam(rate)
+
+A configuration counts in epochs; here they become steps, and below this line there are only steps.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from hemline.config.optimizers import OptimizerGroup, Schedule
+from hemline.errors import ConfigurationError
+
+
+@keras.saving.register_keras_serializable(package="hemline")
+class ScheduledRate(keras.optimizers.schedules.LearningRateSchedule):
+    """The rate of step 0, 1, 2, ...: linear to `peak` in the warm-up's last step, then what follows it.
+
+    cosine_steps: half a cosine wave from `peak`, at the end of the warm-up, to `final_fraction` of it at
+    this step. change_at, change_to: from each of these steps on, that share of `peak`.
+    """
+
+    def __init__(
+        self,
+        peak: float,
+        warmup_steps: int = 0,
+        cosine_steps: int = 0,
+        final_fraction: float = 0.0,
+        change_at: Sequence[int] = (),
+        change_to: Sequence[float] = (),
+    ):
+        self._config = {
+            "peak": peak,
+            "warmup_steps": warmup_steps,
+            "cosine_steps": cosine_steps,
+            "final_fraction": final_fraction,
+            "change_at": list(change_at),
+            "change_to": list(change_to),
+        }
+        self.peak, self.warmup_steps, self.cosine_steps = peak, warmup_steps, cosine_steps
+        self.final_fraction, self.changes = final_fraction, list(zip(change_at, change_to, strict=True))
+
+    def __call__(self, step: Any) -> Any:
+        """float32 scalar. The optimizer's own count of its steps is all the state there is."""
+        step = ops.cast(step, "float32")
+        share = ops.ones_like(step)
+        if self.cosine_steps:
+            progress = ops.clip((step - self.warmup_steps) / (self.cosine_steps - self.warmup_steps), 0.0, 1.0)
+            share = self.final_fraction + (1 - self.final_fraction) * 0.5 * (1 + ops.cos(math.pi * progress))
+        for at, to in self.changes:
+            share = ops.where(step >= at, to, share)
+        if self.warmup_steps:
+            share *= ops.minimum((step + 1) / self.warmup_steps, 1.0)
+        return self.peak * share
+
+    def get_config(self) -> dict[str, Any]:
+        """What Keras saves with an optimizer."""
+        return self._config
+
+
+def learning_rate(
+    name: str, group: OptimizerGroup, steps_per_epoch: int | None, epochs: int | None
+) -> float | ScheduledRate:
+    """The group's rate as its optimizer takes it. name: the group's, for the refusal.
+
+    A constant rate needs neither steps_per_epoch nor epochs.
+    """
+    schedule = group.schedule
+    if schedule == Schedule():
+        return group.learning_rate
+    if steps_per_epoch is None or epochs is None:
+        raise TypeError(f"the schedule of group {name!r} needs steps_per_epoch and epochs")
+    for field, times in {"warmup_epochs": [schedule.warmup_epochs], "change_at": schedule.change_at}.items():
+        if max(times, default=0) >= epochs:
+            raise ConfigurationError(
+                f"groups.{name}.schedule.{field} must be < epochs. Received: {field}={max(times):g} of "
+                f"{epochs} epochs. Change it or epochs."
+            )
+
+    def steps(duration: float) -> int:
+        return max(1, round(duration * steps_per_epoch)) if duration else 0
+
+    return ScheduledRate(
+        group.learning_rate,
+        warmup_steps=steps(schedule.warmup_epochs),
+        cosine_steps=steps(epochs) if schedule.kind == "cosine" else 0,
+        final_fraction=schedule.final_fraction,
+        change_at=[steps(duration) for duration in schedule.change_at],
+        change_to=schedule.change_to,
+    )

@@ -1,0 +1,241 @@
+"""What becomes of a published version, in every special case: with models that answer what the test wants."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from hemline.config.gate import Gate
+from hemline.data.dataset import DatasetRef, load_split
+from hemline.errors import BundleError, ConfigurationError, RegistryError
+from hemline.evaluation.scores import compile_predict
+from hemline.gate import judging
+from hemline.gate.judging import judge
+from hemline.gate.rules import Contender
+from hemline.models.mlp import build_mlp
+from hemline.records.decision import Decision
+from hemline.records.evaluation import Evaluation, Latency
+from hemline.records.run import Record
+from hemline.registry import versions as bundle
+from hemline.registry.registry import Registry
+from hemline.storage.files import whole_directory
+from tests.hemline.conftest import CPU, write_dataset
+from tests.hemline.registry.published import RECORD, make_version
+
+
+class Bench:
+    """A registry of fake versions; each answers the first `right` of 200 examples rightly."""
+
+    def __init__(self, artifacts: Path, dataset: DatasetRef):
+        self.registry, self.dataset, self.right = Registry(artifacts), dataset, dict[str, int]()
+        self.artifacts, self.met = artifacts, list[str]()
+
+    def version(self, right: int, **changes: Any) -> str:
+        fingerprint = {"dataset": self.dataset, "fingerprint": self.dataset.fingerprint}
+        latency = Latency(single_ms=0.5, batch_ms=1, batch_size=100, repeats=50)
+        evaluation = RECORD.evaluation.model_copy(update={"latency": latency, "size_bytes": 1_500_000})
+        record = RECORD.model_copy(update={**fingerprint, "evaluation": evaluation, **changes})
+        version = make_version(self.artifacts, record=record)
+        self.right[version] = right
+        return version
+
+    def champion(self, right: int, **changes: Any) -> str:
+        version = self.version(right, **changes)
+        self.registry.promote(version, by="test", reason="to begin with")
+        return version
+
+    def judge(self, version: str, **gate: Any) -> Decision:
+        return judge(self.registry, version, self.dataset, Gate(max_class_drop=100, **gate), "nightly (0b1c)", CPU)
+
+    def contender(self, registry: Registry, version: str, images: np.ndarray, *device: object) -> Contender:
+        self.met.append(version)
+        _, labels = load_split(self.dataset, "test")
+        right = np.arange(len(labels)) < self.right[version]
+        manifest = registry.verified(version)
+        assert manifest.evaluation.latency
+        return Contender(version, np.eye(3)[np.where(right, labels, (labels + 1) % 3)], 0.5, 1.5)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    bench = Bench(tmp_path, write_dataset(tmp_path / "tiny", {"test": 200}))
+    monkeypatch.setattr(judging, "_contender", bench.contender)
+    return bench
+
+
+def test_the_first_version_is_promoted_by_the_absolute_rules(bench: Bench) -> None:
+    assert bench.judge(bench.version(150), minimum_accuracy=0.8).sentence == (
+        "kept no champion: there was no champion; challenger 0001 has accuracy 75.00%; "
+        "accuracy 75.00% is below minimum_accuracy 80.00%"
+    )
+    assert bench.registry.champion() is None
+    decision = bench.judge(bench.version(170), minimum_accuracy=0.8)
+    assert decision.sentence == "promoted 0002: there was no champion; challenger 0002 has accuracy 85.00%"
+    assert bench.registry.champion() == "0002"
+
+
+def test_a_decision_is_in_the_ledger_word_for_word(bench: Bench) -> None:
+    bench.champion(150)
+    decision = bench.judge(bench.version(180))
+    assert decision.verdict == "promoted"
+    entry = bench.registry.entries()[-1]
+    assert (entry.decision, entry.version, entry.by) == ("promoted", "0002", "nightly (0b1c)")
+    assert (entry.champion_before, entry.champion_after) == ("0001", "0002")
+    assert (entry.reason, entry.evidence) == (decision.sentence, decision.numbers)
+    assert bench.judge(bench.version(180)).sentence == "kept 0002: challenger 0003 makes the same predictions"
+    assert [entry.decision for entry in bench.registry.entries()] == ["promoted", "promoted", "kept"]
+
+
+def remove(version: Path) -> None:
+    for path in sorted(version.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    version.rmdir()
+
+
+def spoil(version: Path) -> None:
+    (version / "model.keras").write_bytes(b"other")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [(remove, "0002 cannot be used (it is missing)"), (spoil, "0002 cannot be used (model.keras was")],
+)
+def test_a_champion_that_is_not_whole_is_named_and_its_predecessor_compared(
+    damage: Callable[[Path], None], words: str, bench: Bench
+) -> None:
+    bench.champion(150), bench.champion(155)
+    damage(bench.registry.path("0002"))
+    decision = bench.judge(bench.version(152))
+    assert decision.verdict == "kept"
+    assert decision.sentence.startswith(f"kept 0002: {words}")
+    assert "challenger 0003 is 1.00 points better than 0001, a champion before it, 95 % interval" in decision.sentence
+    assert decision.sentence.endswith("; roll back to 0001")
+    decision = bench.judge(bench.version(190))
+    assert decision.sentence.startswith(f"promoted 0004 over 0002: {words}")
+    assert (decision.champion, decision.numbers["compared_with"]) == ("0002", "0001")
+    assert bench.registry.champion() == "0004"
+    assert bench.registry.entries()[-1].champion_before == "0002"
+
+
+def test_where_no_champion_is_whole_a_person_decides_on_what_keeps_the_absolute_rules(bench: Bench) -> None:
+    bench.champion(190), bench.champion(195)
+    spoil(bench.registry.path("0001"))
+    spoil(bench.registry.path("0002"))
+    assert bench.judge(bench.version(100), minimum_accuracy=0.6).verdict == "kept"
+    decision = bench.judge(bench.version(130), minimum_accuracy=0.6)
+    assert decision.sentence == (
+        "needs approval to replace 0002: 0002 cannot be used (model.keras was changed); challenger 0004 has accuracy "
+        "65.00%; there is no champion that it could be compared with"
+    )
+
+
+def test_other_data_needs_approval(bench: Bench) -> None:
+    bench.champion(150, fingerprint="e" * 64)
+    data = f"0001 was trained on other data (fingerprint eeeeeeee, now {bench.dataset.fingerprint[:8]})"
+    decision = bench.judge(bench.version(180))
+    assert decision.verdict == "needs approval"
+    assert decision.sentence.startswith("needs approval to replace 0001: challenger 0002 is 15.00 points better")
+    assert f"is above 0; {data}, so test examples may be among what it has seen" in decision.sentence
+    assert bench.registry.champion() == "0001"
+    worse = bench.judge(bench.version(149))
+    assert worse.verdict == "kept"
+    assert data in worse.sentence
+    decision = bench.judge(bench.version(180, fingerprint="d" * 64))
+    assert decision.verdict == "needs approval"
+    assert "0004 was trained on other data (fingerprint dddddddd" in decision.sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"class_names": ["dark", "bright"]}, "0001 has other classes (dark, bright), so the two were not compared"),
+        (
+            {"class_names": ["bright", "middling", "dark"]},
+            "0001 has other classes (bright, middling, dark), so the two were not compared",
+        ),
+        ({"image_shape": (8, 8, 1)}, "0001 takes images of shape (8, 8, 1), so the two were not compared"),
+    ],
+)
+def test_other_classes_are_never_compared(change: dict[str, Any], words: str, bench: Bench) -> None:
+    bench.champion(150, dataset=bench.dataset.model_copy(update=change))
+    decision = bench.judge(bench.version(199))
+    assert decision.verdict == "needs approval"
+    assert decision.sentence == (f"needs approval to replace 0001: challenger 0002 has accuracy 99.50%; {words}")
+    assert bench.met == ["0002"]
+    assert bench.judge(bench.version(20), minimum_accuracy=0.8).verdict == "kept"
+
+
+def test_a_version_of_other_classes_cannot_be_judged(bench: Bench) -> None:
+    version = bench.version(150, dataset=bench.dataset.model_copy(update={"class_names": ["x", "y", "z"]}))
+    with pytest.raises(ConfigurationError, match=r"Received: 0001, which has other classes \(x, y, z\)"):
+        bench.judge(version)
+    assert bench.registry.entries() == []
+
+
+def test_a_version_that_does_not_verify_is_not_judged(bench: Bench) -> None:
+    spoil(bench.registry.path(bench.version(150)))
+    with pytest.raises(BundleError, match=r"model.keras was changed"):
+        bench.judge("0001")
+    with pytest.raises(RegistryError, match=r"version must be one in"):
+        bench.judge("0002")
+    assert bench.registry.entries() == []
+
+
+def test_a_champion_that_changes_meanwhile_is_compared_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.champion(150)
+    challenger, other = bench.version(170), bench.version(199)
+    record = bench.registry.record
+
+    def overtaken(decision: Decision, by: str) -> Any:
+        assert decision.verdict == "promoted"
+        monkeypatch.setattr(bench.registry, "record", record)
+        bench.registry.promote(other, by="another", reason="first")
+        return record(decision, by)
+
+    monkeypatch.setattr(bench.registry, "record", overtaken)
+    decision = bench.judge(challenger)
+    assert decision.sentence.startswith("kept 0003: challenger 0002 is 14.50 points worse")
+    assert bench.met == ["0001", "0002", "0003"]  # each once
+    assert [entry.version for entry in bench.registry.entries()] == ["0001", "0003", "0002"]
+
+
+def test_a_run_that_goes_on_after_its_promotion_does_not_undo_what_a_person_did_since(bench: Bench) -> None:
+    bench.champion(150)
+    version = bench.version(190)
+    assert bench.judge(version).verdict == "promoted"
+    bench.registry.rollback(by="ada@laptop", reason="shirts are not recognised")
+    assert bench.judge(version).verdict == "promoted"  # as it was decided, and not decided again
+    assert bench.registry.champion() == "0001"
+
+
+def test_a_rolled_back_version_that_is_judged_again_meets_the_champion(bench: Bench) -> None:
+    bench.champion(150), bench.champion(190)
+    bench.registry.rollback(by="a", reason="b")
+    assert bench.judge("0002").verdict == "promoted"
+
+
+def test_judging_with_real_models(tmp_path: Path) -> None:
+    """Two networks that know nothing, on real bundles: both are loaded, and their answers compared."""
+    dataset = write_dataset(tmp_path / "tiny", {"test": 200})
+    record = RECORD.model_copy(update={"dataset": dataset, "fingerprint": dataset.fingerprint})
+    models = {f"000{seed}": build_mlp((4, 4, 1), classes=3, seed=seed) for seed in (1, 2)}
+    for version, model in models.items():
+        publish_model(tmp_path, model, record, version)
+    registry = Registry(tmp_path)
+    registry.promote("0001", by="a", reason="b")
+    decision = judge(registry, "0002", dataset, Gate(max_size_mb=1), "me", CPU)
+    images, labels = load_split(dataset, "test")
+    right = {version: (compile_predict(model)(images).argmax(1) == labels).mean() for version, model in models.items()}
+    assert decision.numbers["accuracy"] == pytest.approx(right["0002"])
+    assert decision.numbers["compared_accuracy"] == pytest.approx(right["0001"])
+    assert "its size is not known" in decision.sentence
+
+
+def publish_model(artifacts: Path, model: keras.Model, record: Record, version: str) -> None:
+    evaluation = Evaluation(split="test", examples=200, loss=1.0, accuracy=0.3, class_accuracy={})
+    with whole_directory(artifacts / "models" / version) as directory:
+        model.save(directory / "model.keras")
+        bundle.seal(directory, record.model_copy(update={"evaluation": evaluation}), version)

@@ -1,0 +1,244 @@
+"""A challenger takes the champion's place when it is proven better, and a sentence says why or why not."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hemline.config.gate import Gate
+from hemline.config.retrain import RetrainConfig
+from hemline.gate.rules import Contender, Opposition, decide
+from hemline.gate.statistics import bootstrap, compare, mcnemar
+from hemline.records.decision import Decision
+
+NAMES = ["a", "b"]
+
+
+def pair(better: int, worse: int, both: int = 0, neither: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, the champion's and the challenger's logits; classes in turn within each of the four kinds."""
+    kinds = [(better, False, True), (worse, True, False), (both, True, True), (neither, False, False)]
+    rows = [(i % 2, before, after) for n, before, after in kinds for i in range(n)]
+    labels, before, after = (np.array(column) for column in zip(*rows, strict=True))
+    one_hot = np.eye(2)
+    return labels, one_hot[np.where(before, labels, 1 - labels)], one_hot[np.where(after, labels, 1 - labels)]
+
+
+def decided(gate: Gate, *counts: int, **opposition: Any) -> Decision:
+    """Of challenger 0008 against champion 0007."""
+    labels, before, after = pair(*counts)
+    usual = Opposition("0007", Contender("0007", before))
+    challenger = Contender("0008", after, latency_ms=0.5, size_mb=1.5)
+    return decide(gate, labels, NAMES, challenger, replace(usual, **opposition))
+
+
+# --- numbers
+
+
+def test_mcnemar_worked_by_hand() -> None:
+    # Of 12 examples that differ, 2 or fewer on the one side: (1 + 12 + 66) / 2^12, and as many on the other.
+    assert mcnemar(10, 2) == pytest.approx(2 * 79 / 4096)
+    assert mcnemar(2, 10) == mcnemar(10, 2)
+    assert mcnemar(5, 0) == pytest.approx(2 / 32)
+    assert mcnemar(3, 3) == mcnemar(0, 0) == 1
+
+
+def test_the_bootstrap_agrees_with_resampling_examples() -> None:
+    """The naive twin draws 400 examples 4,000 times; both have a standard error of about 0.03 points."""
+    gains = np.array([1] * 30 + [-1] * 18 + [0] * 352)
+    rng = np.random.default_rng(1)
+    means = [100 * rng.choice(gains, size=400).mean() for _ in range(4000)]
+    assert bootstrap(30, 18, 400) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=0.26)
+    # And both with the normal one: 3 +- 1.96 sqrt(0.12 - 0.03^2) / sqrt(400), in points.
+    assert bootstrap(30, 18, 400) == pytest.approx((3 - 3.383, 3 + 3.383), abs=0.26)
+
+
+def test_the_bootstrap_is_the_same_every_time_and_seeded() -> None:
+    assert bootstrap(290, 282, 10_000) == bootstrap(290, 282, 10_000)
+    assert bootstrap(290, 282, 10_000) == pytest.approx(bootstrap(290, 282, 10_000, seed=1), abs=0.03)
+
+
+@given(better=st.integers(0, 300), worse=st.integers(0, 300), same=st.integers(1, 3000))
+def test_the_shape_of_the_interval(better: int, worse: int, same: int) -> None:
+    examples = better + worse + same
+    low, high = bootstrap(better, worse, examples)
+    difference = 100 * (better - worse) / examples
+    assert -100 <= low <= difference <= high <= 100
+    assert (low, high) == (0, 0) or better + worse > 0
+    assert 0 <= mcnemar(better, worse) <= 1
+    # A challenger that wins ten more examples which nobody got right is never judged worse for it.
+    more = bootstrap(better + 10, worse, examples + 10)
+    assert more[0] >= low - 0.3
+    assert more[1] >= high - 0.3 or better > same
+
+
+def test_a_comparison_worked_by_hand() -> None:
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
+    before = np.eye(2)[[0, 0, 0, 1, 1, 1, 1, 1, 0, 0]]  # recall 3/4 and 4/6
+    after = np.eye(2)[[0, 0, 1, 1, 1, 1, 1, 1, 1, 1]]  # recall 2/4 and 6/6
+    result = compare(labels, before, after, NAMES)
+    assert (result.challenger_only_right, result.champion_only_right) == (2, 1)
+    assert result.difference_points == pytest.approx(10)
+    assert (result.worst_class, result.worst_class_drop) == ("a", pytest.approx(25))
+    assert result.p_value == 1
+    assert not result.same_predictions
+
+
+def test_a_class_without_examples_cannot_fall() -> None:
+    labels, before, after = pair(better=1, worse=0, both=5)
+    assert compare(np.zeros_like(labels), before, after, NAMES).worst_class == "a"
+
+
+# --- verdicts and sentences
+
+
+def test_not_proven_better_is_kept() -> None:
+    decision = decided(Gate(), 290, 278, 8500, 932)
+    assert decision.verdict == "kept"
+    assert decision.sentence == (
+        "kept 0007: challenger 0008 is 0.12 points better, 95 % interval -0.35 to 0.58 includes 0"
+    )
+    assert decision.numbers == {
+        "examples": 10_000,
+        "accuracy": pytest.approx(0.879),
+        "compared_with": "0007",
+        "compared_accuracy": pytest.approx(0.8778),
+        "difference_points": pytest.approx(0.12),
+        "interval_low": pytest.approx(-0.34, abs=0.02),
+        "interval_high": pytest.approx(0.59, abs=0.02),
+        "challenger_only_right": 290,
+        "champion_only_right": 278,
+        "p_value": pytest.approx(0.644, abs=0.001),
+        "worst_class": decision.numbers["worst_class"],
+        "worst_class_drop": pytest.approx(-0.12),
+        "same_predictions": False,
+        "latency_ms": 0.5,
+        "size_mb": 1.5,
+    }
+
+
+def test_proven_better_is_promoted() -> None:
+    decision = decided(Gate(), 412, 183, 8592, 813)
+    assert decision.verdict == "promoted"
+    assert decision.sentence.startswith("promoted 0008 over 0007: challenger 0008 is 2.29 points better, 95 % int")
+    assert decision.sentence.endswith(" is above 0")
+
+
+def test_proven_worse_is_kept() -> None:
+    decision = decided(Gate(), 183, 412, 8592, 813)
+    assert decision.verdict == "kept"
+    assert "challenger 0008 is 2.29 points worse, 95 % interval -2.7" in decision.sentence
+    assert decision.sentence.endswith(" is below 0")
+
+
+@pytest.mark.parametrize(
+    ("margin", "verdict", "relation"),
+    [(1.5, "promoted", "is above 1.5"), (2, "kept", "includes 2"), (5, "kept", "is below 5")],
+)
+def test_a_margin_must_be_exceeded(margin: float, verdict: str, relation: str) -> None:
+    decision = decided(Gate(margin=margin), 412, 183, 8592, 813)
+    assert (decision.verdict, decision.sentence.rpartition(" to ")[2].partition(" ")[2]) == (verdict, relation)
+
+
+def test_a_negative_margin_takes_one_that_is_hardly_worse() -> None:
+    assert decided(Gate(margin=-0.5), 200, 212, 8800, 788).verdict == "kept"  # perhaps 0.52 worse
+    decision = decided(Gate(margin=-1), 200, 212, 8800, 788)
+    assert decision.verdict == "promoted"
+    assert "is 0.12 points worse, 95 % interval -0.51 to 0.28 " in decision.sentence
+    assert decision.sentence.endswith("is above -1")
+
+
+def test_a_handful_of_examples_proves_nothing() -> None:
+    """With 5:0 the bootstrap's interval is above 0, but so uneven a split has a chance of 1 in 16."""
+    decision = decided(Gate(), 5, 0, 90, 5)
+    assert decision.verdict == "kept"
+    assert decision.sentence.endswith("is above 0, but McNemar's p is 0.062: too few examples differ")
+    assert decided(Gate(), 6, 0, 90, 4).verdict == "promoted"
+
+
+def test_the_same_predictions_are_kept() -> None:
+    for margin in (0, -5):
+        decision = decided(Gate(margin=margin), 0, 0, 90, 10)
+        assert decision.sentence == "kept 0007: challenger 0008 makes the same predictions"
+        assert (decision.verdict, decision.numbers["same_predictions"]) == ("kept", True)
+
+
+def test_other_mistakes_on_the_same_examples_are_kept() -> None:
+    labels, before, after = np.array([0, 1]), np.eye(3)[[0, 0]], np.eye(3)[[0, 2]]
+    opposition = Opposition("0007", Contender("0007", before))
+    decision = decide(Gate(), labels, ["a", "b", "c"], Contender("0008", after), opposition)
+    assert decision.sentence == "kept 0007: challenger 0008 is right on the same examples"
+
+
+def test_a_class_that_falls_is_said() -> None:
+    labels = np.repeat([0, 1], [900, 100])
+    before = np.eye(2)[np.where(np.arange(1000) < 100, 1 - labels, labels)]  # 100 wrong of the first class
+    after = np.eye(2)[np.where(np.arange(1000) >= 980, 1 - labels, labels)]  # 20 wrong of the second
+    contenders = Contender("0008", after), Opposition("0007", Contender("0007", before))
+    decision = decide(Gate(max_class_drop=10), labels, NAMES, *contenders)
+    assert decision.verdict == "kept"
+    assert decision.sentence.endswith("is above 0; recall of b fell by 20.00 points, more than max_class_drop 10")
+    assert decide(Gate(max_class_drop=20), labels, NAMES, *contenders).verdict == "promoted"
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason"),
+    [
+        (Gate(minimum_accuracy=0.95), "accuracy 90.05% is below minimum_accuracy 95.00%"),
+        (Gate(max_latency_ms=0.4), "its latency 0.50 ms is more than max_latency_ms 0.4"),
+        (Gate(max_size_mb=1), "its size 1.50 MB is more than max_size_mb 1"),
+    ],
+)
+def test_what_breaks_an_absolute_rule_is_kept_however_much_better(gate: Gate, reason: str) -> None:
+    decision = decided(gate, 412, 183, 8593, 812)
+    assert decision.verdict == "kept"
+    assert decision.sentence.endswith(f" is above 0; {reason}")
+    first = decided(gate, 412, 183, 8593, 812, champion=None, opponent=None, remarks=["there was no champion"])
+    assert first.sentence == f"kept no champion: there was no champion; challenger 0008 has accuracy 90.05%; {reason}"
+
+
+def test_what_is_not_known_does_not_pass_a_limit() -> None:
+    gate = Gate(max_latency_ms=5, max_size_mb=5)
+    decision = decide(gate, np.array([0]), NAMES, Contender("0008", np.eye(2)[[0]]), Opposition(None))
+    assert decision.verdict == "kept"
+    assert "; its latency is not known, with max_latency_ms 5; its size is not known, with" in decision.sentence
+
+
+def test_a_person_is_asked_where_the_gate_is_manual() -> None:
+    decision = decided(Gate(promotion="manual"), 412, 183, 8592, 813)
+    assert decision.verdict == "needs approval"
+    assert decision.sentence.startswith("needs approval to replace 0007: challenger 0008 is 2.29 points better")
+    assert decision.sentence.endswith(" is above 0; promotion is manual")
+    assert decided(Gate(promotion="manual"), 183, 412, 8592, 813).verdict == "kept"
+    first = decided(Gate(promotion="manual"), 1, 0, 9, champion=None, opponent=None)
+    assert first.sentence.startswith("needs approval to be the first champion: challenger 0008 has accuracy 100.00%")
+
+
+@given(
+    counts=st.tuples(st.integers(0, 80), st.integers(0, 80), st.integers(1, 400), st.integers(0, 100)),
+    margin=st.sampled_from([-2, 0, 1]),
+    manual=st.booleans(),
+    doubt=st.booleans(),
+)
+def test_the_shape_of_a_verdict(counts: tuple[int, int, int, int], margin: float, manual: bool, doubt: bool) -> None:
+    gate = Gate(margin=margin, max_class_drop=100)
+    plain = decided(gate, *counts)
+    asked = gate.model_copy(update={"promotion": "manual" if manual else "auto"})
+    decision = decided(asked, *counts, doubts=["the moon is full"] * doubt)
+    # Doubt and manual only ever turn a promotion into a question.
+    expected = "needs approval" if plain.verdict == "promoted" and (manual or doubt) else plain.verdict
+    assert decision.verdict == expected
+    assert decision.sentence.startswith(decision.verdict)
+    assert "\n" not in decision.sentence
+    assert ("the moon is full" in decision.sentence) == doubt
+    assert Decision.model_validate_json(decision.model_dump_json()) == decision
+    better, worse, _, _ = counts
+    if plain.verdict == "promoted" and margin >= 0:
+        assert better > worse
+        assert plain.numbers["p_value"] < 0.05  # type: ignore[operator]
+
+
+def test_the_gate_does_not_change_what_is_computed() -> None:
+    assert RetrainConfig(gate={"margin": 1}).what_is_computed() == RetrainConfig().what_is_computed()

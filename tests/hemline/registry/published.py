@@ -1,0 +1,46 @@
+"""Model versions made of small files in milliseconds: whole for `bundle.verify`, and without TensorFlow."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hemline.config.retrain import RetrainConfig
+from hemline.data.dataset import DatasetRef, Split
+from hemline.records.evaluation import Evaluation
+from hemline.records.proofs import Parity
+from hemline.records.run import FlowRun, Record
+from hemline.registry import versions as bundle
+from hemline.runtime.devices import DeviceInfo
+from hemline.storage.files import whole_directory
+
+RECORD = Record(
+    config=RetrainConfig(epochs=1),
+    dataset=DatasetRef(
+        full_name="tiny/1.0.0",
+        path=Path("/data/tiny"),
+        image_shape=(4, 4, 1),
+        class_names=["dark", "bright"],
+        splits={"test": Split(examples=70, images="0" * 64, labels="1" * 64)},
+    ),
+    device=DeviceInfo(name="/CPU:0", kind="cpu", description="a processor", settings={}),
+    parity=Parity(cases=42, failed=0, worst_ratio=0.5),
+    epochs=[{"epoch": 1, "val_accuracy": 0.5}],
+    evaluation=Evaluation(split="test", examples=70, loss=0.5, accuracy=0.75, class_accuracy={"dark": 0.75}),
+    flow_run=FlowRun(id="0b1c", name="retrain-tiny"),
+    fingerprint="f" * 64,
+    git_commit=None,
+    versions={"keras": "3.15.1"},
+    created=datetime(2026, 1, 2, tzinfo=UTC),
+)
+
+
+def make_version(artifacts: Path, version: str | None = None, record: Record = RECORD) -> str:
+    """Publishes the next version, or one of a given number."""
+    models = artifacts / "models"
+    models.mkdir(parents=True, exist_ok=True)
+    version = version or bundle.next_version(models)
+    with whole_directory(models / version) as directory:
+        (directory / "model.keras").write_bytes(f"weights of {version}".encode())
+        (directory / "saved_model").mkdir()
+        (directory / "saved_model" / "saved_model.pb").write_bytes(b"graph")
+        bundle.seal(directory, record, version)
+    return version

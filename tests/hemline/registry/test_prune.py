@@ -1,0 +1,272 @@
+"""Old things go, by count and age; what is in use, protected or young never does."""
+
+import fcntl
+import os
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hemline.errors import RegistryError
+from hemline.registry import prune as module
+from hemline.registry.prune import Removal, Retention, prune, summary
+from hemline.registry.registry import Registry
+from hemline.storage.files import is_temporary, size_of, whole_directory, whole_file
+from hemline.storage.runs import lease
+from tests.hemline.registry.published import make_version
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def age(path: Path, days: float) -> Path:
+    """Makes everything in it as old as that."""
+    moment = (NOW - timedelta(days=days)).timestamp()
+    for inner in [*path.rglob("*"), path]:
+        os.utime(inner, (moment, moment))
+    return path
+
+
+def write(path: Path, content: str = "content") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return path
+
+
+def make_run(artifacts: Path, name: str, days: float, finished: bool = True) -> Path:
+    run = artifacts / "runs" / name
+    write(run / "config.json")
+    write(run / "run.lock", "")
+    write(run / "checkpoints" / "epoch-00001-step-000000" / "state")
+    if finished:
+        write(run / "report.html")
+    return age(run, days)
+
+
+def removed(artifacts: Path, retention: Retention, delete: bool = False, data: Path | None = None) -> list[str]:
+    """Names of what is or would be removed, relative to artifacts."""
+    return [str(removal.path.relative_to(artifacts)) for removal in prune(artifacts, data, retention, NOW, delete)]
+
+
+def everything(directory: Path) -> dict[str, float]:
+    return {str(path.relative_to(directory)): path.stat().st_mtime for path in directory.rglob("*")}
+
+
+ONLY_VERSIONS = Retention(keep_versions=1, keep_days=30)
+
+
+def test_versions_that_are_neither_new_nor_young_go(tmp_path: Path) -> None:
+    for days in (100, 90, 31, 29, 50, 40):  # 0004 is younger than its successors
+        age(tmp_path / "models" / make_version(tmp_path), days)
+    assert removed(tmp_path, Retention(keep_versions=2)) == ["models/0001", "models/0002", "models/0003"]
+    assert removed(tmp_path, Retention(keep_versions=2, keep_days=95)) == ["models/0001"]
+    assert removed(tmp_path, Retention(keep_versions=6, keep_days=0)) == []
+
+
+def test_looking_changes_nothing(tmp_path: Path) -> None:
+    for _ in range(3):
+        age(tmp_path / "models" / make_version(tmp_path), 90)
+    make_run(tmp_path, "a", 90)
+    before = everything(tmp_path)
+    assert len(removed(tmp_path, Retention(keep_versions=1, keep_runs=0))) == 3
+    assert everything(tmp_path) == before
+
+
+def test_deleting_removes_what_looking_said(tmp_path: Path) -> None:
+    for _ in range(3):
+        age(tmp_path / "models" / make_version(tmp_path), 90)
+    make_run(tmp_path, "old", 90)
+    make_run(tmp_path, "done", 10)
+    write(tmp_path / "models" / ".0009-abcdefgh" / "model.keras")
+    age(tmp_path / "models" / ".0009-abcdefgh", 2)
+    retention = Retention(keep_versions=2, keep_runs=1)
+    looked = prune(tmp_path, None, retention, NOW)
+    assert [removal.kind for removal in looked] == ["version", "checkpoints", "run", "leftover"]
+    before = size_of(tmp_path)
+    deleted = prune(tmp_path, None, retention, NOW, delete=True)
+    assert deleted == looked
+    lock = tmp_path / "registry" / "ledger.lock"
+    assert lock.exists()  # an empty file
+    assert size_of(tmp_path) == before - sum(removal.bytes for removal in deleted)
+    assert not any(removal.path.exists() for removal in deleted)
+    assert removed(tmp_path, retention) == []
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["0002", "0003"]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["done"]
+
+
+def test_the_champion_its_predecessor_and_protected_versions_stay(tmp_path: Path) -> None:
+    for _ in range(6):
+        age(tmp_path / "models" / make_version(tmp_path), 90)
+    registry = Registry(tmp_path)
+    for version in ("0001", "0002", "0003"):
+        registry.promote(version, by="a", reason="b")
+    registry.protect("0004", by="a", reason="b")
+    assert removed(tmp_path, ONLY_VERSIONS) == ["models/0001", "models/0005"]
+    registry.unprotect("0004", by="a", reason="b")
+    registry.rollback(by="a", reason="b")  # to 0002, before which there was 0001
+    assert removed(tmp_path, ONLY_VERSIONS, delete=True) == ["models/0003", "models/0004", "models/0005"]
+    assert registry.verified(registry.champion() or "").version == "0002"
+    registry.rollback(by="a", reason="b")
+
+
+def test_what_becomes_champion_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        age(tmp_path / "models" / make_version(tmp_path), 90)
+    removed_ = module._removed
+
+    def promoted_first(removal: Removal, registry: Registry) -> bool:
+        if removal.path.name == "0001":
+            Registry(tmp_path).promote("0001", by="a", reason="b")
+        return removed_(removal, registry)
+
+    monkeypatch.setattr(module, "_removed", promoted_first)
+    assert removed(tmp_path, ONLY_VERSIONS, delete=True) == ["models/0002"]
+    assert Registry(tmp_path).verified("0001")
+
+
+def test_a_ledger_that_cannot_be_read_stops_everything(tmp_path: Path) -> None:
+    for _ in range(3):
+        age(tmp_path / "models" / make_version(tmp_path), 90)
+    write(tmp_path / "registry" / "ledger.jsonl", "not an entry\n")
+    with pytest.raises(RegistryError, match=r"line 1"):
+        prune(tmp_path, None, ONLY_VERSIONS, NOW, delete=True)
+    assert Registry(tmp_path).versions() == ["0001", "0002", "0003"]
+
+
+def test_runs_that_are_neither_new_nor_young_go(tmp_path: Path) -> None:
+    for name, days in {"a": 5, "b": 60, "c": 40, "d": 31}.items():
+        make_run(tmp_path, name, days, finished=False)
+    assert removed(tmp_path, Retention(keep_runs=2)) == ["runs/c", "runs/b"]
+    assert removed(tmp_path, Retention(keep_runs=0)) == ["runs/d", "runs/c", "runs/b"]
+    assert removed(tmp_path, Retention(keep_runs=0, keep_days=50)) == ["runs/b"]
+
+
+def test_only_finished_runs_lose_their_checkpoints_before_they_go(tmp_path: Path) -> None:
+    make_run(tmp_path, "done", 8)
+    make_run(tmp_path, "young", 6)
+    make_run(tmp_path, "killed", 8, finished=False)
+    assert removed(tmp_path, Retention(), delete=True) == ["runs/done/checkpoints"]
+    assert sorted(path.name for path in (tmp_path / "runs" / "done").iterdir()) == [
+        "config.json",
+        "report.html",
+        "run.lock",
+    ]
+    # And are no younger for it: the run goes when it would have gone.
+    assert removed(tmp_path, Retention(keep_runs=0, keep_days=7)) == ["runs/done", "runs/killed"]
+
+
+def test_a_run_that_is_written_stays(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "a", 90)
+    write(run / ".epochs-4711.csv")
+    age(run, 90)
+    retention = Retention(keep_runs=0)
+    with lease(run):
+        assert removed(tmp_path, retention, delete=True) == []
+    assert (run / ".epochs-4711.csv").exists()
+    assert removed(tmp_path, retention, delete=True) == ["runs/a"]
+
+
+def test_a_run_that_is_started_meanwhile_stays(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "a", 90)
+    (looked,) = prune(tmp_path, None, Retention(keep_runs=0), NOW)
+    with lease(run):
+        assert not module._removed(looked, Registry(tmp_path))
+    assert (run / "config.json").exists()
+    assert module._removed(looked, Registry(tmp_path))
+    assert not module._removed(looked, Registry(tmp_path))  # by another prune, before
+
+
+def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path) -> None:
+    artifacts, data = tmp_path / "artifacts", tmp_path / "data"
+    run = make_run(artifacts, "a", 3)
+    left = [
+        write(artifacts / "models" / ".0001-x_0abcde" / "charts" / "a.svg").parents[1],
+        write(artifacts / "registry" / ".champion-77.json"),
+        write(run / ".model-123.keras"),
+        write(run / ".saved_model-abcdefgh-old" / "saved_model.pb").parent,
+        write(run / "checkpoints" / ".epoch-00002-step-000000-abcdefgh" / "state").parent,
+        write(run / "iterations.parquet" / ".epoch-00001-12.parquet"),
+        write(data / ".apt-abcdefgh" / "lists" / "a").parents[1],
+        write(data / ".gzip-abcdefgh" / "train.gz").parent,
+        write(data / "decoded" / ".fashion_mnist-abcdefgh" / "train-images.u8").parent,
+    ]
+    for other in (
+        artifacts / "models" / ".gitkeep",
+        artifacts / "models" / ".htaccess",
+        data / ".hemline.lock",
+        data / "downloads" / ".abc-12345678",  # none of ours
+        run / ".hidden" / "file",
+    ):
+        write(other)
+    age(tmp_path, 0.9)
+    assert prune(artifacts, data, Retention(), NOW) == []
+    age(tmp_path, 1.1)
+    with lease(run), (data / ".hemline.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert {removal.path for removal in prune(artifacts, data, Retention(), NOW)} == set(left[:2])
+    age(tmp_path, 1.1)
+    removals = prune(artifacts, data, Retention(), NOW, delete=True)
+    assert {removal.path for removal in removals} == set(left)
+    assert {removal.kind for removal in removals} == {"leftover"}
+    assert not any(path.exists() for path in left)
+    assert (data / "downloads" / ".abc-12345678").exists()
+
+
+def test_a_leftover_in_which_something_was_touched_has_a_writer(tmp_path: Path) -> None:
+    temporary = write(tmp_path / "models" / ".0001-abcdefgh" / "saved_model" / "variables" / "data").parents[2]
+    age(temporary, 50)
+    assert len(prune(tmp_path, None, Retention(), NOW)) == 1
+    age(temporary / "saved_model" / "variables" / "data", 0.5)
+    assert prune(tmp_path, None, Retention(), NOW) == []
+
+
+def test_what_a_killed_prune_began_is_finished_at_once(tmp_path: Path) -> None:
+    age(write(tmp_path / "models" / ".0001-deleted" / "rest").parent, 0)
+    age(write(tmp_path / "runs" / ".a-deleted" / "rest").parent, 0)
+    assert removed(tmp_path, Retention(), delete=True) == ["models/.0001-deleted", "runs/.a-deleted"]
+    assert everything(tmp_path).keys() == {"models", "runs"}
+
+
+def test_a_run_of_the_same_name_as_one_half_deleted_goes_too(tmp_path: Path) -> None:
+    write(tmp_path / "runs" / ".a-deleted" / "rest")
+    make_run(tmp_path, "a", 90)
+    (looked,) = [removal for removal in prune(tmp_path, None, Retention(keep_runs=0), NOW) if removal.kind == "run"]
+    assert module._removed(looked, Registry(tmp_path))
+    assert everything(tmp_path).keys() == {"runs"}
+
+
+def test_every_temporary_that_is_made_is_known_and_nothing_else(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "epochs.csv") as file, whole_directory(tmp_path / "0001") as directory:
+        file.touch()
+        prefixes = [tempfile.mkdtemp(prefix=prefix, dir=tmp_path) for prefix in (".apt-", ".gzip-")]
+        for path in (file, directory, *map(Path, prefixes)):
+            assert is_temporary(path)
+    for name in ("0001", ".0001", ".hemline.lock", "a-12345678", ".gitignore", ".a-toolongforit", ".a-short", ".-1"):
+        assert not is_temporary(tmp_path / name), name
+
+
+def test_a_summary_says_how_many_bytes(tmp_path: Path) -> None:
+    removals = [
+        Removal(kind="version", path=tmp_path, bytes=1_400_000, days=40),
+        Removal(kind="leftover", path=tmp_path, bytes=34, days=2),
+    ]
+    assert summary(removals) == "1 versions, 0 runs, 0 runs' checkpoints, 1 leftovers: 1,400,034 bytes"
+
+
+@settings(max_examples=40)
+@given(
+    ages=st.lists(st.integers(0, 100), min_size=1, max_size=8),
+    keep=st.integers(1, 8),
+    days=st.integers(0, 100),
+)
+def test_the_shape_of_retention(
+    ages: list[int], keep: int, days: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    artifacts = tmp_path_factory.mktemp("artifacts")
+    for number, old in enumerate(ages, start=1):
+        age(write(artifacts / "models" / f"{number:04d}" / "model.keras").parent, old)
+    gone = {int(name[-4:]) for name in removed(artifacts, Retention(keep_versions=keep, keep_days=days))}
+    assert gone == {n for n, old in enumerate(ages, start=1) if n <= len(ages) - keep and old > days}
+    assert len(ages) not in gone  # so that its number does not come back

@@ -1,0 +1,429 @@
+"""One champion, a ledger that only grows, and an alias that never points to anything that does not verify."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hemline.errors import BundleError, ChampionChangedError, RegistryError
+from hemline.records.decision import Decision
+from hemline.registry import versions as bundle
+from hemline.registry.registry import Registry, person
+from tests.hemline.registry.published import RECORD, make_version
+
+MONDAY = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
+
+
+class Days:
+    """A clock that is a day later at each look."""
+
+    def __init__(self) -> None:
+        self.next = MONDAY
+
+    def __call__(self) -> datetime:
+        now, self.next = self.next, self.next + timedelta(days=1)
+        return now
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """Three versions and no champion."""
+    for _ in range(3):
+        make_version(tmp_path)
+    return Registry(tmp_path, now=Days())
+
+
+def decision(verdict: Any, challenger: str, champion: str | None) -> Decision:
+    return Decision(
+        verdict=verdict, champion=champion, challenger=challenger, sentence=f"{verdict}.", numbers={"p_value": 0.5}
+    )
+
+
+def alias(registry: Registry) -> dict[str, Any] | None:
+    return json.loads(registry.alias.read_text()) if registry.alias.exists() else None
+
+
+def test_a_registry_starts_empty(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "new")
+    assert (registry.champion(), registry.versions(), registry.entries(), registry.line()) == (None, [], [], [])
+    assert registry.champion_at(MONDAY) is None
+    assert list(tmp_path.iterdir()) == []  # reading makes nothing
+
+
+def test_versions_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for version in ("10000", "9999", "0002"):
+        make_version(tmp_path, version)
+    for name in (".0003-abcdefgh", "notes", "0004-old"):
+        (tmp_path / "models" / name).mkdir()
+    assert Registry(tmp_path).versions() == ["0002", "9999", "10000"]
+
+
+def test_a_promotion_moves_the_alias_and_is_written_down(registry: Registry) -> None:
+    entry = registry.promote("0001", by="ada@laptop", reason="the first one")
+    assert registry.champion() == "0001"
+    assert registry.entries() == [entry]
+    written = json.loads(registry.ledger.path.read_text())
+    assert written == {
+        "at": "2026-03-02T02:30:00Z",
+        "by": "ada@laptop",
+        "decision": "promoted",
+        "version": "0001",
+        "champion_before": None,
+        "champion_after": "0001",
+        "reason": "the first one",
+        "evidence": {},
+        "manifest": written["manifest"],
+    }
+    assert alias(registry) == {
+        "version": "0001",
+        "path": "../models/0001",
+        "since": "2026-03-02T02:30:00Z",
+        "by": "ada@laptop",
+        "decision": "promoted",
+        "reason": "the first one",
+        "manifest": written["manifest"],
+    }
+    assert (registry.directory / "../models/0001").resolve() == registry.path("0001").resolve()
+
+
+def test_what_is_not_promoted_is_written_down_too_and_moves_nothing(registry: Registry) -> None:
+    registry.promote("0001", by="a", reason="b")
+    before = alias(registry)
+    registry.record(decision("kept", "0002", "0001"), by="nightly (0b1c)")
+    registry.record(decision("needs approval", "0003", "0001"), by="nightly (0b1d)")
+    assert alias(registry) == before
+    assert [(e.decision, e.version, e.champion_after) for e in registry.entries()] == [
+        ("promoted", "0001", "0001"),
+        ("kept", "0002", "0001"),
+        ("needs approval", "0003", "0001"),
+    ]
+    assert registry.entries()[1].evidence == {"p_value": 0.5}
+
+
+def test_a_decision_against_a_champion_of_before_is_refused(registry: Registry) -> None:
+    registry.promote("0001", by="a", reason="b")
+    stale = decision("promoted", "0003", "0001")
+    registry.promote("0002", by="a", reason="meanwhile")
+    for write in (
+        lambda: registry.record(stale, by="a"),
+        lambda: registry.promote("0003", by="a", reason="approved", expected="0001"),
+        lambda: registry.promote("0003", by="a", reason="approved", expected=None),
+    ):
+        with pytest.raises(ChampionChangedError, match=r"Received: .*, and it is 0002 now. Decide again"):
+            write()
+    assert (registry.champion(), len(registry.entries())) == ("0002", 2)
+    registry.promote("0003", by="a", reason="approved", expected="0002")
+    assert registry.champion() == "0003"
+
+
+def test_what_was_in_production_when(registry: Registry) -> None:
+    registry.promote("0001", by="a", reason="b")  # Monday 2:30
+    registry.record(decision("kept", "0003", "0001"), by="a")  # Tuesday
+    registry.promote("0002", by="a", reason="b")  # Wednesday
+    registry.rollback(by="a", reason="b")  # Thursday
+    assert registry.champion_at(MONDAY - timedelta(seconds=1)) is None
+    assert registry.champion_at(MONDAY) == "0001"
+    assert registry.champion_at(MONDAY + timedelta(days=1.5)) == "0001"
+    assert registry.champion_at(MONDAY + timedelta(days=2.5)) == "0002"
+    assert registry.champion_at(MONDAY + timedelta(days=99)) == "0001"
+    assert registry.champion_at(datetime(2026, 3, 2, 2, 29)) is None
+    assert registry.champion_at(datetime(2026, 3, 2, 3, 30, tzinfo=timezone(timedelta(hours=1)))) == "0001"
+    days = [registry.champions_on(date(2026, 3, day)) for day in range(1, 7)]
+    assert days == [[], ["0001"], ["0001"], ["0001", "0002"], ["0002", "0001"], ["0001"]]
+
+
+def test_a_rollback_goes_to_the_champion_before(registry: Registry) -> None:
+    for version in ("0001", "0002", "0003"):
+        registry.promote(version, by="a", reason="b")
+    entry = registry.rollback(by="a", reason="shirts")
+    assert (entry.decision, entry.version, entry.champion_before, entry.champion_after, entry.reason) == (
+        "rolled back",
+        "0002",
+        "0003",
+        "0002",
+        "shirts",
+    )
+    registry.rollback(by="a", reason="shirts still")  # and not back to 0003, which was bad
+    assert registry.champion() == "0001"
+    with pytest.raises(RegistryError, match=r"needs an earlier champion. Received: 0001 is the first. Name a version"):
+        registry.rollback(by="a", reason="c")
+    registry.rollback(by="a", reason="0003 was right after all", to="0003")
+    assert (registry.champion(), registry.line()) == ("0003", ["0001", "0003"])
+
+
+@pytest.fixture(scope="module")
+def six(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Artifacts with six versions, for tests that make their ledgers anew for each example."""
+    artifacts = tmp_path_factory.mktemp("artifacts")
+    for _ in range(6):
+        make_version(artifacts)
+    return artifacts
+
+
+@settings(max_examples=30)
+@given(moves=st.lists(st.one_of(st.integers(1, 6), st.none()), max_size=10))
+def test_rollbacks_undo_promotions(moves: list[int | None], six: Path) -> None:
+    """A number promotes that version, None rolls back; the twin is a plain stack."""
+    registry, stack = Registry(six), list[str]()
+    shutil.rmtree(registry.directory, ignore_errors=True)
+    for move in moves:
+        if move is None and len(stack) > 1:
+            stack.pop()
+            registry.rollback(by="a", reason="b")
+        elif move is not None and (version := f"{move:04d}") not in stack:
+            stack.append(version)
+            registry.promote(version, by="a", reason="b")
+        assert registry.line() == stack
+        assert registry.champion() == (stack[-1] if stack else None)
+
+
+def test_a_number_in_the_ledger_does_not_come_back(registry: Registry) -> None:
+    """Regression: the newest version was lost and the next one, by its number, was taken for the champion."""
+    registry.promote("0003", by="a", reason='a sentence with "version":"0099" in it')
+    shutil.rmtree(registry.path("0003"))
+    assert bundle.next_version(registry.models) == "0004"
+
+
+def test_protection_is_in_the_ledger(registry: Registry) -> None:
+    registry.protect("0001", by="a", reason="in the paper")
+    registry.protect("0002", by="a", reason="in the paper")
+    (registry.models / "0002" / "model.keras").unlink()
+    registry.unprotect("0002", by="a", reason="broken anyway")
+    assert registry.protected() == {"0001"}
+    assert registry.champion() is None
+
+
+# --- refusals: rule, value received, remedy
+
+
+@pytest.mark.parametrize("version", ["0009", "", "../models/0001", "1", ".", "0001/saved_model"])
+def test_an_unknown_version_is_refused(version: str, registry: Registry) -> None:
+    for write in (registry.promote, registry.protect, registry.unprotect):
+        with pytest.raises(RegistryError) as caught:
+            write(version, by="a", reason="b")
+        assert str(caught.value) == (
+            f"version must be one in {registry.models}. Received: version={version!r}. There are 0001, 0002, 0003."
+        )
+    if version:
+        with pytest.raises(RegistryError, match=r"version must be one in"):
+            registry.rollback(by="a", reason="b", to=version)
+    assert registry.entries() == []
+
+
+def test_an_empty_registry_refuses(tmp_path: Path) -> None:
+    registry = Registry(tmp_path)
+    with pytest.raises(RegistryError, match=r"Publish one first: there is none yet"):
+        registry.promote("0001", by="a", reason="b")
+    with pytest.raises(RegistryError, match=r"Received: there is none yet"):
+        registry.rollback(by="a", reason="b")
+    assert registry.entries() == []
+
+
+@pytest.mark.parametrize(("by", "reason", "name"), [("a", "", "reason"), ("a", " \n", "reason"), ("", "b", "by")])
+def test_nothing_is_written_without_a_name_and_a_reason(by: str, reason: str, name: str, registry: Registry) -> None:
+    registry.promote("0001", by="a", reason="b")
+    registry.promote("0002", by="a", reason="b")
+    for write in (
+        lambda: registry.promote("0003", by, reason),
+        lambda: registry.rollback(by, reason),
+        lambda: registry.protect("0003", by, reason),
+    ):
+        with pytest.raises(RegistryError, match=f"{name} must not be empty. Received: {name}=.*Say it"):
+            write()
+    assert len(registry.entries()) == 2
+
+
+def test_the_champion_cannot_be_promoted_again(registry: Registry) -> None:
+    registry.promote("0001", by="a", reason="b")
+    for write in (
+        lambda: registry.promote("0001", by="a", reason="b"),
+        lambda: registry.rollback(by="a", reason="b", to="0001"),
+    ):
+        with pytest.raises(RegistryError, match=r"must be another version. Received: version='0001', which is it"):
+            write()
+
+
+def test_the_alias_moves_only_to_what_verifies(registry: Registry, flip_byte: Callable[[Path, int], None]) -> None:
+    registry.promote("0001", by="a", reason="b")
+    registry.promote("0002", by="a", reason="b")
+    flip_byte(registry.path("0001") / "model.keras", 3)
+    flip_byte(registry.path("0003") / "saved_model" / "saved_model.pb", 0)
+    with pytest.raises(BundleError, match=r"saved_model/saved_model.pb was changed"):
+        registry.promote("0003", by="a", reason="b")
+    with pytest.raises(BundleError, match=r"model.keras was changed"):
+        registry.rollback(by="a", reason="b")
+    assert (registry.champion(), len(registry.entries())) == ("0002", 2)
+
+
+def test_another_model_under_the_same_number_is_refused(registry: Registry, tmp_path: Path) -> None:
+    """Whole in itself, but not what the ledger means: e.g. after a restore into an emptied directory."""
+    registry.promote("0001", by="a", reason="b")
+    registry.promote("0002", by="a", reason="b")
+    shutil.rmtree(registry.path("0001"))
+    other = tmp_path / "elsewhere"
+    make_version(other, "0001")
+    (other / "models" / "0001" / "model.keras").write_bytes(b"other weights")
+    shutil.copytree(other / "models" / "0001", registry.models / "0001")
+    bundle.seal(registry.models / "0001", RECORD, "0001")
+    bundle.verify(registry.path("0001"))
+    with pytest.raises(BundleError, match=r"published by its number") as caught:
+        registry.rollback(by="a", reason="b")
+    assert caught.value.problem == "another model is in its place"
+    shutil.copytree(registry.path("0003"), registry.models / "0004")
+    with pytest.raises(BundleError, match=r"published by its number"):
+        registry.promote("0004", by="a", reason="b")
+
+
+# --- the ledger is the truth
+
+
+@pytest.mark.parametrize("content", [None, "", "{", '{"version": "0003"}', "[]"])
+def test_the_alias_is_repaired_from_the_ledger(content: str | None, registry: Registry) -> None:
+    registry.promote("0001", by="a", reason="b")
+    right = registry.alias.read_text()
+    registry.alias.unlink()
+    if content is not None:
+        registry.alias.write_text(content)
+    assert registry.champion() == "0001"
+    assert registry.alias.read_text() == right
+    registry.alias.write_text(content or "x")
+    registry.record(decision("kept", "0002", "0001"), by="a")
+    assert registry.alias.read_text() == right
+
+
+def test_an_alias_without_a_ledger_is_removed(registry: Registry) -> None:
+    registry.directory.mkdir()
+    registry.alias.write_text('{"version": "0001"}')
+    assert registry.champion() is None
+    assert not registry.alias.exists()
+
+
+def test_a_reader_does_not_wait_for_a_writer(registry: Registry) -> None:
+    registry.promote("0001", by="a", reason="b")
+    registry.alias.unlink()
+    with registry.ledger.locked():
+        assert registry.champion() == "0001"
+    assert registry.champion() == "0001"
+    assert registry.alias.exists()
+
+
+@pytest.mark.parametrize("cut", [1, 2, 40, 200])
+def test_a_line_that_its_writer_did_not_finish_is_ignored_and_cut_off(cut: int, registry: Registry) -> None:
+    registry.promote("0001", by="a", reason="b")
+    whole = registry.ledger.path.read_bytes()
+    registry.promote("0002", by="a", reason="b")
+    registry.ledger.path.write_bytes(registry.ledger.path.read_bytes()[:-cut])  # the last line without its end
+    assert registry.champion() == "0001"
+    assert len(registry.entries()) == 1
+    registry.promote("0003", by="a", reason="c")
+    assert registry.ledger.path.read_bytes().startswith(whole)
+    assert [entry.version for entry in registry.entries()] == ["0001", "0003"]
+
+
+def test_a_ledger_that_is_cut_anywhere_parses(registry: Registry) -> None:
+    registry.promote("0001", by="\u00e4", reason="\u00fc")
+    registry.promote("0002", by="\u00e4", reason="\u00fc")
+    content = registry.ledger.path.read_bytes()
+    for end in range(len(content) + 1):  # in the middle of a letter, too
+        registry.ledger.path.write_bytes(content[:end])
+        assert len(registry.entries()) == content[:end].count(b"\n")
+
+
+def test_a_line_that_was_changed_stops_everything(registry: Registry) -> None:
+    registry.promote("0001", by="a", reason="b")
+    registry.promote("0002", by="a", reason="b")
+    lines = registry.ledger.path.read_text().splitlines(keepends=True)
+    registry.ledger.path.write_text(lines[0].replace("promoted", "promised") + lines[1])
+    for call in (registry.champion, lambda: registry.promote("0003", by="a", reason="b")):
+        with pytest.raises(RegistryError, match=r"ledger.jsonl, line 1: .* Restore that line from a backup"):
+            call()
+
+
+def test_the_ledger_only_grows(registry: Registry) -> None:
+    grown = b""
+    for write in (
+        lambda: registry.promote("0001", by="a", reason="a\nb\u2028c"),  # a reason stays one line
+        lambda: registry.record(decision("kept", "0002", "0001"), by="b"),
+        lambda: registry.promote("0002", by="a", reason="b"),
+        lambda: registry.rollback(by="a", reason="b"),
+        lambda: registry.protect("0003", by="a", reason="b"),
+    ):
+        write()
+        content = registry.ledger.path.read_bytes()
+        assert content.startswith(grown)
+        assert content.count(b"\n") == grown.count(b"\n") + 1
+        grown = content
+    assert registry.entries()[0].reason == "a\nb\u2028c"
+
+
+def test_a_person_is_user_and_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    user, _, host = person().partition("@")
+    assert user
+    assert host
+    monkeypatch.setattr("getpass.getuser", lambda: (_ for _ in ()).throw(KeyError("uid")))
+    assert person().partition("@")[0].isdigit()
+
+
+# --- processes beside each other, and processes that die
+
+
+def killing(*arguments: object) -> dict[str, Any]:
+    """What tests.hemline.registry.killing saw, in a process that never imports TensorFlow and so may fork."""
+    command = [sys.executable, "-m", "tests.hemline.registry.killing", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3])
+    assert done.returncode == 0, done.stderr[-3000:]
+    seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return seen
+
+
+def test_twenty_promoters_at_once(tmp_path: Path) -> None:
+    seen = killing("promoters", tmp_path, 20)
+    assert seen["exit_codes"] == [0] * 20
+    registry = Registry(tmp_path)
+    entries = registry.entries()
+    assert sorted(entry.version for entry in entries) == registry.versions()
+    assert len(entries) == 20
+    before = None
+    for entry in entries:  # each replaced the one before it
+        assert (entry.champion_before, entry.champion_after) == (before, entry.version)
+        before = entry.version
+    assert registry.champion() == before
+    champion = alias(registry)
+    assert champion is not None
+    assert champion["version"] == before
+
+
+def test_twenty_deciders_at_once_decide_against_the_champion_there_is(tmp_path: Path) -> None:
+    """Each compares again until its champion is the present one, so none overtakes another."""
+    seen = killing("deciders", tmp_path, 20)
+    assert seen["exit_codes"] == [0] * 20
+    champion = "0000"
+    for entry in Registry(tmp_path).entries():
+        # The rule of these deciders: the higher number is the better model.
+        assert entry.reason == f"{entry.version} against {champion}"
+        assert entry.decision == ("promoted" if entry.version > champion else "kept")
+        champion = max(champion, entry.version)
+    assert Registry(tmp_path).champion() == "0020"
+
+
+@pytest.mark.parametrize("operation", ["publish", "promote", "rollback", "prune"])
+def test_killed_before_every_touch_of_a_file(operation: str, tmp_path: Path) -> None:
+    """Dies before its first, second, third ... touch, until one goes through; the state is checked each time."""
+    seen = killing("every", tmp_path, operation)
+    assert seen["kills"] >= 10
+    assert seen["problems"] == []
+
+
+def test_killed_at_random_moments(tmp_path: Path) -> None:
+    seen = killing("random", tmp_path, 50)
+    assert seen["kills"] == 50
+    assert seen["problems"] == []
+    assert seen["entries"] > 5

@@ -1,0 +1,51 @@
+"""Every attempt of a run finds the same directory."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hemline.config.retrain import RetrainConfig
+from hemline.errors import StorageError
+from hemline.storage.runs import models_directory, open_run, run_directory
+
+STARTED = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+RUN_ID = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("retrain-fashion_mnist-5-epochs", "2026-01-02-retrain-fashion_mnist-5-epochs-0b1c2d3e"),
+        ("retrain-eurosat/rgb:2.0.0", "2026-01-02-retrain-eurosat-rgb-2.0.0-0b1c2d3e"),
+        ("../../etc", "2026-01-02-..-..-etc-0b1c2d3e"),
+        (" süß ", "2026-01-02-s-0b1c2d3e"),
+    ],
+)
+def test_a_runs_directory_is_one_name_below_runs(name: str, expected: str, tmp_path: Path) -> None:
+    assert run_directory(tmp_path, STARTED, name, RUN_ID) == tmp_path / "runs" / expected
+
+
+def test_two_runs_of_one_name_have_two_directories(tmp_path: Path) -> None:
+    first, second = (run_directory(tmp_path, STARTED, "retrain", run_id) for run_id in (RUN_ID, "1" + RUN_ID[1:]))
+    assert first != second
+
+
+def test_models_are_beside_runs(tmp_path: Path) -> None:
+    assert models_directory(tmp_path) == tmp_path / "models"
+
+
+def test_a_second_attempt_keeps_what_the_first_one_left(tmp_path: Path) -> None:
+    config = RetrainConfig(artifacts_dir=tmp_path, epochs=3)
+    first = open_run(config, STARTED, "retrain", RUN_ID)
+    (first / "epochs.csv").write_text("epoch\n1\n")
+    assert open_run(config, STARTED, "retrain", RUN_ID) == first
+    assert (first / "epochs.csv").read_text() == "epoch\n1\n"
+    assert RetrainConfig.model_validate(json.loads((first / "config.json").read_text())) == config
+
+
+def test_a_run_that_cannot_write_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError):
+        open_run(RetrainConfig(artifacts_dir=tmp_path / "file"), STARTED, "retrain", RUN_ID)
