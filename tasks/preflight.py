@@ -22,8 +22,8 @@ def preflight(config: RetrainConfig) -> DeviceInfo:
     from hemline.data.checks import check_known
     from hemline.training.run import check_groups
 
-    check_groups(config)
-    check_known(config.data)
+    image_shape, class_names = check_known(config.data)
+    check_groups(config, image_shape, len(class_names))
     log = get_run_logger()
     log.info("device: %s, %s", device.kind, device.description)
     if device.kind == "cpu" and config.precision != "float32":

@@ -1,27 +1,34 @@
-"""TODO data.checks."""
+"""What can be refused about data: before it is fetched, and before it is trained on.
+
+image_shape, class_names = check_known(config)          # TFDS knows it, and it is images with labels
+check_sizes(ref, validation=5000, batch_size=128)       # there are enough examples
+"""
 
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from hemline.config.data import DataConfig
-from hemline.data.dataset import DatasetRef, _split
+from hemline.data.dataset import DatasetRef
 from hemline.errors import ConfigurationError, DatasetError
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 
-def check_known(config: DataConfig) -> None:
-    """Raises DatasetError unless TFDS knows the data set and it is one of images and labels."""
+ImageShape = tuple[int, int, int]  # (H, W, C)
+
+
+def check_known(config: DataConfig) -> tuple[ImageShape, list[str]]:
+    """Image shape and class names. Raises DatasetError unless TFDS knows the data set and it has images and labels."""
     from hemline.data.sources import find_builder
 
-    _image_classification(find_builder(config))
+    return check_features(find_builder(config))
 
 
 def check_sizes(ref: DatasetRef, validation: int | Literal["test"], batch_size: int) -> None:
     """Raises ConfigurationError if there are too few examples to train on."""
-    examples = _split(ref, "train").examples
+    examples = ref.split("train").examples
     if validation != "test":
         if validation >= examples:
             raise ConfigurationError(
@@ -34,10 +41,10 @@ def check_sizes(ref: DatasetRef, validation: int | Literal["test"], batch_size: 
             f"batch_size must be <= the examples to train on. Received: batch_size={batch_size} for "
             f"{examples} examples. Make the batch smaller."
         )
-    _split(ref, "test")
+    ref.split("test")
 
 
-def _image_classification(builder: "tfds.core.DatasetBuilder") -> tuple[tuple[int, int, int], list[str]]:
+def check_features(builder: "tfds.core.DatasetBuilder") -> tuple[ImageShape, list[str]]:
     """Image shape and class names. Raises DatasetError if the data set is of another kind."""
     import tensorflow_datasets as tfds
 

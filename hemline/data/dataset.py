@@ -1,13 +1,13 @@
-"""The examples of a run: decoded once, verified by fingerprint, kept uint8.
+"""The examples of a run: arrays on disk, verified by fingerprint, kept uint8.
 
-    ref = prepare(DataConfig())                 # seconds the first time, then milliseconds
+    ref = for_run(prepare(DataConfig()), config.streaming)
     images, labels = load_split(ref, "train")   # (N, H, W, C) uint8, (N,) int32
-    (images, labels), validation = load_training(ref, validation=5000, mapped=too_large(ref))
+    (images, labels), (validation_images, validation_labels) = load_training(ref, validation=5000)
 
-TFDS decodes PNGs at 5 s an epoch; here they are decoded once, into raw arrays beside the prepared data. Images
-that do not fit in memory are mapped from there (np.memmap); decoding never holds more than a batch.
-The fingerprint covers pixels, labels and their order, and is checked whenever arrays are loaded: a run never
-trains on anything else than what its record names. Mapped files are checked before they are read, not while.
+`hemline.data.decoding` makes the arrays. Images that do not fit in memory are mapped from disk (np.memmap): that is
+decided once for a run, before the first array is loaded, and is part of what its steps are told.
+The fingerprint covers pixels, labels and their order, and is verified whenever arrays are loaded: a run never
+trains on anything but what its record names. Mapped files are verified before they are read, not while.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import psutil
@@ -24,8 +24,8 @@ from pydantic import BaseModel
 from hemline.errors import DatasetError
 from hemline.storage.files import sha256_of
 
-if TYPE_CHECKING:
-    pass
+AGAIN = "Run again: the arrays are decoded anew from the prepared data."
+Arrays = tuple[np.ndarray, np.ndarray]  # images (N, H, W, C) uint8 and labels (N,) int32
 
 
 class Split(BaseModel):
@@ -37,51 +37,65 @@ class Split(BaseModel):
 
 
 class DatasetRef(BaseModel):
-    """All that crosses a task's border about the data: where it is and what it must be."""
+    """All that steps tell each other about the data: where it is, what it must be, and how to load it."""
 
     full_name: str
     path: Path
     image_shape: tuple[int, int, int]
     class_names: list[str]
     splits: dict[str, Split]
+    streaming: bool = False  # images are mapped from disk and read as they are used
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over every array of every split, in order, and the label set."""
-        identity = self.model_dump(mode="json", exclude={"path"})
+        identity = self.model_dump(mode="json", exclude={"path", "streaming"})
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
+    def split(self, name: str) -> Split:
+        """One of the splits. Raises DatasetError if there is none of that name."""
+        if name not in self.splits:
+            raise DatasetError(
+                f"the data set must have the split {name!r}. Received: {self.full_name} with "
+                f"{', '.join(self.splits)}. Choose another data set."
+            )
+        return self.splits[name]
+
     def record(self) -> dict[str, Any]:
-        """What dataset.json holds."""
-        return self.model_dump(mode="json") | {"fingerprint": self.fingerprint}
+        """What dataset.json holds: the data, and not how a run loads it."""
+        return self.model_dump(mode="json", exclude={"streaming"}) | {"fingerprint": self.fingerprint}
 
 
-def load_split(ref: DatasetRef, name: str, mapped: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, H, W, C) uint8 and labels (N,) int32. Raises DatasetError if they changed on disk.
+def for_run(ref: DatasetRef, streaming: bool | None) -> DatasetRef:
+    """The same data, with the decision how this run loads it.
 
-    mapped: images are an np.memmap, read as they are used.
+    streaming: None decides by memory: TensorFlow copies images once, so a quarter of what is free is the most.
     """
-    split = _split(ref, name)
+    size = sum(split.examples for split in ref.splits.values()) * math.prod(ref.image_shape)
+    too_large = size > psutil.virtual_memory().available / 4
+    return ref.model_copy(update={"streaming": too_large if streaming is None else streaming})
+
+
+def load_split(ref: DatasetRef, name: str) -> Arrays:
+    """One split's arrays; images are an np.memmap if the run streams. Raises DatasetError if they changed on disk."""
+    split = ref.split(name)
     path = ref.path / f"{name}-images.u8"
     try:
-        if mapped:
+        if ref.streaming:
             _require_digest(path, sha256_of(path), split.images)
             images: np.ndarray = np.memmap(path, np.uint8, "r")
         else:
-            images = np.frombuffer(_checked(path, split.images), np.uint8)
-        labels = np.frombuffer(_checked(ref.path / f"{name}-labels.i4", split.labels), "<i4")
+            images = np.frombuffer(_verified(path, split.images), np.uint8)
+        labels = np.frombuffer(_verified(ref.path / f"{name}-labels.i4", split.labels), "<i4")
     except OSError as error:
-        raise DatasetError(f"{error.filename} must be readable. Received: {error.strerror}. {_AGAIN}") from error
+        raise DatasetError(f"{error.filename} must be readable. Received: {error.strerror}. {AGAIN}") from error
     shape = (split.examples, *ref.image_shape)
     if (images.size, labels.size) != (math.prod(shape), split.examples):
-        raise DatasetError(f"arrays must have the sizes of their record. Received: {ref.path} of another. {_AGAIN}")
+        raise DatasetError(f"arrays must have the sizes of their record. Received: {ref.path} of another. {AGAIN}")
     return images.reshape(shape), labels
 
 
-_AGAIN = "Run again: the arrays are decoded anew from the prepared data."
-
-
-def _checked(path: Path, expected: str) -> bytes:
+def _verified(path: Path, expected: str) -> bytes:
     content = path.read_bytes()
     _require_digest(path, hashlib.sha256(content).hexdigest(), expected)
     return content
@@ -89,25 +103,17 @@ def _checked(path: Path, expected: str) -> bytes:
 
 def _require_digest(path: Path, received: str, expected: str) -> None:
     if received != expected:
-        raise DatasetError(f"{path} must have the SHA-256 {expected}. Received: {received}. {_AGAIN}")
+        raise DatasetError(f"{path} must have the SHA-256 {expected}. Received: {received}. {AGAIN}")
 
 
-def too_large(ref: DatasetRef) -> bool:
-    """Whether the images would take more than a quarter of the memory there is: TensorFlow copies them once."""
-    size = sum(split.examples for split in ref.splits.values()) * math.prod(ref.image_shape)
-    return size > psutil.virtual_memory().available / 4
-
-
-def load_training(
-    ref: DatasetRef, validation: int | Literal["test"], mapped: bool = False
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """(images, labels) to train on and (images, labels) to validate on.
+def load_training(ref: DatasetRef, validation: int | Literal["test"]) -> tuple[Arrays, Arrays]:
+    """The arrays to train on and those to validate on.
 
     validation: that many examples from the end of the train split, or 'test' for the test split.
     """
-    images, labels = load_split(ref, "train", mapped)
+    images, labels = load_split(ref, "train")
     if validation == "test":
-        return (images, labels), load_split(ref, "test", mapped)
+        return (images, labels), load_split(ref, "test")
     return (images[:-validation], labels[:-validation]), (images[-validation:], labels[-validation:])
 
 
@@ -127,12 +133,3 @@ def write_split(directory: Path, name: str, batches: Iterable[tuple[np.ndarray, 
                 file.write(array.tobytes())
                 digest.update(array.tobytes())
     return Split(examples=examples, images=pixels.hexdigest(), labels=classes.hexdigest())
-
-
-def _split(ref: DatasetRef, name: str) -> Split:
-    if name not in ref.splits:
-        raise DatasetError(
-            f"the data set must have the split {name!r}. Received: {ref.full_name} with "
-            f"{', '.join(ref.splits)}. Choose another data set."
-        )
-    return ref.splits[name]

@@ -1,9 +1,12 @@
-"""TODO evaluation.saved."""
+"""The judgement of a trained model as it is on disk.
+
+evaluation = evaluate_saved(dataset, device, trained)
+"""
 
 import keras
 import tensorflow as tf
 
-from hemline.data.dataset import DatasetRef, load_split, too_large
+from hemline.data.dataset import DatasetRef, load_split
 from hemline.evaluation.scores import compile_predict, evaluate
 from hemline.evaluation.serving import export, measure
 from hemline.records.evaluation import Evaluation
@@ -19,7 +22,7 @@ def evaluate_saved(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun)
     Writes saved_model/, evaluation.json, confusion.csv, mistakes.svg and, apart since times do not repeat,
     serving.json.
     """
-    images, labels = load_split(dataset, "test", mapped=too_large(dataset))
+    images, labels = load_split(dataset, "test")
     served = trained.directory / "saved_model"
     with tf.device(device.name):
         model = keras.saving.load_model(trained.model_path)

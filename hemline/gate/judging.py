@@ -17,7 +17,7 @@ from typing import get_args
 import numpy as np
 
 from hemline.config.gate import Gate
-from hemline.data.dataset import DatasetRef, load_split, too_large
+from hemline.data.dataset import DatasetRef, load_split
 from hemline.errors import BundleError, ChampionChangedError, ConfigurationError, RegistryError
 from hemline.gate.rules import Contender, Opposition, decide
 from hemline.records.decision import Decision, Verdict
@@ -33,7 +33,7 @@ def judge(registry: Registry, version: str, dataset: DatasetRef, gate: Gate, by:
     """
     if earlier := _decided(registry, version, by):
         return earlier
-    images, labels = load_split(dataset, "test", mapped=too_large(dataset))
+    images, labels = load_split(dataset, "test")
 
     @cache
     def meet(name: str) -> Contender:

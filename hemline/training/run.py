@@ -18,10 +18,10 @@ import keras
 import numpy as np
 
 from hemline.config.retrain import RetrainConfig
-from hemline.data.dataset import DatasetRef, load_training, too_large
+from hemline.data.dataset import DatasetRef, load_training
 from hemline.errors import DivergenceError
 from hemline.evaluation.scores import Score, compile_predict
-from hemline.models.mlp import build_mlp
+from hemline.models import build
 from hemline.records.run import Row, Rows, TrainedRun
 from hemline.runtime.devices import DeviceInfo, scope
 from hemline.runtime.provenance import package_versions
@@ -34,9 +34,10 @@ from hemline.training.loss_scale import LossScale
 from hemline.training.progress import Display
 
 
-def check_groups(config: RetrainConfig) -> None:
+def check_groups(config: RetrainConfig, image_shape: tuple[int, int, int], classes: int) -> None:
     """Raises ConfigurationError unless the groups cover the model. Needs no data."""
-    _partition(config, build_mlp((28, 28, 1), 10, config.seed, config.precision), examples=config.batch_size)
+    model = build(config.model, image_shape, classes, config.seed, config.precision)
+    _partition(config, model, examples=config.batch_size)
 
 
 def _partition(config: RetrainConfig, model: keras.Model, examples: int) -> list[Group]:
@@ -64,10 +65,9 @@ def train(
     from scratch. say: receives the lines a person reads. on_epoch: receives the table so far after every
     epoch.
     """
-    mapped = too_large(dataset) if config.streaming is None else config.streaming
-    (images, labels), (validation_images, validation_labels) = load_training(dataset, config.validation, mapped)
+    (images, labels), (validation_images, validation_labels) = load_training(dataset, config.validation)
     with scope(device):
-        model = build_mlp(dataset.image_shape, len(dataset.class_names), config.seed, config.precision)
+        model = build(config.model, dataset.image_shape, len(dataset.class_names), config.seed, config.precision)
         groups = _partition(config, model, len(images))
         loss_scale = LossScale() if config.precision == "mixed_float16" else None
         trainer = Trainer(

@@ -36,7 +36,7 @@ def test_a_recipe_is_complete_and_valid(name: str) -> None:
     assert set(config.groups.by_name()) == set(values["groups"])
     for group in values["groups"].values():
         assert {"layers", "optimizer", "learning_rate"} <= set(group)
-    check_groups(config)
+    check_groups(config, (28, 28, 1), classes=10)
 
 
 def test_the_listing_trains_its_four_variables_and_freezes_the_rest() -> None:

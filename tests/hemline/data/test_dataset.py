@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.splits import SplitDict
 
 from hemline.config.data import DataConfig
+from hemline.config.retrain import RetrainConfig
 from hemline.data import decoding, sources
 from hemline.data.checks import check_known, check_sizes
-from hemline.data.dataset import DatasetRef, load_split, load_training
+from hemline.data.dataset import DatasetRef, for_run, load_split, load_training
 from hemline.data.decoding import KNOWN_FINGERPRINTS, prepare
 from hemline.errors import ConfigurationError, DatasetError
 
@@ -293,3 +295,38 @@ def test_one_flipped_byte_of_the_prepared_data_names_its_directory(
     assert message.startswith(f"prepared data must be readable. Received: {copy}: ")
     assert message.endswith(f"It is corrupt: delete {copy} and run again.")
     assert not (tmp_path / "decoded" / "fashion_mnist").exists()
+
+
+def test_memory_decides_once_whether_a_run_streams(tiny: DatasetRef, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: the memory was measured at each use, so that a run could change its mind on the way."""
+    size = 370 * 16  # bytes of all images
+
+    def memory(available: int) -> None:
+        monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=available))
+
+    memory(4 * size)
+    assert not for_run(tiny, streaming=None).streaming
+    memory(4 * size - 1)
+    assert for_run(tiny, streaming=None).streaming
+    assert not for_run(tiny, streaming=False).streaming
+    assert isinstance(load_split(for_run(tiny, streaming=True), "test")[0], np.memmap)
+    assert not isinstance(load_split(for_run(tiny, streaming=False), "test")[0], np.memmap)
+    assert for_run(tiny, streaming=True).fingerprint == tiny.fingerprint
+
+
+class Larger(DataConfig):
+    """As if a field had been added."""
+
+    image_size: int = 28
+
+
+def test_every_field_of_the_data_is_part_of_the_cache_and_of_the_directory(tmp_path: Path) -> None:
+    """Regression: both listed fields by hand, and left out a new one."""
+    plain, larger = Larger(data_dir=tmp_path), Larger(data_dir=tmp_path, image_size=32)
+    assert plain.decoded_path == DataConfig(data_dir=tmp_path).decoded_path == tmp_path / "decoded" / "fashion_mnist"
+    assert larger.decoded_path.parent == plain.decoded_path.parent
+    assert larger.decoded_path != plain.decoded_path
+    assert Larger(data_dir=tmp_path, image_size=64).decoded_path != larger.decoded_path
+    other: dict[str, Any] = {"dataset": "mnist", "data_dir": tmp_path, "manual_dir": tmp_path / "by hand"}
+    assert set(other) == set(DataConfig.model_fields), "give the new field a value that is not its default"
+    assert RetrainConfig(**other).data == DataConfig(**other)

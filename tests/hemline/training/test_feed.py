@@ -8,8 +8,7 @@ import pytest
 
 from hemline.config.optimizers import OptimizerGroup
 from hemline.config.retrain import RetrainConfig
-from hemline.data import dataset
-from hemline.data.dataset import DatasetRef, load_split, load_training, too_large
+from hemline.data.dataset import DatasetRef, for_run, load_split, load_training
 from hemline.evaluation.scores import compile_predict
 from hemline.models.mlp import build_mlp
 from hemline.training import loop as training
@@ -46,7 +45,7 @@ def test_streamed_training_has_the_same_bits(tiny: DatasetRef, monkeypatch: pyte
     groups = {"all": OptimizerGroup(layers=["*"], optimizer="adam", learning_rate=1e-3)}
     trained = []
     for mapped in (False, True):
-        (images, labels), _ = load_training(tiny, 60, mapped)
+        (images, labels), _ = load_training(for_run(tiny, mapped), 60)
         assert isinstance(images, np.memmap) == mapped
         model = build_mlp((4, 4, 1), classes=3, seed=1)
         trainer = Trainer(model, partition(model, groups), images, labels, batch_size=32, seed=7)
@@ -61,25 +60,13 @@ def test_a_run_goes_on_with_its_images_on_disk(tiny: DatasetRef, tmp_path: Path)
     run.train(config, tiny, CPU, tmp_path / "memory", lambda line: None)
     shutil.copytree(tmp_path / "memory", tmp_path / "disk")
     shutil.rmtree(max((tmp_path / "disk" / "checkpoints").glob("epoch-*")))  # as if killed after its first epoch
-    run.train(config.model_copy(update={"streaming": True}), tiny, CPU, tmp_path / "disk", lambda line: None)
+    run.train(config, for_run(tiny, streaming=True), CPU, tmp_path / "disk", lambda line: None)
     for table in ("epochs.csv", "iterations.parquet/epoch-00002.parquet"):
         assert (tmp_path / "disk" / table).read_bytes() == (tmp_path / "memory" / table).read_bytes(), table
 
 
-def test_size_decides(tiny: DatasetRef, monkeypatch: pytest.MonkeyPatch) -> None:
-    size = 370 * 16  # bytes of all images
-
-    def memory(available: int) -> None:
-        monkeypatch.setattr(dataset.psutil, "virtual_memory", lambda: type("Memory", (), {"available": available}))
-
-    memory(4 * size)
-    assert not too_large(tiny)
-    memory(4 * size - 1)
-    assert too_large(tiny)
-
-
 def test_a_split_in_pieces_has_the_same_logits(tiny: DatasetRef, monkeypatch: pytest.MonkeyPatch) -> None:
-    images, _ = load_split(tiny, "train", mapped=True)
+    images, _ = load_split(for_run(tiny, streaming=True), "train")
     predict = compile_predict(build_mlp((4, 4, 1), classes=3, seed=1))
     whole = predict(images)
     monkeypatch.setattr("hemline.evaluation.scores.PIECE", 128)  # 300 = 128 + 128 + 44

@@ -75,6 +75,6 @@ def test_the_chapters_words_are_said_for_every_epoch(finished: FinishedRun) -> N
 
 
 def test_groups_are_checked_without_data() -> None:
-    check_groups(RetrainConfig())
+    check_groups(RetrainConfig(), (28, 28, 1), classes=10)
     with pytest.raises(ConfigurationError, match="logits/kernel is in no group"):
-        check_groups(RetrainConfig.model_validate({"groups": {"upper": None}}))
+        check_groups(RetrainConfig.model_validate({"groups": {"upper": None}}), (28, 28, 1), classes=10)
