@@ -17,7 +17,7 @@ from hemline.errors import HemlineError, VerificationError
 from hemline.proofs.store import Proofs
 from hemline.records.verification import Verification
 from hemline.report.markdown import verification_markdown
-from hemline.runtime.devices import select
+from hemline.runtime.devices import select, set_up
 from hemline.runtime.provenance import package_versions
 from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers
@@ -27,6 +27,7 @@ from tasks.verify_layers import verify_layers
 def verify(config: VerifyConfig = VerifyConfig()) -> Verification:  # noqa: B008  it is frozen
     """Prove the layer and the claims on this machine."""
     device = select(config.device)
+    set_up(device)
     Proofs(config.proofs_path, device).forget()  # if they do not hold any more, no run may take them
     parity = verify_layers(device, config.proofs_path, grid=config.grid, stop=False)
     claims = verify_claims(device, config.proofs_path, stop=False)

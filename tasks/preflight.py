@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from hemline.config.retrain import RetrainConfig
 from hemline.runtime.compile_cache import use_compile_cache
-from hemline.runtime.devices import DeviceInfo, select
+from hemline.runtime.devices import DeviceInfo, select, set_up
 
 
 @task(name="preflight", cache_policy=NO_CACHE, timeout_seconds=300, result_serializer="json")
@@ -18,6 +18,7 @@ def preflight(config: RetrainConfig) -> DeviceInfo:
     """The device to train on. Raises a HemlineError if device, groups or data set cannot work."""
     use_compile_cache(config.data.data_path / "xla-cache")  # first: from here on TensorFlow is imported
     device = select(config.device, config.replicas, config.batch_size)
+    set_up(device)
 
     from hemline.data.checks import check_known
     from hemline.training.run import check_groups

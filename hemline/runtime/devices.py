@@ -1,6 +1,7 @@
 """The device or devices a run computes on, and the settings that change its bits.
 
-    device = select("gpu")              # DeviceError at once if TensorFlow sees none
+    device = select("gpu")              # DeviceError at once if TensorFlow sees none; changes nothing
+    set_up(device)                      # once, before TensorFlow computes anything
     with scope(device): ...             # variables made inside belong to all replicas
 
 One device; or `replicas` of one machine (MirroredStrategy); or the workers named in TF_CONFIG
@@ -40,50 +41,28 @@ class DeviceInfo(BaseModel):
 
 
 def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> DeviceInfo:
-    """The device to use; memory growth is on for every GPU there is.
+    """The device to use. Only looks: `set_up` is what changes the process.
 
     'gpu' requires one, 'cpu' ignores it, 'auto' takes one if there is one. batch_size: what the replicas share.
     """
     import tensorflow as tf
 
-    if os.environ.get("TF_CONFIG") == "":
-        del os.environ["TF_CONFIG"]  # which TensorFlow would read as JSON
     worker, workers = _place_in_cluster(os.environ.get("TF_CONFIG"))
     shares = replicas * workers
-    if replicas > 1 and workers > 1:
-        raise DeviceError(
-            "workers share batches by themselves, so replicas must be 1 where TF_CONFIG names several. "
-            f"Received: replicas={replicas}, {workers} workers. Remove one of the two."
-        )
-    if batch_size is not None and batch_size % shares:
-        raise DeviceError(
-            f"every replica takes an equal share of a batch. Received: batch_size={batch_size} for {shares} replicas. "
-            f"Set batch_size to {-(-batch_size // shares) * shares}, or change replicas."
-        )
+    _check_shares(replicas, workers, batch_size)
     gpus = [] if wanted == "cpu" else tf.config.list_physical_devices("GPU")
     if wanted == "gpu" and not gpus:
-        seen = ", ".join(device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())
-        raise DeviceError(
-            "device 'gpu' needs a GPU that TensorFlow can see. "
-            f"Received: device='gpu', TensorFlow {tf.__version__} sees {seen}; built with CUDA: "
-            f"{tf.test.is_built_with_cuda()}; CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}. "
-            "Check nvidia-smi, install the extra with `pip install -e .[gpu]`, or set device to 'auto' or 'cpu'."
-        )
+        raise _no_gpu()
     if gpus and replicas > len(gpus):
         raise DeviceError(
             f"replicas must be <= the GPUs there are. Received: replicas={replicas} with {len(gpus)}. Lower replicas."
         )
-    for gpu in gpus:
-        if not tf.config.experimental.get_memory_growth(gpu):
-            tf.config.experimental.set_memory_growth(gpu, True)
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
         name, kind, description = "/GPU:0", "gpu", details.get("device_name", "GPU")
     else:
         name, kind, description = "/CPU:0", "cpu", _cpu_model()
-        if replicas > 1:
-            _divide_cpu(replicas)
-    device = DeviceInfo(
+    return DeviceInfo(
         name=name,
         kind=kind,
         description=description if shares == 1 else f"{shares} times {description}",
@@ -92,8 +71,25 @@ def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> 
         workers=workers,
         worker=worker,
     )
-    _strategy(device.kind, replicas, workers)  # workers must find each other before TensorFlow computes anything
-    return device
+
+
+def set_up(device: DeviceInfo) -> None:
+    """Makes this process ready for the device, before TensorFlow computes anything. Doing it again changes nothing.
+
+    GPUs take memory as they need it, all of them, since TensorFlow refuses it for some; a CPU is divided among
+    replicas; workers find each other.
+    """
+    import tensorflow as tf
+
+    if os.environ.get("TF_CONFIG") == "":
+        del os.environ["TF_CONFIG"]  # which TensorFlow would read as JSON
+    if device.kind == "gpu":
+        for gpu in tf.config.list_physical_devices("GPU"):
+            if not tf.config.experimental.get_memory_growth(gpu):
+                tf.config.experimental.set_memory_growth(gpu, True)
+    elif device.replicas > 1:
+        _divide_cpu(device.replicas)
+    _strategy(device.kind, device.replicas, device.workers)
 
 
 def scope(device: DeviceInfo) -> AbstractContextManager[Any]:
@@ -165,6 +161,32 @@ def _settings() -> dict[str, str]:
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "cpus": str(os.cpu_count()),
     }
+
+
+def _check_shares(replicas: int, workers: int, batch_size: int | None) -> None:
+    shares = replicas * workers
+    if replicas > 1 and workers > 1:
+        raise DeviceError(
+            "workers share batches by themselves, so replicas must be 1 where TF_CONFIG names several. "
+            f"Received: replicas={replicas}, {workers} workers. Remove one of the two."
+        )
+    if batch_size is not None and batch_size % shares:
+        raise DeviceError(
+            f"every replica takes an equal share of a batch. Received: batch_size={batch_size} for {shares} replicas. "
+            f"Set batch_size to {-(-batch_size // shares) * shares}, or change replicas."
+        )
+
+
+def _no_gpu() -> DeviceError:
+    import tensorflow as tf
+
+    seen = ", ".join(device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())
+    return DeviceError(
+        "device 'gpu' needs a GPU that TensorFlow can see. "
+        f"Received: device='gpu', TensorFlow {tf.__version__} sees {seen}; built with CUDA: "
+        f"{tf.test.is_built_with_cuda()}; CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}. "
+        "Check nvidia-smi, install the extra with `pip install -e .[gpu]`, or set device to 'auto' or 'cpu'."
+    )
 
 
 def _cpu_model() -> str:

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from hemline.errors import DeviceError
-from hemline.runtime.devices import select
+from hemline.runtime.devices import select, set_up
 
 
 class Physical(NamedTuple):
@@ -86,6 +86,8 @@ def test_auto_takes_the_cpu_where_there_is_no_gpu() -> None:
 def test_the_first_gpu_is_taken_and_memory_grows_on_all(wanted: str, with_two_gpus: Machine) -> None:
     # TensorFlow refuses growth on some of them only.
     device = select(wanted)  # type: ignore[arg-type]
+    assert with_two_gpus.growing == {}  # regression: looking changed the process
+    set_up(device)
     assert (device.name, device.kind) == ("/GPU:0", "gpu")
     assert device.description == "Model of /physical_device:GPU:0"
     assert with_two_gpus.growing == dict.fromkeys(GPUS, True)
@@ -95,11 +97,13 @@ def test_growth_that_is_on_is_not_set_again(with_two_gpus: Machine, monkeypatch:
     # Once TensorFlow has started, setting it raises.
     with_two_gpus.growing = dict.fromkeys(GPUS, True)
     monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda *args: pytest.fail("set again"))
-    select("gpu")
+    set_up(select("gpu"))
 
 
 def test_cpu_leaves_the_gpus_alone(with_two_gpus: Machine) -> None:
-    assert select("cpu").name == "/CPU:0"
+    device = select("cpu")
+    set_up(device)
+    assert device.name == "/CPU:0"
     assert with_two_gpus.growing == {}
 
 

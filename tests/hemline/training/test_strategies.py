@@ -28,15 +28,16 @@ import hashlib, json, sys
 from pathlib import Path
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
-from hemline.runtime.devices import scope, select
+from hemline.runtime.devices import scope, select, set_up
 dataset, directory, replicas = sys.argv[1:]
 device = select("cpu", int(replicas), batch_size=32)
+set_up(device)
 import keras, numpy as np, tensorflow as tf
 from hemline.training import run
 from hemline.models.layer_norm import LayerNorm
 made = []
-build = run.build_mlp
-run.build_mlp = lambda *args: made.append(build(*args)) or made[-1]
+build = run.build
+run.build = lambda *args: made.append(build(*args)) or made[-1]
 # 240 examples in 7 batches of 32 and one of 16: of the last, the second replica has nothing but padding.
 config = RetrainConfig(
     epochs=3, batch_size=32, validation=60, replicas=int(replicas), ema_momentum=0.9,
