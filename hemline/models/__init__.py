@@ -1,4 +1,4 @@
-"""Room 1: the networks that can be trained, and the layer that this project wrote by hand.
+"""The networks that can be trained, and the layer that this project wrote by hand.
 
     model = build("mlp", image_shape=(28, 28, 1), classes=10, seed=42)
     logits = model(images)              # images: (B, H, W, C) uint8; logits: (B, classes) float32
