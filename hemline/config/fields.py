@@ -5,7 +5,7 @@ class Gate(Strict): ...             # refuses unknown fields, never changes, has
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,22 +21,34 @@ else:
     ModelName = Literal[tuple(MODELS)]
 
 
-def say_defaults(schema: dict[str, Any]) -> None:
-    """Moves each default of a model's JSON schema into the field's description.
+def for_the_form(schema: dict[str, Any]) -> None:
+    """Makes a model's JSON schema one whose form in the Prefect UI sends what a person filled in, and nothing else.
 
-    Prefect's Run form fills defaults in and sends them all. So a recipe could not tell what a person asked for from
-    what nobody touched. Without defaults the form sends what a person filled in, and nothing else.
+    The form sends the defaults in a schema, so that a recipe could not tell what a person asked for from what nobody
+    touched: a default becomes a part of the description. The form cannot set a constant: it becomes a list of one.
     """
     for field in schema["properties"].values():
+        for branch in (field, *field.get("anyOf", ())):
+            if "const" in branch:
+                branch["enum"] = [branch.pop("const")]
         default = field.pop("default", None)
         if default not in (None, []) and not isinstance(default, dict):
             field["description"] = f"{field.get('description', '')}; default {json.dumps(default)}".removeprefix("; ")
 
 
+def _as_choice(schema: dict[str, Any]) -> None:
+    del schema["anyOf"]
+    schema["enum"] = [True, False, None]
+
+
+# Yes, no, or nothing said. As a plain `bool | None` the form would show a switch, and send false for an untouched one.
+Choice = Annotated[bool | None, Field(json_schema_extra=_as_choice)]
+
+
 class Strict(BaseModel):
     """A typo in a field's name is an error, and a configuration never changes after it is made."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=say_defaults)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=for_the_form)
 
 
 class WithArtifacts(Strict):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hemline.config.fields import Strict, say_defaults
+from hemline.config.fields import Choice, Strict, for_the_form
 
 Patterns = Annotated[
     list[str],
@@ -76,7 +76,7 @@ class OptimizerGroup(Strict):
     momentum: float | None = Field(
         None, ge=0, lt=1, description="sgd, rmsprop, muon: share of the last update that is kept; null is 0, muon 0.95"
     )
-    nesterov: bool | None = Field(
+    nesterov: Choice = Field(
         None, description="sgd, muon: take the gradient ahead of the momentum; null is no, muon yes"
     )
     weight_decay: float | None = Field(
@@ -136,7 +136,7 @@ class OptimizerGroups(BaseModel):
     A group that is given in part keeps the rest of its default; `null` removes it.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra=say_defaults)
+    model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra=for_the_form)
     __pydantic_extra__: dict[str, OptimizerGroup] = Field(init=False)
 
     lower: LowerGroup | None = Field(LowerGroup(), description="the layers below the last one")

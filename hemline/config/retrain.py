@@ -15,14 +15,14 @@ from pydantic import Field, model_validator
 
 from hemline.config import recipes
 from hemline.config.data import DataConfig
-from hemline.config.fields import Device, ModelName, Precision, WithArtifacts
+from hemline.config.fields import Choice, Device, ModelName, Precision, WithArtifacts
 from hemline.config.gate import Gate
 from hemline.config.nested import merge
 from hemline.config.optimizers import OptimizerGroups
 from hemline.models import MODELS
 
 
-class RetrainConfig(DataConfig, WithArtifacts):
+class RetrainConfig(WithArtifacts, DataConfig):
     """One training run. Defaults train the chapter's network on Fashion-MNIST."""
 
     recipe: str | None = Field(
@@ -32,7 +32,7 @@ class RetrainConfig(DataConfig, WithArtifacts):
         "here override it",
     )
     model: ModelName = Field("mlp", description="network that is trained")
-    validation: Literal["test"] | Annotated[int, Field(ge=1, le=10_000_000)] = Field(
+    validation: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["test"] = Field(
         5000,
         description="examples held out from the end of the train split for validation; "
         "'test' validates on the test split as the chapter does",
@@ -73,7 +73,7 @@ class RetrainConfig(DataConfig, WithArtifacts):
     precision: Precision = Field(
         "float32", description="what layers compute in; a mixed one keeps float32 weights, and is for GPUs that have it"
     )
-    streaming: bool | None = Field(
+    streaming: Choice = Field(
         None,
         description="read images from disk as they are needed, with the same result; null does so if they would "
         "take more than a quarter of the free memory",

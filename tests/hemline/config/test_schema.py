@@ -37,7 +37,7 @@ def learning_rate(value: float) -> dict[str, Any]:
         ({"batch_size": 0}, "batch_size must be >= 1. Received: batch_size=0."),
         ({"seed": -1}, "seed must be >= 0. Received: seed=-1."),
         ({"seed": 2**31}, "seed must be < 2147483648. Received: seed=2147483648."),
-        ({"validation": 0}, "validation must be 'test' or >= 1. Received: validation=0."),
+        ({"validation": 0}, "validation must be >= 1 or 'test'. Received: validation=0."),
         ({"device": "tpu"}, "device must be 'auto', 'cpu' or 'gpu'. Received: device='tpu'."),
         (learning_rate(0.0), "groups.lower.learning_rate must be > 0. Received: learning_rate=0.0."),
         (learning_rate(-1e-3), "groups.lower.learning_rate must be > 0. Received: learning_rate=-0.001."),
