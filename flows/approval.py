@@ -1,9 +1,9 @@
-"""A person's word on a promotion: the run waits in the UI, with the evidence and a form.
+"""A person's word on a promotion: the run waits in the UI, with the measurements and a form.
 
     decision = ask(decision, registry, hours=12)
 
-Who opens the run's page sees it paused; *Resume* shows the evidence, a switch and a comment. A pause and not a
-suspension: the waiting process keeps the run's lease, and writes down that nobody answered in time.
+The run's page shows it paused; *Resume* there opens the form: the measurements, a switch and a comment. It is a pause
+and not a suspension, so that the waiting process keeps the run's lease and can record that nobody answered in time.
 """
 
 from uuid import UUID, uuid4
@@ -17,7 +17,7 @@ from pydantic import Field
 
 from hemline.errors import ChampionChangedError
 from hemline.records.decision import Decision
-from hemline.registry.registry import Registry
+from hemline.registry.champion import Registry
 from hemline.report.markdown import decision_markdown
 from tasks.promote import show, this_run
 
@@ -46,16 +46,16 @@ def ask(decision: Decision, registry: Registry, hours: float) -> Decision:
 
 
 def _answered(decision: Decision, answer: Approval, registry: Registry) -> Decision:
-    comment = answer.comment.strip() or "no comment"
-    kept = f"kept {decision.champion or 'no champion'}: not approved"
-    words = {True: f"promoted {decision.challenger}: approved", False: kept}
-    sentence = f"{words[answer.promote]} ({comment}); {decision.sentence}"
-    verdict = "promoted" if answer.promote else "kept"
+    if answer.promote:
+        verdict, outcome = "promoted", f"promoted {decision.challenger}: approved"
+    else:
+        verdict, outcome = "kept", f"kept {decision.champion or 'no champion'}: not approved"
+    sentence = f"{outcome} ({answer.comment.strip() or 'no comment'}); {decision.sentence}"
     answered = decision.model_copy(update={"verdict": verdict, "sentence": sentence})
     try:
         registry.record(answered, this_run())
     except ChampionChangedError as error:
-        # The answer was to another question: the comparison was with a champion that is none any more.
+        # The answer was to another question: the comparison was with a version that is no longer the champion.
         answered = decision.model_copy(update={"verdict": "kept", "champion": registry.champion()})
         answered.sentence = f"kept {answered.champion}: another champion was made during the approval ({error})"
         registry.record(answered, this_run())

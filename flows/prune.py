@@ -15,12 +15,12 @@ from prefect.artifacts import create_table_artifact
 
 from hemline.config.data import DataConfig
 from hemline.config.paths import root
-from hemline.registry import prune as pruning
+from hemline.registry.prune import Retention, removable, remove, summary
 
 
 @flow(name="prune", flow_run_name="prune-delete-{delete}")
 def prune(
-    retention: pruning.Retention = pruning.Retention(),  # noqa: B008  it is frozen
+    retention: Retention = Retention(),  # noqa: B008  it is frozen
     delete: bool = False,
     artifacts_dir: Path = Path("artifacts"),
 ) -> int:
@@ -31,8 +31,11 @@ def prune(
         delete: whether to remove it
         artifacts_dir: directory of runs and models, relative to HEMLINE_ROOT
     """
-    removals = pruning.prune(root() / artifacts_dir, DataConfig().data_path, retention, datetime.now(UTC), delete)
-    sentence = f"{'removed' if delete else 'would remove'} {pruning.summary(removals)}"
+    artifacts = root() / artifacts_dir
+    removals = removable(artifacts, DataConfig().data_path, retention, datetime.now(UTC))
+    if delete:
+        removals = remove(removals, artifacts)
+    sentence = f"{'removed' if delete else 'would remove'} {summary(removals)}"
     get_run_logger().info(sentence)
     rows = [{"what": each.kind, "path": str(each.path), "bytes": each.bytes, "days": each.days} for each in removals]
     create_table_artifact(key="pruned", table=rows or [{"what": "nothing"}], description=sentence)

@@ -15,7 +15,7 @@ from hemline.config.retrain import RetrainConfig
 from hemline.errors import HemlineError
 from hemline.proofs.questions import RELIED_ON
 from hemline.records.run import Outcome
-from hemline.registry.registry import Registry
+from hemline.registry.champion import Registry
 from hemline.registry.tracking import track
 from hemline.runtime.native_log import noise_in
 from hemline.storage.runs import lease, open_run

@@ -13,7 +13,7 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
 from hemline.config.paths import root
-from hemline.registry.registry import Registry
+from hemline.registry.champion import Registry
 from tasks.promote import this_run
 
 

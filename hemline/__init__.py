@@ -1,14 +1,28 @@
 """What each step of the pipeline computes: TensorFlow, Keras and pandas, and no Prefect.
 
-    from hemline.config.retrain import RetrainConfig
-    from hemline.models.mlp import build_mlp
+    import hemline
+    model, manifest = hemline.load("artifacts/models/0008")
+    manifest.class_names[model(images)[0].numpy().argmax()]     # images: (N, H, W, C) uint8
 
-A model saved by a run loads wherever this package (or, for `saved_model/`, TensorFlow
-alone) is installed, with no orchestrator in sight.
+A published version loads wherever this package (or, for its `saved_model/`, TensorFlow alone) is installed.
 """
 
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
+    from hemline.registry.versions import Manifest
 
 # Layers and loop are written in TensorFlow; a KERAS_BACKEND left over from other work
 # would fail much later and less clearly. Must be set before Keras is imported.
 os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+def load(path: str | Path) -> "tuple[keras.Model, Manifest]":
+    """The model and the manifest of a published version; every file of it is verified first."""
+    from hemline.registry import versions  # not at the top: it takes Keras and TensorFlow
+
+    return versions.load(Path(path))

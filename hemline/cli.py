@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from pydantic import BaseModel
 
-    from hemline.registry.registry import Registry
+    from hemline.registry.champion import Registry
 
     Row = BaseModel | Mapping[str, Any]
 
@@ -48,14 +48,16 @@ def spelled(version: str) -> str:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a sentence, for the ledger.")]
-Number = Annotated[str, typer.Argument(help="A version's number.", parser=spelled, metavar="VERSION")]
-Bundle = Annotated[
+VersionNumber = Annotated[str, typer.Argument(help="A version's number.", parser=spelled, metavar="VERSION")]
+AnyVersion = Annotated[
     str, typer.Argument(help="A version's number, 'champion', or a directory.", parser=spelled, metavar="VERSION")
 ]
-Subject = Annotated[
+RunOrVersion = Annotated[
     str,
     typer.Argument(
-        help="A version's number, 'champion', a directory, or part of a run's name.", parser=spelled, metavar="SUBJECT"
+        help="A version's number, 'champion', a directory, or part of a run's name.",
+        parser=spelled,
+        metavar="RUN_OR_VERSION",
     ),
 ]
 DECISION = ("at", "decision", "version", "champion_after", "by", "reason")
@@ -98,7 +100,7 @@ def runs(context: typer.Context, as_json: Json = False) -> None:
     """List runs and what became of them."""
     from hemline.registry import catalogue
 
-    _print(catalogue.runs(_registry(context)), as_json)
+    _print(catalogue.run_rows(_registry(context)), as_json)
 
 
 @app.command()
@@ -106,19 +108,20 @@ def versions(context: typer.Context, as_json: Json = False) -> None:
     """List model versions and their standing."""
     from hemline.registry import catalogue
 
-    _print(catalogue.versions(_registry(context)), as_json)
+    _print(catalogue.version_rows(_registry(context)), as_json)
 
 
 @app.command()
-def show(context: typer.Context, subject: Subject, as_json: Json = False) -> None:
+def show(context: typer.Context, name: RunOrVersion, as_json: Json = False) -> None:
     """Show what a run or version says of itself."""
+    from hemline.config.nested import differences
     from hemline.registry import catalogue
 
-    found = catalogue.find(_registry(context), subject)
+    found = catalogue.find(_registry(context), name)
     if as_json:
         _json(found.model_dump(mode="json"))
         return
-    changed = catalogue.differences(catalogue.defaults(), found.config)
+    changed = differences(catalogue.defaults(), found.config)
     _table((found.kind, found.name), [("directory", found.path), *found.data.items()])
     print()
     _table(("configuration", "default", "here"), ((key, *pair) for key, pair in changed.items()))
@@ -133,20 +136,22 @@ def show(context: typer.Context, subject: Subject, as_json: Json = False) -> Non
 @app.command()
 def compare(
     context: typer.Context,
-    one: Subject,
-    other: Subject,
+    one: RunOrVersion,
+    other: RunOrVersion,
     picture: Annotated[Path | None, typer.Option(help="Draw the learning curves of both: .svg or .png.")] = None,
     as_json: Json = False,
 ) -> None:
     """Hold two runs or versions against each other."""
+    from hemline.config.nested import differences
     from hemline.registry import catalogue
 
     if picture and picture.suffix not in (".svg", ".png"):
         raise typer.BadParameter(f"must end in .svg or .png. Received: {picture}.", param_hint="--picture")
     pair = [catalogue.find(_registry(context), name) for name in (one, other)]
     names = [f"{found.kind} {found.name}" for found in pair]
-    configuration = catalogue.differences(*({**found.config, "data": found.data} for found in pair))
-    metrics = catalogue.beside(*(catalogue.metrics(found.epochs, found.evaluation) for found in pair))
+    configuration = differences(*({**found.config, "data": found.data} for found in pair))
+    before, after = (catalogue.metrics(found.epochs, found.evaluation) for found in pair)
+    metrics = {name: (before.get(name), after.get(name)) for name in {**before, **after}}
     if picture:
         import pandas as pd
 
@@ -159,7 +164,7 @@ def compare(
             )
         compare_curves([(name, pd.DataFrame(found.epochs)) for name, found in zip(names, pair, strict=True)], picture)
     if as_json:
-        _json({"subjects": names, "configuration": configuration, "metrics": metrics})
+        _json({"compared": names, "configuration": configuration, "metrics": metrics})
         return
     _table(("configuration", *names), ((key, *values) for key, values in configuration.items()))
     print()
@@ -189,7 +194,7 @@ def ledger(
 
 
 @app.command()
-def verify(context: typer.Context, version: Bundle, as_json: Json = False) -> None:
+def verify(context: typer.Context, version: AnyVersion, as_json: Json = False) -> None:
     """Check every file of a version."""
     from hemline.registry.catalogue import find_version
 
@@ -248,9 +253,9 @@ def _labels(version: Path, images: "Sequence[np.ndarray]") -> list[tuple[str, fl
 
 
 @app.command()
-def promote(context: typer.Context, version: Number, reason: Reason, as_json: Json = False) -> None:
+def promote(context: typer.Context, version: VersionNumber, reason: Reason, as_json: Json = False) -> None:
     """Make a version the champion."""
-    registry, by = _desk(context)
+    registry, by = _registry(context), _person()
     _print(registry.promote(version, by, reason), as_json, DECISION)
 
 
@@ -264,21 +269,21 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Make an earlier version the champion again."""
-    registry, by = _desk(context)
+    registry, by = _registry(context), _person()
     _print(registry.rollback(by, reason, version), as_json, DECISION)
 
 
 @app.command()
-def protect(context: typer.Context, version: Number, reason: Reason, as_json: Json = False) -> None:
+def protect(context: typer.Context, version: VersionNumber, reason: Reason, as_json: Json = False) -> None:
     """Keep a version from being pruned."""
-    registry, by = _desk(context)
+    registry, by = _registry(context), _person()
     _print(registry.protect(version, by, reason), as_json, DECISION)
 
 
 @app.command()
-def unprotect(context: typer.Context, version: Number, reason: Reason, as_json: Json = False) -> None:
+def unprotect(context: typer.Context, version: VersionNumber, reason: Reason, as_json: Json = False) -> None:
     """Let a version be pruned again."""
-    registry, by = _desk(context)
+    registry, by = _registry(context), _person()
     _print(registry.unprotect(version, by, reason), as_json, DECISION)
 
 
@@ -292,12 +297,13 @@ def prune(
 ) -> None:
     """Remove what is old, and what killed processes left."""
     from hemline.config.data import DataConfig
-    from hemline.registry.prune import Retention, summary
-    from hemline.registry.prune import prune as remove
+    from hemline.registry.prune import Retention, removable, remove, summary
 
     data = DataConfig().data_path if context.obj is None else None  # only what is beside them
     retention = Retention(keep_versions=keep, keep_days=days)
-    removals = remove(_artifacts(context), data, retention, datetime.now(UTC), delete=yes)
+    removals = removable(_artifacts(context), data, retention, datetime.now(UTC))
+    if yes:
+        removals = remove(removals, _artifacts(context))
     _print(removals, as_json)
     remark = "Removed" if yes else "Nothing is removed without --yes"
     print(f"{remark}: {summary(removals)}.", file=sys.stderr)
@@ -313,16 +319,15 @@ def _artifacts(context: typer.Context) -> Path:
 
 
 def _registry(context: typer.Context) -> "Registry":
-    from hemline.registry.registry import Registry
+    from hemline.registry.champion import Registry
 
     return Registry(_artifacts(context))
 
 
-def _desk(context: typer.Context) -> "tuple[Registry, str]":
-    """The registry, and who decides."""
-    from hemline.registry.registry import person
+def _person() -> str:
+    from hemline.registry.champion import person
 
-    return _registry(context), person()
+    return person()
 
 
 def _minus(one: float | None, other: float | None) -> float | None:

@@ -62,10 +62,10 @@ class CheckpointError(HemlineError):
     """A checkpoint belongs to another run, or its run is still going."""
 
 
-class BundleError(HemlineError):
+class VersionError(HemlineError):
     """A model version is not what its manifest says, or does not load.
 
-    problem: the same in a few words, for a sentence that names the version already.
+    problem: what is wrong in a few words, for a sentence that names the version already.
     """
 
     def __init__(self, message: str, problem: str):
@@ -78,7 +78,7 @@ class RegistryError(HemlineError):
 
 
 class ChampionChangedError(RegistryError):
-    """Another champion was made while this decision was being thought about. Compare again."""
+    """Another champion was made while this decision was being prepared. Compare again."""
 
 
 class CatalogueError(HemlineError):

@@ -21,11 +21,11 @@ from hemline.runtime.devices import DeviceInfo
 @task(name="promote", cache_policy=NO_CACHE, timeout_seconds=1800, result_serializer="json")
 def promote(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, version: ModelVersion) -> Decision:
     """Judges the version, and makes it the champion if it passes."""
-    from hemline.gate.judging import judge
-    from hemline.registry.registry import Registry
+    from hemline.gate.judging import answers_on, judge
+    from hemline.registry.champion import Registry
 
     registry = Registry(config.artifacts_path)
-    decision = judge(registry, version.version, dataset, config.gate, this_run(), device)
+    decision = judge(registry, version.version, dataset, config.gate, this_run(), answers_on(device))
     show(decision)
     return decision
 

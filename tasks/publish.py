@@ -28,10 +28,10 @@ def publish(
     evaluation: Evaluation,
 ) -> ModelVersion:
     """Writes the version, unless this run did before it was killed."""
-    from hemline.registry import versions as bundle
+    from hemline.registry import versions
 
     models, flow_run = models_directory(config.artifacts_path), runtime.flow_run
-    if earlier := bundle.published_by(models, trained.directory, str(flow_run.id)):
+    if earlier := versions.published_by(models, trained.directory, str(flow_run.id)):
         get_run_logger().info("this run has published model %s already", earlier.version)
         return earlier
     record = Record(
@@ -45,6 +45,6 @@ def publish(
         fingerprint=dataset.fingerprint,
         **provenance(),
     )
-    version = bundle.publish(models, record, trained.directory)
+    version = versions.publish(models, record, trained.directory)
     get_run_logger().info("published model %s to %s", version.version, version.path)
     return version

@@ -16,14 +16,13 @@ from hemline.records.run import ModelVersion
 @task(name="report", cache_policy=NO_CACHE, timeout_seconds=600, result_serializer="json")
 def report(version: ModelVersion, decision: Decision) -> None:
     """Writes report.html of the run and the report of the UI."""
-    from hemline.registry import versions as bundle
+    from hemline.registry.versions import PICTURES, verify
     from hemline.report.html import data_uri, html
     from hemline.report.markdown import markdown
     from hemline.storage.files import whole_file
 
-    manifest = bundle.verify(version.path)
-    charts = version.path / "charts"
-    pictures = {name: data_uri((charts / file).read_text()) for name, file in bundle.PICTURES.items()}
+    manifest = verify(version.path)
+    pictures = {name: data_uri((version.path / file).read_text()) for name, file in PICTURES.items()}
     title = f"{runtime.flow_run.name}: model {version.version}"
     text = markdown(manifest, title, pictures, decision)
     with whole_file(version.run / "report.html") as path:

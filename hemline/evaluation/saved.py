@@ -9,7 +9,7 @@ import tensorflow as tf
 from hemline.data.dataset import DatasetRef, load_split
 from hemline.evaluation.scores import compile_predict, evaluate
 from hemline.evaluation.serving import export, measure
-from hemline.records.evaluation import Evaluation
+from hemline.records.evaluation import Evaluation, Serving
 from hemline.records.run import TrainedRun
 from hemline.report.charts import mistakes_grid
 from hemline.runtime.devices import DeviceInfo
@@ -26,16 +26,15 @@ def evaluate_saved(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun)
     served = trained.directory / "saved_model"
     with tf.device(device.name):
         model = keras.saving.load_model(trained.model_path)
-        evaluation, table = evaluate(compile_predict(model), images, labels, dataset.class_names)
+        quality, table = evaluate(compile_predict(model), images, labels, dataset.class_names)
         with whole_directory(served, replace=True) as path:
             export(model, dataset.class_names, path)
-        evaluation.latency = measure(served, images)
-    evaluation.size_bytes = size_of(trained.model_path) + size_of(served)
-    serving = {"latency", "size_bytes"}
-    write_json(trained.directory / "evaluation.json", evaluation.model_dump(mode="json", exclude=serving))
-    write_json(trained.directory / "serving.json", evaluation.model_dump(mode="json", include=serving))
+        latency = measure(served, images)
+    serving = Serving(latency=latency, size_bytes=size_of(trained.model_path) + size_of(served))
     with whole_file(trained.directory / "confusion.csv") as path:
         table.to_csv(path)
     with whole_file(trained.directory / "mistakes.svg") as path:
-        path.write_text(mistakes_grid(images, evaluation.mistakes))
-    return evaluation
+        path.write_text(mistakes_grid(images, quality.mistakes))
+    write_json(trained.directory / "evaluation.json", quality.model_dump(mode="json"))
+    write_json(trained.directory / "serving.json", serving.model_dump(mode="json"))
+    return Evaluation(**dict(quality), **dict(serving))

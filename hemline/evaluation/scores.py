@@ -3,7 +3,7 @@
     predict = compile_predict(model)
     logits = predict(images)                # images: (N, H, W, C) uint8; logits: (N, classes) float32
     score = Score.of(logits, labels)        # loss and accuracy: means over the examples
-    evaluation, table = evaluate(predict, images, labels, class_names)
+    quality, table = evaluate(predict, images, labels, class_names)
 
 Validation after each epoch and the final judgement on the test split are this same code.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from hemline.records.evaluation import ClassScore, Evaluation, Mistake
+from hemline.records.evaluation import ClassScore, Mistake, Quality
 
 BATCH = 1000  # examples a step; bounds memory, does not change a result
 PIECE = 100 * BATCH  # examples a call, for splits that do not fit in memory
@@ -139,19 +139,17 @@ def most_confident_mistakes(probabilities: np.ndarray, labels: np.ndarray, class
 
 def evaluate(
     predict: Predict, images: np.ndarray, labels: np.ndarray, class_names: list[str]
-) -> tuple[Evaluation, pd.DataFrame]:
-    """The evaluation and its confusion matrix on the test split."""
+) -> tuple[Quality, pd.DataFrame]:
+    """The quality of a model, and its confusion matrix on the test split."""
     logits = predict(images)
     probabilities, predicted = probabilities_of(logits), logits.argmax(axis=1)
     score, table = Score.of(logits, labels), confusion(logits, labels, class_names)
-    counts = table.sum(axis=1)
-    return Evaluation(
+    return Quality(
         split="test",
         examples=len(labels),
         loss=score.loss,
         accuracy=score.accuracy,
         accuracy_interval=wilson(int((predicted == labels).sum()), len(labels)),
-        class_accuracy={name: table.loc[name, name] / counts[name] for name in class_names if counts[name] > 0},
         classes=class_scores(predicted, labels, class_names),
         calibration_error=calibration_error(probabilities, labels),
         calibration_bins=BINS,

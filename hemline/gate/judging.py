@@ -1,6 +1,6 @@
 """The judgement of a published version: loaded, compared with the champion, written down.
 
-    decision = judge(Registry(artifacts), "0008", dataset, config.gate, by, device)
+    decision = judge(Registry(artifacts), "0008", dataset, config.gate, by, answers_on(device))
     decision.sentence
     'kept 0007: challenger 0008 is 0.12 points better, 95 % interval -0.20 to 0.44 includes 0'
 
@@ -12,54 +12,74 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
 from hemline.config.gate import Gate
 from hemline.data.dataset import DatasetRef, load_split
-from hemline.errors import BundleError, ChampionChangedError, ConfigurationError, RegistryError
-from hemline.gate.rules import Contender, Opposition, decide
+from hemline.errors import ChampionChangedError, ConfigurationError, RegistryError, VersionError
+from hemline.gate.case import Candidate, Case
+from hemline.gate.deciding import decide
 from hemline.records.decision import Decision, Verdict
-from hemline.registry.registry import Registry
+from hemline.registry.champion import Registry
 from hemline.registry.versions import Manifest
 from hemline.runtime.devices import DeviceInfo
 
+Answers = Callable[[Path, np.ndarray], np.ndarray]  # a version's directory, images (N, H, W, C) -> logits (N, classes)
 
-def judge(registry: Registry, version: str, dataset: DatasetRef, gate: Gate, by: str, device: DeviceInfo) -> Decision:
+
+def answers_on(device: DeviceInfo) -> Answers:
+    """A version's answers, computed on this device."""
+
+    def answers(path: Path, images: np.ndarray) -> np.ndarray:
+        import tensorflow as tf
+
+        from hemline.evaluation.scores import compile_predict
+        from hemline.registry.versions import load
+
+        with tf.device(device.name):
+            return compile_predict(load(path)[0])(images)
+
+    return answers
+
+
+def judge(registry: Registry, version: str, dataset: DatasetRef, gate: Gate, by: str, answers: Answers) -> Decision:
     """Compares a published version with the champion on the test split, and records the decision.
 
-    If another champion was made meanwhile, compares again. Raises BundleError if the version does not verify.
+    If another champion was made meanwhile, compares again. Raises VersionError if the version does not verify.
     """
-    if earlier := _decided(registry, version, by):
+    if earlier := _decided_before(registry, version, by):
         return earlier
+    if obstacle := _obstacle(registry.verified(version), dataset):
+        raise ConfigurationError(
+            f"a version must be judged on the classes it was trained for. Received: {version}, which {obstacle}. "
+            "Choose its data set."
+        )
     images, labels = load_split(dataset, "test")
 
     @cache
-    def meet(name: str) -> Contender:
-        return _contender(registry, name, images, device)
+    def candidate(name: str) -> Candidate:
+        evaluation, logits = registry.verified(name).evaluation, answers(registry.path(name), images)
+        return Candidate(name, logits, evaluation.latency.single_ms, evaluation.size_bytes / 1e6)
 
-    manifest = registry.verified(version)
-    if strange := _strange(manifest, dataset):
-        raise ConfigurationError(
-            f"a version must be judged on the classes it was trained for. Received: {version}, which {strange}. "
-            "Choose its data set."
-        )
     while True:
-        opposition = _opposition(registry, version, dataset, meet)
-        if opposition.champion == version:  # e.g. a run that was killed after it was promoted, and goes on
+        champions = list(dict.fromkeys(reversed(registry.succession())))  # newest first, each once
+        if champions[:1] == [version]:  # e.g. a run that was killed after it was promoted, and goes on
             sentence = f"kept {version}: it is the champion already"
-            decision = Decision(verdict="kept", champion=version, challenger=version, sentence=sentence, numbers={})
+            decision = Decision(
+                verdict="kept", champion=version, challenger=version, sentence=sentence, measurements={}
+            )
         else:
-            if manifest.fingerprint != dataset.fingerprint:
-                opposition.doubts.append(_other_data(version, manifest, dataset))
-            decision = decide(gate, labels, dataset.class_names, meet(version), opposition)
+            case = Case(labels, dataset.class_names, candidate(version), champion=champions[0] if champions else None)
+            decision = decide(gate, _against(champions, case, registry, dataset, candidate))
         with suppress(ChampionChangedError):
             registry.record(decision, by)
             return decision
 
 
-def _decided(registry: Registry, version: str, by: str) -> Decision | None:
+def _decided_before(registry: Registry, version: str, by: str) -> Decision | None:
     """What the same run decided before it was killed: what a person did meanwhile stays."""
     for entry in reversed(registry.entries()):
         if (entry.version, entry.by) == (version, by) and entry.decision in get_args(Verdict):
@@ -68,55 +88,40 @@ def _decided(registry: Registry, version: str, by: str) -> Decision | None:
                 champion=entry.champion_before,
                 challenger=version,
                 sentence=entry.reason,
-                numbers=entry.evidence,
+                measurements=entry.measurements,
             )
     return None
 
 
-def _opposition(registry: Registry, version: str, dataset: DatasetRef, meet: Callable[[str], Contender]) -> Opposition:
-    """The champion; if it cannot be used, the newest champion before it that can."""
-    line = list(dict.fromkeys(reversed(registry.line())))  # newest first, each once
-    if not line or line[0] == version:
-        return Opposition(version if line else None, remarks=["there was no champion"])
-    opposition = Opposition(champion=line[0])
-    for name in line:
-        if name == version:
+def _against(
+    champions: list[str], case: Case, registry: Registry, dataset: DatasetRef, candidate: Callable[[str], Candidate]
+) -> Case:
+    """The case with the champion in it; if that cannot be used, with the newest champion before it that can."""
+    remarks, doubts, compared_with = [], [], None
+    for name in champions:
+        if name == case.challenger.version:  # it was a champion before, and was rolled back
             continue
         try:
             manifest = registry.verified(name)
-            if strange := _strange(manifest, dataset):
-                opposition.doubts.append(f"{name} {strange}, so the two were not compared")
-                return opposition
-            opponent = meet(name)
-        except (BundleError, RegistryError) as error:
-            if name == opposition.champion:
-                opposition.remarks.append(f"{name} cannot be used ({getattr(error, 'problem', 'it is missing')})")
-            continue
-        if manifest.fingerprint != dataset.fingerprint:
-            opposition.doubts.append(_other_data(name, manifest, dataset))
-        return replace(opposition, opponent=opponent)
-    return opposition
+            if obstacle := _obstacle(manifest, dataset):
+                doubts.append(f"{name} {obstacle}, so the two were not compared")
+            else:
+                compared_with = candidate(name)
+                doubts += _doubts_about_data(manifest, dataset)
+            break
+        except (VersionError, RegistryError) as error:
+            if name == case.champion:
+                remarks.append(f"{name} cannot be used ({getattr(error, 'problem', 'it is missing')})")
+    else:
+        if champions:
+            doubts.append("there is no champion that it could be compared with")
+        else:
+            remarks.append("there was no champion")
+    doubts += _doubts_about_data(registry.verified(case.challenger.version), dataset)
+    return replace(case, compared_with=compared_with, remarks=remarks, doubts=doubts)
 
 
-def _contender(registry: Registry, version: str, images: np.ndarray, device: DeviceInfo) -> Contender:
-    import tensorflow as tf
-
-    from hemline.evaluation.scores import compile_predict
-    from hemline.registry.versions import load
-
-    with tf.device(device.name):
-        model, manifest = load(registry.path(version))
-        logits = compile_predict(model)(images)
-    latency, size = manifest.evaluation.latency, manifest.evaluation.size_bytes
-    return Contender(
-        version,
-        logits,
-        latency_ms=latency.single_ms if latency else None,
-        size_mb=size / 1e6 if size is not None else None,
-    )
-
-
-def _strange(manifest: Manifest, dataset: DatasetRef) -> str | None:
+def _obstacle(manifest: Manifest, dataset: DatasetRef) -> str | None:
     """Why the version cannot answer the examples, if it cannot."""
     if manifest.class_names != dataset.class_names:
         return f"has other classes ({', '.join(manifest.class_names)})"
@@ -125,8 +130,10 @@ def _strange(manifest: Manifest, dataset: DatasetRef) -> str | None:
     return None
 
 
-def _other_data(version: str, manifest: Manifest, dataset: DatasetRef) -> str:
-    return (
-        f"{version} was trained on other data (fingerprint {manifest.fingerprint[:8]}, now {dataset.fingerprint[:8]}), "
-        "so test examples may be among what it has seen"
-    )
+def _doubts_about_data(manifest: Manifest, dataset: DatasetRef) -> list[str]:
+    if manifest.fingerprint == dataset.fingerprint:
+        return []
+    return [
+        f"{manifest.version} was trained on other data (fingerprint {manifest.fingerprint[:8]}, now "
+        f"{dataset.fingerprint[:8]}), so test examples may be among what it has seen"
+    ]

@@ -1,128 +1,65 @@
-"""Champion against challenger on the same examples: promote or not, and one sentence of reason.
+"""The promotion rules: a table of functions, each by the name of the Gate's field that is its limit.
 
-    comparison = compare(labels, champion_logits, challenger_logits, class_names)
-    decision = decide(gate, labels, class_names, challenger, Opposition("0007", champion))
-    decision.sentence
-    'kept 0007: challenger 0008 is 0.12 points better, 95 % interval -0.35 to 0.58 includes 0'
+    list(broken_rules(Gate(max_size_mb=1), case))       # ['its size 1.50 MB is more than max_size_mb 1']
 
-Only the examples that one gets right and the other
-wrong count. The interval is the paired bootstrap's: resampling examples is drawing the numbers of such
-examples from a multinomial, which takes 2 ms for 10,000 resamples of 10,000 examples instead of 0.8 s.
-A percentile interval is too sure of itself where a handful of examples differ, so McNemar's exact test
-must agree. Pure functions all; `hemline.gate.judging` calls them with models.
+A rule is a function of its limit and the case, and yields a sentence for whatever breaks it. To add one:
+1. give its limit a field in `hemline.config.gate.Gate`, with bounds, default and description;
+2. write the function here, and its row in RULES. A limit of None is no limit, and its rule is not asked.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-
-import numpy as np
+from collections.abc import Callable, Iterator
 
 from hemline.config.gate import Gate
-from hemline.gate.statistics import SIGNIFICANCE, Comparison, compare
-from hemline.records.decision import Decision, Numbers
+from hemline.gate.case import Case, points
+
+Rule = Callable[[float, Case], Iterator[str]]
 
 
-@dataclass(frozen=True)
-class Contender:
-    """What is known of a model when it is judged."""
-
-    version: str
-    logits: np.ndarray  # (N, classes), or probabilities: only the largest of a row counts
-    latency_ms: float | None = None
-    size_mb: float | None = None
+def margin(limit: float, case: Case) -> Iterator[str]:
+    """The challenger is better than the champion by more than the limit, in points, and it is no accident."""
+    if case.comparison and not case.comparison.proves(limit):
+        yield case.finding(limit)
 
 
-@dataclass(frozen=True)
-class Opposition:
-    """Whom the challenger meets."""
-
-    champion: str | None  # what the alias says
-    opponent: Contender | None = None  # whom it is compared with: usually the champion
-    remarks: list[str] = field(default_factory=list)  # part of the sentence
-    doubts: list[str] = field(default_factory=list)  # the same, and a person must decide
+def minimum_accuracy(limit: float, case: Case) -> Iterator[str]:
+    """The challenger gets at least this share of the test examples right."""
+    accuracy = case.accuracy(case.challenger)
+    if accuracy < limit:
+        yield f"accuracy {accuracy:.2%} is below minimum_accuracy {limit:.2%}"
 
 
-def decide(
-    gate: Gate, labels: np.ndarray, class_names: Sequence[str], challenger: Contender, opposition: Opposition
-) -> Decision:
-    """The verdict.
-
-    1. kept, if a rule is broken; 2. needs approval, if there is a doubt or the gate is manual; 3. promoted.
-    """
-    champion, opponent, comparison = opposition.champion, opposition.opponent, None
-    accuracy = _accuracy(challenger.logits, labels)
-    numbers: Numbers = {"examples": len(labels), "accuracy": accuracy}
-    if opponent is None:
-        passes, finding = True, f"challenger {challenger.version} has accuracy {accuracy:.2%}"
-    else:
-        comparison = compare(labels, opponent.logits, challenger.logits, class_names)
-        passes, finding = _finding(comparison, gate.margin)
-        than = "" if opponent.version == champion else f" than {opponent.version}, a champion before it"
-        finding = f"challenger {challenger.version} {finding.format(than=than)}"
-        numbers |= {"compared_with": opponent.version, "compared_accuracy": _accuracy(opponent.logits, labels)}
-        numbers |= asdict(comparison)
-    numbers |= {"latency_ms": challenger.latency_ms, "size_mb": challenger.size_mb}
-    broken = list(_broken_rules(gate, accuracy, challenger, comparison))
-    doubts = opposition.doubts + (["promotion is manual"] if gate.promotion == "manual" else [])
-    if champion and opponent is None and not doubts:
-        doubts = ["there is no champion that it could be compared with"]
-
-    clauses = [*opposition.remarks, finding, *broken, *doubts]
-    if broken or not passes:
-        verdict, head = "kept", f"kept {champion or 'no champion'}"
-        if opponent and opponent.version != champion:
-            clauses.append(f"roll back to {opponent.version}")
-    elif doubts:
-        verdict, head = "needs approval", f"needs approval to replace {champion}"
-        if champion is None:
-            head = "needs approval to be the first champion"
-    else:
-        verdict, head = "promoted", f"promoted {challenger.version}{f' over {champion}' if champion else ''}"
-    return Decision(
-        verdict=verdict,
-        champion=champion,
-        challenger=challenger.version,
-        sentence=f"{head}: {'; '.join(clauses)}",
-        numbers=numbers,
-    )
+def max_class_drop(limit: float, case: Case) -> Iterator[str]:
+    """The recall of no class falls by more than this, in points."""
+    found = case.comparison
+    if found and found.worst_class_drop > limit:
+        fell = f"recall of {found.worst_class} fell by {points(found.worst_class_drop)} points"
+        yield f"{fell}, more than max_class_drop {limit:g}"
 
 
-def _finding(comparison: Comparison, margin: float) -> tuple[bool, str]:
-    """Whether the challenger is good enough by the interval, and the words for it."""
-    if comparison.same_predictions:
-        return False, "makes the same predictions{than}"
-    if comparison.challenger_only_right + comparison.champion_only_right == 0:
-        return False, "is right on the same examples{than}"
-    low, high, points = comparison.interval_low, comparison.interval_high, comparison.difference_points
-    relation = "is above" if low > margin else "is below" if high < margin else "includes"
-    finding = (
-        f"is {_points(abs(points))} points {'worse' if points < 0 else 'better'}{{than}}, "
-        f"95 % interval {_points(low)} to {_points(high)} {relation} {margin:g}"
-    )
-    if low > margin >= 0 and comparison.p_value >= SIGNIFICANCE:
-        return False, f"{finding}, but McNemar's p is {comparison.p_value:.2g}: too few examples differ"
-    return low > margin, finding
+def max_latency_ms(limit: float, case: Case) -> Iterator[str]:
+    """Predicting a single image takes at most this, in milliseconds."""
+    if case.challenger.latency_ms > limit:
+        yield f"its latency {case.challenger.latency_ms:.2f} ms is more than max_latency_ms {limit:g}"
 
 
-def _broken_rules(gate: Gate, accuracy: float, challenger: Contender, comparison: Comparison | None) -> Iterator[str]:
-    """What is said about each rule that does not hold, the interval's apart."""
-    if accuracy < gate.minimum_accuracy:
-        yield f"accuracy {accuracy:.2%} is below minimum_accuracy {gate.minimum_accuracy:.2%}"
-    if comparison and comparison.worst_class_drop > gate.max_class_drop:
-        fell = f"recall of {comparison.worst_class} fell by {_points(comparison.worst_class_drop)} points"
-        yield f"{fell}, more than max_class_drop {gate.max_class_drop:g}"
-    for name, value, limit, unit in (
-        ("latency", challenger.latency_ms, gate.max_latency_ms, "ms"),
-        ("size", challenger.size_mb, gate.max_size_mb, "MB"),
-    ):
-        if limit is not None and (value is None or value > limit):
-            known = "is not known, with" if value is None else f"{value:.2f} {unit} is more than"
-            yield f"its {name} {known} max_{name}_{unit.lower()} {limit:g}"
+def max_size_mb(limit: float, case: Case) -> Iterator[str]:
+    """The version's models take at most this, in megabytes (10^6 bytes)."""
+    if case.challenger.size_mb > limit:
+        yield f"its size {case.challenger.size_mb:.2f} MB is more than max_size_mb {limit:g}"
 
 
-def _accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
-    return float((logits.argmax(axis=1) == labels).mean())
+RULES: dict[str, Rule] = {  # in the order in which a sentence names what is broken
+    "margin": margin,
+    "minimum_accuracy": minimum_accuracy,
+    "max_class_drop": max_class_drop,
+    "max_latency_ms": max_latency_ms,
+    "max_size_mb": max_size_mb,
+}
 
 
-def _points(value: float) -> str:
-    return f"{round(value, 2) + 0.0:.2f}"  # + 0.0: no '-0.00'
+def broken_rules(gate: Gate, case: Case) -> Iterator[str]:
+    """A sentence for whatever breaks a rule."""
+    for name, rule in RULES.items():
+        limit = getattr(gate, name)
+        if limit is not None:
+            yield from rule(limit, case)

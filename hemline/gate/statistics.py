@@ -1,4 +1,13 @@
-"""TODO gate.statistics."""
+"""Two models' answers to the same examples: how far apart they are, and how sure that is.
+
+    comparison = compare(labels, champion_logits, challenger_logits, class_names)
+    comparison.proves(margin=0.5)           # whether the challenger is better by more than half a point
+
+Only the examples that one model gets right and the other wrong count. The interval is the paired bootstrap's:
+resampling examples is drawing the numbers of such examples from a multinomial, which takes 2 ms for 10,000 resamples
+of 10,000 examples instead of 0.8 s. A percentile interval is too sure of itself where a handful of examples differ,
+so McNemar's exact test must agree.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 RESAMPLES = 10_000
-
-
 SIGNIFICANCE = 0.05  # of the 95 % interval and of McNemar's test alike
 
 
@@ -24,6 +31,16 @@ class Comparison:
     worst_class: str  # whose recall fell most
     worst_class_drop: float  # in points; negative if even it rose
     same_predictions: bool
+
+    @property
+    def any_differ(self) -> bool:
+        """Whether there are examples that only one of the two gets right."""
+        return self.challenger_only_right + self.champion_only_right > 0
+
+    def proves(self, margin: float) -> bool:
+        """Whether the challenger is better by more than the margin, in points; if negative, at most that much worse."""
+        enough = margin < 0 or self.p_value < SIGNIFICANCE  # McNemar's test knows no other margin than 0
+        return self.any_differ and self.interval_low > margin and enough
 
 
 def mcnemar(challenger_only: int, champion_only: int) -> float:

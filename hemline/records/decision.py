@@ -1,12 +1,13 @@
-"""TODO records.decision."""
+"""What becomes of a published version, and why.
+
+decision.sentence       # 'promoted 0008 over 0007: challenger 0008 is 2.29 points better, 95 % interval ...'
+"""
 
 from typing import Literal
 
 from pydantic import BaseModel
 
-Numbers = dict[str, bool | int | float | str | None]  # by name, in the words of artifacts/README.md
-
-
+Measurements = dict[str, bool | int | float | str]  # by name, in the words of artifacts/README.md
 Verdict = Literal["promoted", "kept", "needs approval"]
 
 
@@ -17,4 +18,4 @@ class Decision(BaseModel):
     champion: str | None  # before the decision
     challenger: str
     sentence: str
-    numbers: Numbers
+    measurements: Measurements

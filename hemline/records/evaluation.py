@@ -1,4 +1,8 @@
-"""TODO records.evaluation."""
+"""The final judgement of a trained model, on the test split.
+
+evaluation.json holds Quality, which are the same for the same configuration; serving.json holds Serving, whose times
+are not. A manifest has both as Evaluation.
+"""
 
 from pydantic import BaseModel
 
@@ -7,8 +11,8 @@ class ClassScore(BaseModel):
     """How one class fares; null where there is nothing to divide by."""
 
     examples: int
-    precision: float | None  # share of what was called this class that is
-    recall: float | None  # share of this class that was called so
+    precision: float | None  # of the examples that were given this class, the share that have it
+    recall: float | None  # of the examples that have this class, the share that were given it
     f1: float | None  # harmonic mean of both
 
 
@@ -30,18 +34,26 @@ class Latency(BaseModel):
     repeats: int
 
 
-class Evaluation(BaseModel):
-    """The final judgement of a model, on the test split. Versions of before have not all of it."""
+class Quality(BaseModel):
+    """How good a model is on a split."""
 
     split: str
     examples: int
     loss: float
     accuracy: float
-    accuracy_interval: tuple[float, float] | None = None  # Wilson's, 95 %
-    class_accuracy: dict[str, float]
-    classes: dict[str, ClassScore] = {}
-    calibration_error: float | None = None
-    calibration_bins: int | None = None
-    mistakes: list[Mistake] = []  # the most confident ones, worst first
-    latency: Latency | None = None
-    size_bytes: int | None = None  # of model.keras and saved_model/
+    accuracy_interval: tuple[float, float]  # Wilson's, 95 %
+    classes: dict[str, ClassScore]
+    calibration_error: float
+    calibration_bins: int
+    mistakes: list[Mistake]  # the most confident ones, worst first
+
+
+class Serving(BaseModel):
+    """What it costs to serve a model."""
+
+    latency: Latency
+    size_bytes: int  # of model.keras and saved_model/
+
+
+class Evaluation(Serving, Quality):
+    """Both. (Serving is named first for the order of the keys: Quality, then Serving.)"""

@@ -1,9 +1,9 @@
 """Published versions, which of them is the champion, and why: a ledger that only grows.
 
-    version = publish(models, record, run)              # hemline.registry.versions
-    registry.champion(), registry.rollback(by, reason)  # the champion and the ledger
+    version = publish(models, record, run)              # hemline.registry.versions; verify and load are there too
+    registry.champion(), registry.rollback(by, reason)  # hemline.registry.champion, class Registry
     find(registry, "0008")                              # hemline.registry.catalogue: what there is
 
-`prune` removes what is old, `tracking` tells MLflow. Others import anything of it; it imports `config`, `records`,
-`report` and `storage`. A kind of decision is added to the ledger and written by the registry.
+`prune` removes what is old, `tracking` tells MLflow. Others import anything of it; it imports `config`, `data`,
+`models`, `records`, `report` and `storage`. A file that a version is to hold is a row of `FILES` in `versions`.
 """

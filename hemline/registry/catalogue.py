@@ -1,9 +1,9 @@
 """What the artifacts directory holds: rows to list, and a run or version to look into.
 
-    for row in runs(registry): ...              # RunRow(run='2026-11-23-…', state='finished', versions=['0008'])
-    subject = find(registry, "0008")            # or 'champion', part of a run's name, or a directory
-    differences(subject.config, defaults())     # {'epochs': (20, 5)}
-    metrics(subject.epochs, subject.evaluation) # {'val_accuracy': 0.8882, ..., 'recall of Shirt': 0.71}
+    for row in run_rows(registry): ...          # RunRow(run='2026-11-23-…', state='finished', versions=['0008'])
+    for row in version_rows(registry): ...      # VersionRow(version='0008', standing=['champion'], ...)
+    found = find(registry, "0008")              # or 'champion', part of a run's name, or a directory
+    metrics(found.epochs, found.evaluation)     # {'val_accuracy': 0.8882, ..., 'recall of Shirt': 0.71}
 
 Read without TensorFlow or pandas, and without waiting for those who write.
 """
@@ -21,14 +21,12 @@ from hemline.config.retrain import RetrainConfig
 from hemline.errors import CatalogueError
 from hemline.records.evaluation import Evaluation
 from hemline.records.run import Rows
-from hemline.registry import versions as bundle
+from hemline.registry.champion import Registry
 from hemline.registry.ledger import Entry
-from hemline.registry.registry import Registry
-from hemline.registry.versions import Manifest
+from hemline.registry.versions import MANIFEST, Manifest, verify
 from hemline.storage.files import sha256_of
 from hemline.storage.locks import is_locked
-
-ABSENT = "-"  # stands for a field that one of two configurations does not have
+from hemline.storage.runs import LOCK
 
 
 class RunRow(BaseModel):
@@ -37,8 +35,8 @@ class RunRow(BaseModel):
     run: str
     started: datetime  # its latest attempt, UTC
     state: Literal["running", "finished", "unfinished"]
-    epochs: int  # that it has finished
-    of: int | None  # the most that it was to do
+    epochs: int  # finished
+    of: int | None  # the most that it may do
     val_accuracy: float | None  # after the last of them
     versions: list[str]  # that were published of its model
 
@@ -48,15 +46,15 @@ class VersionRow(BaseModel):
 
     version: str
     standing: list[str]  # of 'champion', 'protected', 'unreadable'
-    decision: str | None  # the latest but those about pruning
+    decision: str | None  # the latest, those about pruning apart
     test_accuracy: float | None = None
     val_accuracy: float | None = None
     data: str | None = None
     created: datetime | None = None
 
 
-class Subject(BaseModel):
-    """A run or version, and all that it says of itself."""
+class Details(BaseModel):
+    """A run or version, and what it says of itself."""
 
     kind: Literal["run", "version"]
     name: str
@@ -65,10 +63,10 @@ class Subject(BaseModel):
     data: dict[str, str]  # full_name and fingerprint; empty before the data was verified
     epochs: Rows
     evaluation: Evaluation | None
-    decisions: list[Entry]  # about the version, or those published of the run
+    decisions: list[Entry]  # about the version, or about those that were published of the run
 
 
-def runs(registry: Registry) -> list[RunRow]:
+def run_rows(registry: Registry) -> list[RunRow]:
     """Every run, oldest first."""
     published, rows = _published(registry), []
     for path in _run_directories(registry):
@@ -76,7 +74,7 @@ def runs(registry: Registry) -> list[RunRow]:
         row = RunRow(
             run=path.name,
             started=datetime.fromtimestamp((path / "config.json").stat().st_mtime, UTC),
-            state="running" if is_locked(path / "run.lock") else state,
+            state="running" if is_locked(path / LOCK) else state,
             epochs=len(epochs),
             of=_json(path / "config.json").get("epochs"),
             val_accuracy=epochs[-1]["val_accuracy"] if epochs else None,
@@ -86,7 +84,7 @@ def runs(registry: Registry) -> list[RunRow]:
     return sorted(rows, key=lambda row: row.started)
 
 
-def versions(registry: Registry) -> list[VersionRow]:
+def version_rows(registry: Registry) -> list[VersionRow]:
     """Every version, oldest first. Does not verify them; one with a manifest that cannot be read is a row too."""
     champion, protected, rows = registry.champion(), registry.protected(), []
     decisions = {entry.version: entry.decision for entry in registry.entries() if "protected" not in entry.decision}
@@ -94,7 +92,7 @@ def versions(registry: Registry) -> list[VersionRow]:
         standing = ["champion"] * (version == champion) + ["protected"] * (version in protected)
         row = VersionRow(version=version, standing=standing, decision=decisions.get(version))
         try:
-            manifest = Manifest.model_validate_json((registry.models / version / bundle.MANIFEST).read_bytes())
+            manifest = Manifest.model_validate_json((registry.models / version / MANIFEST).read_bytes())
         except (OSError, ValueError):
             row.standing.append("unreadable")
         else:
@@ -104,12 +102,12 @@ def versions(registry: Registry) -> list[VersionRow]:
     return rows
 
 
-def find(registry: Registry, name: str) -> Subject:
+def find(registry: Registry, name: str) -> Details:
     """1. a version, as `find_version` does; 2. a run by its directory, or by a part of its name.
 
     Raises CatalogueError if there is none or more than one.
     """
-    if name in ("champion", *registry.versions()) or (Path(name) / bundle.MANIFEST).exists():
+    if name in ("champion", *registry.versions()) or (Path(name) / MANIFEST).exists():
         return _of_version(registry, *find_version(registry, name))
     if (Path(name) / "config.json").exists():
         return _of_run(registry, Path(name))
@@ -134,47 +132,27 @@ def find_version(registry: Registry, name: str) -> tuple[Path, Manifest]:
                 f"there must be a champion. Received: {registry.directory}, where none was made yet. "
                 "Promote a version, or name one."
             )
-    if "/" in name or (Path(name) / bundle.MANIFEST).exists():
-        return Path(name), bundle.verify(Path(name))
+    if "/" in name or (Path(name) / MANIFEST).exists():
+        return Path(name), verify(Path(name))
     return registry.path(name), registry.verified(name)
 
 
 def defaults() -> dict[str, Any]:
-    """What a run does that is told nothing."""
+    """The configuration of a run that is given none."""
     return RetrainConfig().model_dump(mode="json")
 
 
-def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The fields of two configurations that differ, nested ones by dots, with both values."""
-    pairs = beside(flat(one), flat(other), ABSENT)
-    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def beside(one: dict[str, Any], other: dict[str, Any], absent: Any = None) -> dict[str, tuple[Any, Any]]:
-    """Two tables as one of pairs."""
-    return {key: (one.get(key, absent), other.get(key, absent)) for key in {**one, **other}}
-
-
-def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{'gate': {'margin': 0}} as {'gate.margin': 0}."""
-    result: dict[str, Any] = {}
-    for key, value in nested.items():
-        result |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return result
-
-
 def metrics(epochs: Rows, evaluation: Evaluation | None) -> dict[str, float]:
-    """What can be held against another's, in the words of artifacts/README.md."""
+    """The numbers that two runs or versions are compared by, in the words of artifacts/README.md."""
     last = (epochs or [{}])[-1]
     names = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
     values: dict[str, float | None] = {"epochs": len(epochs) or None}
     values |= {name: last.get(name) for name in names}
     if evaluation is not None:
-        latency = evaluation.latency
         values |= {"test_loss": evaluation.loss, "test_accuracy": evaluation.accuracy}
         values |= {"calibration_error": evaluation.calibration_error, "size_bytes": evaluation.size_bytes}
-        values |= {"latency_ms": latency.single_ms if latency else None}
-        values |= {f"recall of {name}": recall for name, recall in evaluation.class_accuracy.items()}
+        values |= {"latency_ms": evaluation.latency.single_ms}
+        values |= {f"recall of {name}": score.recall for name, score in evaluation.classes.items()}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -182,8 +160,8 @@ def _run_directories(registry: Registry) -> list[Path]:
     return sorted(path.parent for path in (registry.models.parent / "runs").glob("[!.]*/config.json"))
 
 
-def _of_version(registry: Registry, path: Path, manifest: Manifest) -> Subject:
-    return Subject(
+def _of_version(registry: Registry, path: Path, manifest: Manifest) -> Details:
+    return Details(
         kind="version",
         name=manifest.version,
         path=path,
@@ -195,17 +173,17 @@ def _of_version(registry: Registry, path: Path, manifest: Manifest) -> Subject:
     )
 
 
-def _of_run(registry: Registry, path: Path) -> Subject:
+def _of_run(registry: Registry, path: Path) -> Details:
     dataset = _json(path / "dataset.json")
-    judged = _json(path / "evaluation.json") | _json(path / "serving.json")
-    return Subject(
+    serving = _json(path / "serving.json")  # written after evaluation.json
+    return Details(
         kind="run",
         name=path.resolve().name,
         path=path,
         config=_json(path / "config.json"),
         data={name: dataset[name] for name in ("full_name", "fingerprint") if name in dataset},
         epochs=_epochs(path),
-        evaluation=Evaluation.model_validate(judged) if "accuracy" in judged else None,
+        evaluation=Evaluation(**_json(path / "evaluation.json"), **serving) if serving else None,
         decisions=_decisions(registry, _versions_of(path, _published(registry))),
     )
 
@@ -215,11 +193,11 @@ def _decisions(registry: Registry, versions: Iterable[str]) -> list[Entry]:
 
 
 def _published(registry: Registry) -> dict[str, list[str]]:
-    """Versions by the SHA-256 of their model. A run that goes on with another's directory has another id than it."""
+    """Versions by the SHA-256 of their model: a run that resumes another's directory has another flow run's id."""
     published: dict[str, list[str]] = {}
     for version in registry.versions():
         try:
-            files = json.loads((registry.models / version / bundle.MANIFEST).read_bytes())["files"]
+            files = json.loads((registry.models / version / MANIFEST).read_bytes())["files"]
             published.setdefault(files["model.keras"], []).append(version)
         except (OSError, ValueError, KeyError, TypeError):  # `verify` says what is wrong with it
             continue
@@ -232,7 +210,7 @@ def _versions_of(run: Path, published: dict[str, list[str]]) -> list[str]:
 
 
 def _epochs(run: Path) -> Rows:
-    """Of epochs.csv."""
+    """The rows of epochs.csv."""
     path = run / "epochs.csv"
     try:
         with path.open(newline="") as file:

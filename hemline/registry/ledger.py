@@ -17,12 +17,12 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from hemline.errors import RegistryError
-from hemline.records.decision import Numbers
+from hemline.records.decision import Measurements, Verdict
 from hemline.storage.files import storage_errors, sync
 from hemline.storage.locks import locked
 
 LOCK = "ledger.lock"
-What = Literal["promoted", "kept", "needs approval", "rolled back", "protected", "unprotected"]
+Action = Literal[Verdict, "rolled back", "protected", "unprotected"]  # from being pruned
 
 
 class Entry(BaseModel):
@@ -30,18 +30,18 @@ class Entry(BaseModel):
 
     at: datetime  # UTC
     by: str  # a flow run's name and id, or user@host
-    decision: What
+    decision: Action
     version: str  # the one decided about
     champion_before: str | None
     champion_after: str | None
     reason: str
-    evidence: Numbers
-    # SHA-256 of the version's, since a number could come back as another model; null where it was not verified.
+    measurements: Measurements  # behind a verdict; empty for a person's decision
+    # SHA-256 of the version's manifest, since its number could come to mean another model; null if it was not verified.
     manifest: str | None
 
     @property
     def moves(self) -> bool:
-        """Whether it made another version the champion."""
+        """Whether another version became the champion by it."""
         return self.champion_after != self.champion_before
 
 

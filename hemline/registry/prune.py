@@ -1,7 +1,7 @@
 """Removes old versions and runs, checkpoints of finished runs, and what killed processes left.
 
-    removals = prune(artifacts, data, Retention(keep_versions=10), now)             # only looks
-    removals = prune(artifacts, data, Retention(keep_versions=10), now, delete=True)
+    removals = removable(artifacts, data, Retention(keep_versions=10), now)     # looks, and changes nothing
+    removals = remove(removals, artifacts)                                      # those that were removed
     print(summary(removals))
 
 What is among the newest stays however old it is, and what is young stays however much there is. The champion,
@@ -19,11 +19,13 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from hemline.config.fields import Strict
+from hemline.data import decoding
 from hemline.errors import CheckpointError
-from hemline.registry.registry import Registry
+from hemline.registry import ledger
+from hemline.registry.champion import Registry
+from hemline.storage import runs
 from hemline.storage.files import delete, hide, is_temporary, size_of
 from hemline.storage.locks import is_locked
-from hemline.storage.runs import lease
 
 # A temporary in which nothing was touched for so long has no live writer: the slowest takes minutes.
 LEFTOVER_DAYS = 1
@@ -47,18 +49,22 @@ class Removal(BaseModel):
     days: float  # since its last change
 
 
-def prune(
-    artifacts: Path, data: Path | None, retention: Retention, now: datetime, delete: bool = False
-) -> list[Removal]:
-    """What is not kept; delete: whether to remove it, too. data: the directory of prepared data, if it is of interest.
+def removable(artifacts: Path, data: Path | None, retention: Retention, now: datetime) -> list[Removal]:
+    """What need not be kept. data: the directory of prepared data, None to leave it alone.
 
-    Raises RegistryError, before anything is removed, if the ledger cannot be read.
+    Raises RegistryError if the ledger cannot be read.
     """
-    registry, runs = Registry(artifacts), artifacts / "runs"
-    removals = [*_versions(registry, retention, now), *_runs(runs, retention, now)]
+    registry, directory = Registry(artifacts), artifacts / "runs"
+    removals = [*_old_versions(registry, retention, now), *_old_runs(directory, retention, now)]
     going = {removal.path for removal in removals}
-    removals += [left for left in _leftovers(registry, runs, data, now) if not going & set(left.path.parents)]
-    return [removal for removal in removals if _removed(removal, registry)] if delete else removals
+    leftovers = _leftovers(registry, directory, data, now)
+    return removals + [leftover for leftover in leftovers if not going & set(leftover.path.parents)]
+
+
+def remove(removals: Iterable[Removal], artifacts: Path) -> list[Removal]:
+    """Removes them, but for what has come into use since it was found. Returns what was removed."""
+    registry = Registry(artifacts)
+    return [removal for removal in removals if _remove(removal, registry)]
 
 
 def summary(removals: Iterable[Removal]) -> str:
@@ -69,23 +75,23 @@ def summary(removals: Iterable[Removal]) -> str:
     return f"{', '.join(parts)}: {sum(r.bytes for r in removals):,} bytes"
 
 
-def _versions(registry: Registry, retention: Retention, now: datetime) -> Iterator[Removal]:
-    kept = _kept_whatever(registry) | set(registry.versions()[-retention.keep_versions :])
+def _old_versions(registry: Registry, retention: Retention, now: datetime) -> Iterator[Removal]:
+    kept = _in_use(registry) | set(registry.versions()[-retention.keep_versions :])
     for version in registry.versions():
         path = registry.models / version
         if version not in kept and (days := _days(path, now)) > retention.keep_days:
             yield Removal(kind="version", path=path, bytes=size_of(path), days=days)
 
 
-def _kept_whatever(registry: Registry) -> set[str]:
-    return {*registry.line()[-2:], *registry.protected()}
+def _in_use(registry: Registry) -> set[str]:
+    """The champion, its predecessor, and what is protected."""
+    return {*registry.succession()[-2:], *registry.protected()}
 
 
-def _runs(runs: Path, retention: Retention, now: datetime) -> Iterator[Removal]:
-    directories = [path for path in runs.glob("[!.]*") if path.is_dir()]
-    age = {path: _days_of_run(path, now) for path in directories}
-    for rank, path in enumerate(sorted(directories, key=age.__getitem__)):
-        if is_locked(path / "run.lock"):
+def _old_runs(directory: Path, retention: Retention, now: datetime) -> Iterator[Removal]:
+    age = {path: _days_of_run(path, now) for path in directory.glob("[!.]*") if path.is_dir()}
+    for rank, path in enumerate(sorted(age, key=age.__getitem__)):
+        if is_locked(path / runs.LOCK):
             continue
         checkpoints, finished = path / "checkpoints", (path / "report.html").exists()
         if rank >= retention.keep_runs and age[path] > retention.keep_days:
@@ -94,13 +100,13 @@ def _runs(runs: Path, retention: Retention, now: datetime) -> Iterator[Removal]:
             yield Removal(kind="checkpoints", path=checkpoints, bytes=size_of(checkpoints), days=age[path])
 
 
-def _leftovers(registry: Registry, runs: Path, data: Path | None, now: datetime) -> Iterator[Removal]:
+def _leftovers(registry: Registry, directory: Path, data: Path | None, now: datetime) -> Iterator[Removal]:
     """Temporaries without a live writer. Where writers hold a lock, nobody may hold it now."""
-    places = {registry.models: None, runs: None, registry.directory: registry.directory / "ledger.lock"}
-    for run in runs.glob("[!.]*"):
-        places |= dict.fromkeys((run, run / "checkpoints", run / "iterations.parquet"), run / "run.lock")
+    places = {registry.models: None, directory: None, registry.directory: registry.directory / ledger.LOCK}
+    for run in directory.glob("[!.]*"):
+        places |= dict.fromkeys((run, run / "checkpoints", run / "iterations.parquet"), run / runs.LOCK)
     if data is not None:
-        places |= dict.fromkeys((data, data / "decoded"), data / ".hemline.lock")
+        places |= dict.fromkeys((data, data / "decoded"), data / decoding.LOCK)
     for place, lock in places.items():
         for path in sorted(place.glob(".*")):
             if not is_temporary(path):
@@ -111,11 +117,11 @@ def _leftovers(registry: Registry, runs: Path, data: Path | None, now: datetime)
                 yield Removal(kind="leftover", path=path, bytes=size_of(path), days=days)
 
 
-def _removed(removal: Removal, registry: Registry) -> bool:
-    """Removes it, unless it has come into use since it was looked at."""
+def _remove(removal: Removal, registry: Registry) -> bool:
+    """Removes it, unless it has come into use or is gone."""
     if removal.kind == "version":
         with registry.ledger.locked():  # nobody makes it the champion meanwhile
-            if removal.path.name in _kept_whatever(registry) or not removal.path.exists():
+            if removal.path.name in _in_use(registry) or not removal.path.exists():
                 return False
             hidden = hide(removal.path)
         delete(hidden)
@@ -124,7 +130,7 @@ def _removed(removal: Removal, registry: Registry) -> bool:
     else:
         run = removal.path if removal.kind == "run" else removal.path.parent
         try:
-            with lease(run):
+            with runs.lease(run):
                 delete(removal.path)
         except (CheckpointError, FileNotFoundError):  # somebody writes it, or has removed it
             return False
@@ -133,15 +139,16 @@ def _removed(removal: Removal, registry: Registry) -> bool:
 
 def _days(path: Path, now: datetime) -> float:
     """Since anything in it was changed last."""
-    return _since([path, *path.rglob("*")], now)
+    return _days_since_change([path, *path.rglob("*")], now)
 
 
 def _days_of_run(run: Path, now: datetime) -> float:
     """Since a file of it was changed last: a prune of its checkpoints or a look at its lock makes it no younger."""
-    return _since([path for path in run.rglob("*") if path.is_file() and path.name != "run.lock"] or [run], now)
+    files = [path for path in run.rglob("*") if path.is_file() and path.name != runs.LOCK]
+    return _days_since_change(files or [run], now)
 
 
-def _since(paths: Iterable[Path], now: datetime) -> float:
+def _days_since_change(paths: Iterable[Path], now: datetime) -> float:
     changes = [0.0]
     for path in paths:
         with suppress(FileNotFoundError):  # a live process's temporary

@@ -5,7 +5,7 @@
 The run has the configuration, the metrics of every epoch and the version's files; the registered model has the
 version, and the alias `champion` stands where Hemline's does. What MLflow downloads, Hemline verifies:
 
-    bundle.load(Path(mlflow.artifacts.download_artifacts("models:/hemline@champion")))
+    hemline.load(mlflow.artifacts.download_artifacts("models:/hemline@champion"))
 
 The registry here stays the truth. So MLflow is called in a process of its own, which is killed if it takes too
 long: down, slow or broken, it costs a run SECONDS and a warning. Its settings and its 4 s of import stay there.
@@ -20,11 +20,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hemline.config.nested import flat
 from hemline.records.decision import Decision
 from hemline.records.run import ModelVersion
-from hemline.registry import versions as bundle
-from hemline.registry.catalogue import flat, metrics
-from hemline.registry.versions import Manifest
+from hemline.registry.catalogue import metrics
+from hemline.registry.versions import MANIFEST, Manifest, verify
 from hemline.storage.files import sha256_of
 
 if TYPE_CHECKING:
@@ -42,10 +42,11 @@ SETTINGS = {  # of MLflow, for our process alone
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 NAME = "hemline"  # of the experiment, unless MLFLOW_EXPERIMENT_NAME says another, and of the registered model
+DIRECTORY = "version"  # of the version's files among the artifacts of MLflow's run
 KEY, VALUE, BATCH = 250, 6000, 100  # MLflow's limits: characters of a key and of a parameter, parameters a call
 
 
-def track(version: ModelVersion, decision: Decision | None, seconds: float = SECONDS) -> None:
+def track(version: ModelVersion, decision: Decision) -> None:
     """Writes a version, and who is the champion after the decision, to MLflow. Never fails."""
     address = os.environ.get(ADDRESS)
     if not address:
@@ -53,7 +54,7 @@ def track(version: ModelVersion, decision: Decision | None, seconds: float = SEC
     if importlib.util.find_spec("mlflow") is None:
         log.warning("%s is set, but MLflow is not installed: pip install 'hemline[mlflow]'", ADDRESS)
         return
-    champion = decision and (decision.challenger if decision.verdict == "promoted" else decision.champion)
+    champion = decision.challenger if decision.verdict == "promoted" else decision.champion
     command = [sys.executable, "-m", "hemline.registry.tracking", str(version.path), champion or ""]
     try:
         subprocess.run(
@@ -63,10 +64,10 @@ def track(version: ModelVersion, decision: Decision | None, seconds: float = SEC
             text=True,
             errors="replace",
             check=True,
-            timeout=seconds,
+            timeout=SECONDS,
         )
     except subprocess.TimeoutExpired:
-        reason = f"it took longer than {seconds:g} s"
+        reason = f"it took longer than {SECONDS:g} s"
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1]
     except OSError as error:
@@ -80,13 +81,13 @@ def track(version: ModelVersion, decision: Decision | None, seconds: float = SEC
 
 def send(client: "MlflowClient", path: Path, champion: str | None) -> None:
     """What `track` does, in the process that may be killed. Everything can be done again."""
-    manifest = bundle.verify(path)
+    manifest = verify(path)
     run = _run(client, manifest)
     if run.info.status != "FINISHED":
         _log(client, run.info.run_id, manifest)
-        client.log_artifacts(run.info.run_id, str(path), "bundle")
+        client.log_artifacts(run.info.run_id, str(path), DIRECTORY)
         client.set_terminated(run.info.run_id)
-    _register(client, run, manifest, sha256_of(path / bundle.MANIFEST))
+    _register(client, run, manifest, sha256_of(path / MANIFEST))
     # The champion may have changed by a person's hand since the last run.
     numbers = [v.version for v in _registered(client) if v.tags.get("hemline.version") == champion]
     if numbers:
@@ -139,7 +140,7 @@ def _register(client: "MlflowClient", run: "Run", manifest: Manifest, digest: st
             raise
     if not any(version.tags.get("hemline.manifest") == digest for version in _registered(client)):
         tags = {"hemline.version": manifest.version, "hemline.manifest": digest}
-        client.create_model_version(NAME, f"{run.info.artifact_uri}/bundle", run.info.run_id, tags=tags)
+        client.create_model_version(NAME, f"{run.info.artifact_uri}/{DIRECTORY}", run.info.run_id, tags=tags)
 
 
 def _registered(client: "MlflowClient") -> list[Any]:

@@ -1,7 +1,7 @@
 """A model version: a directory that holds a model and everything needed to judge and trust it.
 
     version = publish(artifacts / "models", record, run_directory)
-    manifest = verify(version.path)         # BundleError names the file that is not as written
+    manifest = verify(version.path)         # VersionError names the file that is not as written
     model, manifest = load(version.path)    # the same, then loads: manifest.class_names[model(x).argmax()]
 
 A version appears whole or not at all, under the next free number (0001, 0002, ...). Its manifest has
@@ -10,14 +10,14 @@ the SHA-256 of every other file, and manifest.sha256 has the manifest's. Verifyi
 
 import hashlib
 import os
-import re
 import shutil
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from hemline.errors import BundleError
+from hemline.errors import VersionError
 from hemline.records.run import ModelVersion, Record
+from hemline.registry.ledger import Ledger
 from hemline.storage.files import Taken, sha256_of, whole_directory, whole_file, write_json
 from hemline.storage.runs import registry_directory
 
@@ -41,16 +41,14 @@ class Manifest(Record):
 
 
 def next_version(models: Path) -> str:
-    """The number after the highest one there is, or was when something was decided about it."""
+    """The number after the highest one there is, or that the ledger names: a pruned number does not come back."""
     taken = [path.name for path in models.glob("[0-9]*")]
-    with suppress(FileNotFoundError):
-        ledger = registry_directory(models.parent) / "ledger.jsonl"
-        taken += re.findall(r'"version":"(\d+)"', ledger.read_text(errors="replace"))
+    taken += [entry.version for entry in Ledger(registry_directory(models.parent)).entries()]
     return f"{max((int(name) for name in taken if name.isdigit()), default=0) + 1:04d}"
 
 
-# What a run made, and where it stands in a version.
-FROM_RUN = {
+# Every file and directory of a version but its manifest, and what of the run it is a copy of; None: made for it.
+FILES: dict[str, str | None] = {
     "model.keras": "model.keras",
     "saved_model": "saved_model",  # a directory
     "iterations.parquet": "iterations.parquet",  # a directory
@@ -60,11 +58,12 @@ FROM_RUN = {
     "evaluation.json": "evaluation.json",
     "serving.json": "serving.json",
     "confusion.csv": "confusion.csv",
-    "mistakes.svg": "charts/mistakes.svg",
+    "charts/learning_curves.svg": None,
+    "charts/mistakes.svg": "mistakes.svg",
+    "charts/parity.svg": None,
+    "MODEL_CARD.md": None,
 }
-
-
-PICTURES = {"curves": "learning_curves.svg", "mistakes": "mistakes.svg", "parity": "parity.svg"}  # in charts/
+PICTURES = {Path(name).stem: name for name in FILES if name.startswith("charts/")}  # as the report calls them
 
 
 def publish(models: Path, record: Record, run: Path) -> ModelVersion:
@@ -78,20 +77,20 @@ def publish(models: Path, record: Record, run: Path) -> ModelVersion:
         version = next_version(models)
         with suppress(Taken), whole_directory(models / version) as directory:
             (directory / "charts").mkdir()
-            for name, place in FROM_RUN.items():
-                copy = shutil.copytree if (run / name).is_dir() else shutil.copyfile
-                copy(run / name, directory / place)
-            (directory / "charts" / "learning_curves.svg").write_text(learning_curves(pd.DataFrame(record.epochs)))
-            (directory / "charts" / "parity.svg").write_text(parity_map(pd.read_csv(directory / "parity.csv")))
-            pictures = {name: f"charts/{file}" for name, file in PICTURES.items()}
-            (directory / "MODEL_CARD.md").write_text(markdown(record, f"Model {version}", pictures))
+            for name, origin in FILES.items():
+                if origin is not None:
+                    copy = shutil.copytree if (run / origin).is_dir() else shutil.copyfile
+                    copy(run / origin, directory / name)
+            (directory / PICTURES["learning_curves"]).write_text(learning_curves(pd.DataFrame(record.epochs)))
+            (directory / PICTURES["parity"]).write_text(parity_map(pd.read_csv(directory / "parity.csv")))
+            (directory / "MODEL_CARD.md").write_text(markdown(record, f"Model {version}", PICTURES))
             return _version(seal(directory, record, version), models, run)
 
 
 def published_by(models: Path, run: Path, flow_run_id: str) -> ModelVersion | None:
     """The version that the same flow run made before it was killed, if it is whole."""
     for path in sorted(models.glob("[0-9]*"), reverse=True):
-        with suppress(BundleError):
+        with suppress(VersionError):
             if _manifest(path).flow_run.id == flow_run_id:
                 return _version(verify(path), models, run)
     return None
@@ -123,7 +122,9 @@ def seal(directory: Path, record: Record, version: str) -> Manifest:
 def verify(path: Path) -> Manifest:
     """The manifest, if it and every file are as they were written and there is no other file."""
     if not path.is_dir():
-        raise BundleError(f"a model version must be a directory. Received: {path}, which is none.", "it is missing")
+        raise VersionError(
+            f"a model version must be a directory. Received: {path}, which is none. Name another.", "it is missing"
+        )
     if not (path / MANIFEST).exists():  # any directory: its files are not worth listing
         _manifest(path)
     found, problems = _files(path)
@@ -154,7 +155,7 @@ def load(path: Path) -> "tuple[keras.Model, Manifest]":
         return keras.saving.load_model(path / "model.keras", safe_mode=True), manifest
     except Exception as error:  # whatever a Keras that is not the one it was written with may raise
         problem = f"Keras {keras.__version__} does not load it, {type(error).__name__}"
-        raise BundleError(
+        raise VersionError(
             f"a model version must load. Received: {path}, but {problem}: {error}. It was made with "
             f"Keras {manifest.versions.get('keras')}: install that, or take another version.",
             problem,
@@ -170,7 +171,7 @@ def _manifest(path: Path) -> Manifest:
             raise ValueError(f"it does not have the SHA-256 in {DIGEST}")
         manifest = Manifest.model_validate_json(content)
     except (OSError, ValueError) as error:
-        raise BundleError(
+        raise VersionError(
             f"a model version must have a readable {MANIFEST}. Received: {path} ({error}). Take another version.",
             f"its {MANIFEST} is missing or was changed",
         ) from error
@@ -201,8 +202,8 @@ def _files(directory: Path) -> tuple[set[str], list[str]]:
     return names, problems
 
 
-def _refusal(path: Path, problems: list[str]) -> BundleError:
-    return BundleError(
+def _refusal(path: Path, problems: list[str]) -> VersionError:
+    return VersionError(
         f"every file of a model version must match its manifest. Received: {path}: {'; '.join(problems)}. "
         "Do not use it; take another version.",
         problem="; ".join(problems),

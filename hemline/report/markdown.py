@@ -1,6 +1,6 @@
 """The report a person reads: Markdown made of a run's record, and HTML made of that.
 
-    text = markdown(record, "retrain-fashion_mnist", pictures={"curves": data_uri(svg), "mistakes": ..., "parity": ...})
+    text = markdown(record, "retrain-fashion_mnist", pictures={"learning_curves": data_uri(svg), ...})
     page = html(text)
     proof = verification_markdown(found)        # of the flow `verify`
 
@@ -21,10 +21,10 @@ from hemline.records.verification import Verification
 def markdown(record: Record, title: str, pictures: Mapping[str, str], decision: Decision | None = None) -> str:
     """The report as GitHub-flavoured Markdown.
 
-    pictures: addresses by name, curves, mistakes and parity. decision: what became of the version, which its own
-    card cannot know.
+    pictures: addresses of learning_curves, mistakes and parity. decision: what became of the version, which its card
+    cannot know.
     """
-    verdict = [_verdict(record), f"![loss and accuracy by epoch]({pictures['curves']})"]
+    verdict = [_verdict(record), f"![loss and accuracy by epoch]({pictures['learning_curves']})"]
     if decision:
         verdict.insert(0, f"**{_capital(decision.sentence)}.**")
     # A paragraph is one line: Prefect's UI shows a single line break as the end of one.
@@ -72,7 +72,7 @@ def decision_markdown(decision: Decision) -> str:
     """The sentence, and the numbers it is made of."""
     rows = (
         (name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else value)
-        for name, value in decision.numbers.items()
+        for name, value in decision.measurements.items()
     )
     return f"**{_capital(decision.sentence)}.**\n\n{_table(('what', 'value'), rows)}\n"
 
@@ -133,23 +133,31 @@ def _value(text: str) -> str:
 
 def _verdict(record: Record) -> str:
     evaluation, epochs = record.evaluation, record.epochs
-    interval = evaluation.accuracy_interval
-    between = f" (95 % interval {interval[0]:.2%} to {interval[1]:.2%})" if interval else ""
+    low, high = evaluation.accuracy_interval
     return (
-        f"**{evaluation.accuracy:.2%}** of {evaluation.examples:,} test examples are classified correctly{between} "
-        f"after {len(epochs)} epochs on {record.dataset.full_name} (validation {epochs[-1]['val_accuracy']:.2%})."
+        f"**{evaluation.accuracy:.2%}** of {evaluation.examples:,} test examples are classified correctly "
+        f"(95 % interval {low:.2%} to {high:.2%}) after {len(epochs)} epochs on {record.dataset.full_name} "
+        f"(validation {epochs[-1]['val_accuracy']:.2%})."
     )
 
 
 def _loading(record: Record) -> str:
     shape = ", ".join(map(str, record.dataset.image_shape))
-    return f"""```python
+    return f"""In the version's directory, with TensorFlow alone:
+
+```python
 import tensorflow as tf
 serve = tf.saved_model.load("saved_model").signatures["serving_default"]
 serve(image=images)  # uint8 (N, {shape}) -> label, name, probabilities
 ```
 
-With Hemline, which checks every file first: `model, manifest = hemline.registry.versions.load(path)`."""
+With Hemline, which checks every file first:
+
+```python
+import hemline
+model, manifest = hemline.load(".")
+model(images)  # uint8 (N, {shape}) -> logits (N, {len(record.dataset.class_names)})
+```"""
 
 
 def _intended_use(record: Record) -> str:
@@ -168,21 +176,22 @@ def _classes(evaluation: Evaluation) -> str:
         (name, score.examples, *map(_percent, (score.precision, score.recall, score.f1)))
         for name, score in evaluation.classes.items()
     )
-    legend = "Precision: the share of what is called so that is; recall: the share of the class that is called so."
+    legend = (
+        "Precision: of the examples that the model gives this class, the share that have it. "
+        "Recall: of the examples that have this class, the share to which the model gives it."
+    )
     return f"{_table(('class', 'examples', 'precision', 'recall', 'F1'), rows)}\n\n{legend}"
 
 
 def _measured(evaluation: Evaluation) -> Iterable[tuple[str, str]]:
-    if evaluation.calibration_error is not None:
-        bins = f"{evaluation.calibration_bins} bins of confidence"
-        yield "expected calibration error", f"{evaluation.calibration_error:.2%} ({bins})"
+    bins = f"{evaluation.calibration_bins} bins of confidence"
+    yield "expected calibration error", f"{evaluation.calibration_error:.2%} ({bins})"
     yield "loss", f"{evaluation.loss:.4f}"
-    if latency := evaluation.latency:
-        of = f"median of {latency.repeats}, through the saved signature"
-        yield "one prediction", f"{latency.single_ms:.2f} ms ({of})"
-        yield f"a batch of {latency.batch_size}", f"{latency.batch_ms:.2f} ms"
-    if evaluation.size_bytes is not None:
-        yield "model.keras and saved_model", f"{evaluation.size_bytes / 1e6:.2f} MB"
+    latency = evaluation.latency
+    of = f"median of {latency.repeats}, through the saved signature"
+    yield "one prediction", f"{latency.single_ms:.2f} ms ({of})"
+    yield f"a batch of {latency.batch_size}", f"{latency.batch_ms:.2f} ms"
+    yield "model.keras and saved_model", f"{evaluation.size_bytes / 1e6:.2f} MB"
 
 
 def _mistakes(evaluation: Evaluation, picture: str) -> str:

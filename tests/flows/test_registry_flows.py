@@ -18,8 +18,8 @@ from flows.prune import prune
 from flows.rollback import rollback
 from hemline.errors import RegistryError
 from hemline.records.decision import Decision
+from hemline.registry.champion import Registry
 from hemline.registry.prune import Retention
-from hemline.registry.registry import Registry
 from tests.hemline.registry.published import make_version
 
 
@@ -39,7 +39,7 @@ def waiting(champion: str) -> Decision:
         champion=champion,
         challenger="0002",
         sentence=f"needs approval to replace {champion}: challenger 0002 is 1.00 points better; promotion is manual",
-        numbers={"difference_points": 1.0},
+        measurements={"difference_points": 1.0},
     )
 
 

@@ -20,8 +20,8 @@ from hemline.errors import ConfigurationError, DatasetError, DeviceError, Hemlin
 from hemline.models.layer_norm import LayerNorm
 from hemline.proofs.questions import RELIED_ON
 from hemline.records.run import Outcome
-from hemline.registry import versions as bundle
-from hemline.registry.registry import Registry
+from hemline.registry import versions
+from hemline.registry.champion import Registry
 from tasks import prepare_dataset
 
 RUN_FILES = {
@@ -78,7 +78,7 @@ def test_a_run_leaves_every_file_and_artifact(finished: State[Outcome | None]) -
     assert Registry(version.path.parents[1]).champion() == "0001"
     assert {path.name for path in version.run.iterdir()} == RUN_FILES
 
-    model, manifest = bundle.load(version.path)
+    model, manifest = versions.load(version.path)
     assert manifest.version == "0001"
     assert manifest.flow_run.id == str(flow_run_id(finished))
     assert manifest.evaluation.accuracy == version.test_accuracy

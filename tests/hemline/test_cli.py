@@ -20,9 +20,9 @@ from PIL import Image
 
 from hemline import cli
 from hemline.config.retrain import RetrainConfig
-from hemline.registry import versions as bundle
+from hemline.registry import versions
+from hemline.registry.champion import Registry, person
 from hemline.registry.prune import Retention
-from hemline.registry.registry import Registry, person
 from hemline.storage.files import write_json
 from hemline.storage.runs import lease
 from tests.hemline.conftest import CLASSES, SHAPE, FinishedRun
@@ -300,7 +300,7 @@ def test_show_a_run_with_an_evaluation_and_what_became_of_it(
     for name in ("model.keras", "evaluation.json", "serving.json"):
         shutil.copy(finished.trained.directory / name, run)
     write_json(run / "dataset.json", finished.dataset.record())
-    bundle.publish(tmp_path / "models", finished.record, finished.trained.directory)
+    versions.publish(tmp_path / "models", finished.record, finished.trained.directory)
     Registry(tmp_path).promote("0001", "ada", "the first one")
     shown = hemline("show", "a-1", "--json").json
     assert shown["evaluation"] == finished.evaluation.model_dump(mode="json")
@@ -320,7 +320,7 @@ def test_compare(tmp_path: Path, hemline: Run) -> None:
     make_run(tmp_path, "2026-03-01-a-1", epochs=1)
     make_run(tmp_path, "2026-03-02-b-2", epochs=2, seed=7, groups={"upper": None}, gate={"margin": 1})
     compared = hemline("compare", "a-1", "b-2", "--json").json
-    assert compared["subjects"] == ["run 2026-03-01-a-1", "run 2026-03-02-b-2"]
+    assert compared["compared"] == ["run 2026-03-01-a-1", "run 2026-03-02-b-2"]
     assert (
         compared["configuration"] | {"seed": [42, 7], "gate.margin": [0, 1], "groups.upper": ["-", None]}
         == (compared["configuration"])
@@ -335,7 +335,7 @@ def test_compare(tmp_path: Path, hemline: Run) -> None:
 def test_compare_draws_a_version_beside_a_run(
     finished: FinishedRun, tmp_path: Path, hemline: Run, suffix: str, begins: bytes
 ) -> None:
-    bundle.publish(tmp_path / "models", finished.record, finished.trained.directory)
+    versions.publish(tmp_path / "models", finished.record, finished.trained.directory)
     make_run(tmp_path, "2026-03-01-a-1", epochs=2)
     make_run(tmp_path, "2026-03-02-b-2", epochs=0)
     picture = tmp_path / f"curves{suffix}"
@@ -396,7 +396,7 @@ def test_verify_refuses_what_is_not_there(registry: Registry, hemline: Run) -> N
 def published(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Artifacts with a real champion, 0001."""
     artifacts = tmp_path_factory.mktemp("published")
-    bundle.publish(artifacts / "models", finished.record, finished.trained.directory)
+    versions.publish(artifacts / "models", finished.record, finished.trained.directory)
     Registry(artifacts).promote("0001", "ada", "the first one")
     return artifacts
 
@@ -439,7 +439,7 @@ def test_predict_says_nothing_but_the_answer(published: Path, files: list[Path])
 @pytest.fixture
 def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refusals come before the model is loaded."""
-    monkeypatch.setattr(cli, "_labels", lambda *_: pytest.fail("asked the model"))
+    monkeypatch.setattr(versions, "load", lambda *_: pytest.fail("loaded the model"))
 
 
 @pytest.mark.usefixtures("no_model")

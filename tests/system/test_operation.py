@@ -11,8 +11,8 @@ import pytest
 from prefect.client.schemas.filters import ArtifactFilter, DeploymentFilter, TaskRunFilter
 from prefect.client.schemas.objects import FlowRun
 
-from hemline.registry import versions as bundle
-from hemline.registry.registry import Registry
+from hemline.registry import versions
+from hemline.registry.champion import Registry
 from tests.system.conftest import Installation, start, wait_until
 
 pytestmark = pytest.mark.system
@@ -43,7 +43,7 @@ def test_smoke_completes_and_leaves_a_verified_model(installation: Installation,
     assert smoke.state.is_completed()
     assert smoke.name == "retrain-fashion_mnist-1-epochs"
 
-    manifest = bundle.verify(installation.root / "artifacts" / "models" / "0001")
+    manifest = versions.verify(installation.root / "artifacts" / "models" / "0001")
     assert manifest.flow_run.id == str(smoke.id)
     assert manifest.evaluation.accuracy > 0.8  # one epoch
     directory = run_directory(installation, smoke.id)

@@ -22,7 +22,7 @@ from hemline.evaluation.scores import (
     wilson,
 )
 from hemline.models.mlp import build_mlp
-from hemline.records.evaluation import ClassScore, Evaluation, Mistake
+from hemline.records.evaluation import ClassScore, Mistake, Quality
 
 NAMES = ["a", "b", "c"]
 
@@ -84,7 +84,7 @@ def test_confusion_keeps_classes_that_are_absent() -> None:
     assert table.to_numpy().tolist() == [[0, 0, 0], [0, 2, 0], [0, 0, 0]]
 
 
-def test_evaluate_gives_accuracy_by_class_without_absent_classes() -> None:
+def test_evaluate_gives_recall_by_class_and_none_for_an_absent_class() -> None:
     predicted = np.array([0, 0, 1, 0])
 
     def predict(images: np.ndarray) -> np.ndarray:
@@ -92,7 +92,8 @@ def test_evaluate_gives_accuracy_by_class_without_absent_classes() -> None:
 
     judged, table = evaluate(predict, np.zeros((4, 4, 4, 1), np.uint8), np.array([0, 0, 0, 1]), NAMES)
     assert (judged.split, judged.examples, judged.accuracy) == ("test", 4, 0.5)
-    assert judged.class_accuracy == {"a": pytest.approx(2 / 3), "b": 0.0}
+    recall = {name: score.recall for name, score in judged.classes.items()}
+    assert recall == {"a": pytest.approx(2 / 3), "b": 0.0, "c": None}
     assert judged.loss == pytest.approx((2 * math.log(9 / 7) + 2 * math.log(9)) / 4)
     assert table.to_numpy().sum() == 4
     assert judged.accuracy_interval == pytest.approx((0.15, 0.85), abs=1e-3)
@@ -104,12 +105,7 @@ def test_evaluate_gives_accuracy_by_class_without_absent_classes() -> None:
         (2, "a", "b"),
         (3, "b", "a"),
     ]
-    assert Evaluation.model_validate_json(judged.model_dump_json()) == judged
-
-
-def test_an_evaluation_of_before_is_still_read() -> None:
-    old = {"split": "test", "examples": 70, "loss": 0.5, "accuracy": 0.75, "class_accuracy": {"a": 0.75}}
-    assert Evaluation.model_validate(old).latency is None
+    assert Quality.model_validate_json(judged.model_dump_json()) == judged
 
 
 def test_wilson_worked_by_hand() -> None:

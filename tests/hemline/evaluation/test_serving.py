@@ -1,4 +1,4 @@
-"""How fast the saved signature answers, by a clock that the test holds; test_bundle.py serves it elsewhere."""
+"""How fast the saved signature answers, by a clock that the test holds."""
 
 from itertools import count
 from pathlib import Path

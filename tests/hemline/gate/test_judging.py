@@ -10,17 +10,14 @@ import pytest
 
 from hemline.config.gate import Gate
 from hemline.data.dataset import DatasetRef, load_split
-from hemline.errors import BundleError, ConfigurationError, RegistryError
+from hemline.errors import ConfigurationError, RegistryError, VersionError
 from hemline.evaluation.scores import compile_predict
-from hemline.gate import judging
-from hemline.gate.judging import judge
-from hemline.gate.rules import Contender
+from hemline.gate.judging import answers_on, judge
 from hemline.models.mlp import build_mlp
 from hemline.records.decision import Decision
-from hemline.records.evaluation import Evaluation, Latency
 from hemline.records.run import Record
-from hemline.registry import versions as bundle
-from hemline.registry.registry import Registry
+from hemline.registry.champion import Registry
+from hemline.registry.versions import seal
 from hemline.storage.files import whole_directory
 from tests.hemline.conftest import CPU, write_dataset
 from tests.hemline.registry.published import RECORD, make_version
@@ -31,13 +28,11 @@ class Bench:
 
     def __init__(self, artifacts: Path, dataset: DatasetRef):
         self.registry, self.dataset, self.right = Registry(artifacts), dataset, dict[str, int]()
-        self.artifacts, self.met = artifacts, list[str]()
+        self.artifacts, self.asked = artifacts, list[str]()
 
     def version(self, right: int, **changes: Any) -> str:
         fingerprint = {"dataset": self.dataset, "fingerprint": self.dataset.fingerprint}
-        latency = Latency(single_ms=0.5, batch_ms=1, batch_size=100, repeats=50)
-        evaluation = RECORD.evaluation.model_copy(update={"latency": latency, "size_bytes": 1_500_000})
-        record = RECORD.model_copy(update={**fingerprint, "evaluation": evaluation, **changes})
+        record = RECORD.model_copy(update={**fingerprint, **changes})
         version = make_version(self.artifacts, record=record)
         self.right[version] = right
         return version
@@ -48,22 +43,20 @@ class Bench:
         return version
 
     def judge(self, version: str, **gate: Any) -> Decision:
-        return judge(self.registry, version, self.dataset, Gate(max_class_drop=100, **gate), "nightly (0b1c)", CPU)
+        return judge(
+            self.registry, version, self.dataset, Gate(max_class_drop=100, **gate), "nightly (0b1c)", self.answers
+        )
 
-    def contender(self, registry: Registry, version: str, images: np.ndarray, *device: object) -> Contender:
-        self.met.append(version)
+    def answers(self, path: Path, images: np.ndarray) -> np.ndarray:
+        self.asked.append(path.name)
         _, labels = load_split(self.dataset, "test")
-        right = np.arange(len(labels)) < self.right[version]
-        manifest = registry.verified(version)
-        assert manifest.evaluation.latency
-        return Contender(version, np.eye(3)[np.where(right, labels, (labels + 1) % 3)], 0.5, 1.5)
+        right = np.arange(len(labels)) < self.right[path.name]
+        return np.eye(3)[np.where(right, labels, (labels + 1) % 3)]
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    bench = Bench(tmp_path, write_dataset(tmp_path / "tiny", {"test": 200}))
-    monkeypatch.setattr(judging, "_contender", bench.contender)
-    return bench
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path, write_dataset(tmp_path / "tiny", {"test": 200}))
 
 
 def test_the_first_version_is_promoted_by_the_absolute_rules(bench: Bench) -> None:
@@ -84,7 +77,7 @@ def test_a_decision_is_in_the_ledger_word_for_word(bench: Bench) -> None:
     entry = bench.registry.entries()[-1]
     assert (entry.decision, entry.version, entry.by) == ("promoted", "0002", "nightly (0b1c)")
     assert (entry.champion_before, entry.champion_after) == ("0001", "0002")
-    assert (entry.reason, entry.evidence) == (decision.sentence, decision.numbers)
+    assert (entry.reason, entry.measurements) == (decision.sentence, decision.measurements)
     assert bench.judge(bench.version(180)).sentence == "kept 0002: challenger 0003 makes the same predictions"
     assert [entry.decision for entry in bench.registry.entries()] == ["promoted", "promoted", "kept"]
 
@@ -115,7 +108,7 @@ def test_a_champion_that_is_not_whole_is_named_and_its_predecessor_compared(
     assert decision.sentence.endswith("; roll back to 0001")
     decision = bench.judge(bench.version(190))
     assert decision.sentence.startswith(f"promoted 0004 over 0002: {words}")
-    assert (decision.champion, decision.numbers["compared_with"]) == ("0002", "0001")
+    assert (decision.champion, decision.measurements["compared_with"]) == ("0002", "0001")
     assert bench.registry.champion() == "0004"
     assert bench.registry.entries()[-1].champion_before == "0002"
 
@@ -129,6 +122,13 @@ def test_where_no_champion_is_whole_a_person_decides_on_what_keeps_the_absolute_
     assert decision.sentence == (
         "needs approval to replace 0002: 0002 cannot be used (model.keras was changed); challenger 0004 has accuracy "
         "65.00%; there is no champion that it could be compared with"
+    )
+
+
+def test_where_no_champion_is_whole_a_manual_gate_says_so_too(bench: Bench) -> None:
+    spoil(bench.registry.path(bench.champion(190)))
+    assert bench.judge(bench.version(130), promotion="manual").sentence.endswith(
+        "; there is no champion that it could be compared with; promotion is manual"
     )
 
 
@@ -164,7 +164,7 @@ def test_other_classes_are_never_compared(change: dict[str, Any], words: str, be
     decision = bench.judge(bench.version(199))
     assert decision.verdict == "needs approval"
     assert decision.sentence == (f"needs approval to replace 0001: challenger 0002 has accuracy 99.50%; {words}")
-    assert bench.met == ["0002"]
+    assert bench.asked == ["0002"]
     assert bench.judge(bench.version(20), minimum_accuracy=0.8).verdict == "kept"
 
 
@@ -177,7 +177,7 @@ def test_a_version_of_other_classes_cannot_be_judged(bench: Bench) -> None:
 
 def test_a_version_that_does_not_verify_is_not_judged(bench: Bench) -> None:
     spoil(bench.registry.path(bench.version(150)))
-    with pytest.raises(BundleError, match=r"model.keras was changed"):
+    with pytest.raises(VersionError, match=r"model.keras was changed"):
         bench.judge("0001")
     with pytest.raises(RegistryError, match=r"version must be one in"):
         bench.judge("0002")
@@ -198,7 +198,7 @@ def test_a_champion_that_changes_meanwhile_is_compared_again(bench: Bench, monke
     monkeypatch.setattr(bench.registry, "record", overtaken)
     decision = bench.judge(challenger)
     assert decision.sentence.startswith("kept 0003: challenger 0002 is 14.50 points worse")
-    assert bench.met == ["0001", "0002", "0003"]  # each once
+    assert sorted(bench.asked) == ["0001", "0002", "0003"]  # each once
     assert [entry.version for entry in bench.registry.entries()] == ["0001", "0003", "0002"]
 
 
@@ -218,7 +218,7 @@ def test_a_rolled_back_version_that_is_judged_again_meets_the_champion(bench: Be
 
 
 def test_judging_with_real_models(tmp_path: Path) -> None:
-    """Two networks that know nothing, on real bundles: both are loaded, and their answers compared."""
+    """Two networks that know nothing, on real versions: both are loaded, and their answers compared."""
     dataset = write_dataset(tmp_path / "tiny", {"test": 200})
     record = RECORD.model_copy(update={"dataset": dataset, "fingerprint": dataset.fingerprint})
     models = {f"000{seed}": build_mlp((4, 4, 1), classes=3, seed=seed) for seed in (1, 2)}
@@ -226,16 +226,15 @@ def test_judging_with_real_models(tmp_path: Path) -> None:
         publish_model(tmp_path, model, record, version)
     registry = Registry(tmp_path)
     registry.promote("0001", by="a", reason="b")
-    decision = judge(registry, "0002", dataset, Gate(max_size_mb=1), "me", CPU)
+    decision = judge(registry, "0002", dataset, Gate(max_size_mb=1), "me", answers_on(CPU))
     images, labels = load_split(dataset, "test")
     right = {version: (compile_predict(model)(images).argmax(1) == labels).mean() for version, model in models.items()}
-    assert decision.numbers["accuracy"] == pytest.approx(right["0002"])
-    assert decision.numbers["compared_accuracy"] == pytest.approx(right["0001"])
-    assert "its size is not known" in decision.sentence
+    assert decision.measurements["accuracy"] == pytest.approx(right["0002"])
+    assert decision.measurements["compared_accuracy"] == pytest.approx(right["0001"])
+    assert "its size 1.50 MB is more than max_size_mb 1" in decision.sentence
 
 
 def publish_model(artifacts: Path, model: keras.Model, record: Record, version: str) -> None:
-    evaluation = Evaluation(split="test", examples=200, loss=1.0, accuracy=0.3, class_accuracy={})
     with whole_directory(artifacts / "models" / version) as directory:
         model.save(directory / "model.keras")
-        bundle.seal(directory, record.model_copy(update={"evaluation": evaluation}), version)
+        seal(directory, record, version)

@@ -24,8 +24,8 @@ from typing import Any
 
 from hemline.errors import ChampionChangedError, HemlineError, RegistryError
 from hemline.records.decision import Decision
-from hemline.registry.prune import Retention, prune
-from hemline.registry.registry import Registry, utc_now
+from hemline.registry.champion import Registry, utc_now
+from hemline.registry.prune import Retention, removable, remove
 from tests.hemline.registry.published import make_version
 
 # What Python reports before it does it (sys.addaudithook), and os.fsync, which is made to report itself.
@@ -67,9 +67,8 @@ def deciders(artifacts: Path, number: int) -> dict[str, Any]:
             time.sleep(0.01)  # a comparison takes its time
             verdict = "promoted" if version > (champion or "") else "kept"
             sentence = f"{version} against {champion or '0000'}"
-            decision = Decision.model_validate(
-                {"verdict": verdict, "champion": champion, "challenger": version, "sentence": sentence, "numbers": {}}
-            )
+            words = {"verdict": verdict, "champion": champion, "challenger": version, "sentence": sentence}
+            decision = Decision.model_validate(words | {"measurements": {}})
             with suppress(ChampionChangedError):
                 registry.record(decision, by=version)
                 return
@@ -95,7 +94,7 @@ def prepare(artifacts: Path) -> None:
 
 
 def prune_all(artifacts: Path, **retention: float) -> None:
-    prune(artifacts, None, Retention(**retention), utc_now() + timedelta(days=40), delete=True)
+    remove(removable(artifacts, None, Retention(**retention), utc_now() + timedelta(days=40)), artifacts)
 
 
 LASTING = frozenset(("0002", "0003", "0004"))  # protected, predecessor, champion

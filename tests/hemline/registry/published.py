@@ -1,14 +1,14 @@
-"""Model versions made of small files in milliseconds: whole for `bundle.verify`, and without TensorFlow."""
+"""Model versions made of small files in milliseconds: they verify, and need no TensorFlow."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef, Split
-from hemline.records.evaluation import Evaluation
+from hemline.records.evaluation import ClassScore, Evaluation, Latency
 from hemline.records.proofs import Parity
 from hemline.records.run import FlowRun, Record
-from hemline.registry import versions as bundle
+from hemline.registry.versions import next_version, seal
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.files import whole_directory
 
@@ -24,7 +24,22 @@ RECORD = Record(
     device=DeviceInfo(name="/CPU:0", kind="cpu", description="a processor", settings={}),
     parity=Parity(cases=42, failed=0, worst_ratio=0.5),
     epochs=[{"epoch": 1, "val_accuracy": 0.5}],
-    evaluation=Evaluation(split="test", examples=70, loss=0.5, accuracy=0.75, class_accuracy={"dark": 0.75}),
+    evaluation=Evaluation(
+        split="test",
+        examples=70,
+        loss=0.5,
+        accuracy=0.75,
+        accuracy_interval=(0.637, 0.837),
+        classes={
+            "dark": ClassScore(examples=70, precision=1, recall=0.75, f1=6 / 7),
+            "bright": ClassScore(examples=0, precision=0, recall=None, f1=None),
+        },
+        calibration_error=0.1,
+        calibration_bins=15,
+        mistakes=[],
+        latency=Latency(single_ms=0.5, batch_ms=1, batch_size=100, repeats=50),
+        size_bytes=1_500_000,
+    ),
     flow_run=FlowRun(id="0b1c", name="retrain-tiny"),
     fingerprint="f" * 64,
     git_commit=None,
@@ -37,10 +52,10 @@ def make_version(artifacts: Path, version: str | None = None, record: Record = R
     """Publishes the next version, or one of a given number."""
     models = artifacts / "models"
     models.mkdir(parents=True, exist_ok=True)
-    version = version or bundle.next_version(models)
+    version = version or next_version(models)
     with whole_directory(models / version) as directory:
         (directory / "model.keras").write_bytes(f"weights of {version}".encode())
         (directory / "saved_model").mkdir()
         (directory / "saved_model" / "saved_model.pb").write_bytes(b"graph")
-        bundle.seal(directory, record, version)
+        seal(directory, record, version)
     return version

@@ -1,6 +1,5 @@
 """Old things go, by count and age; what is in use, protected or young never does."""
 
-import fcntl
 import os
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -11,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hemline.errors import RegistryError
-from hemline.registry import prune as module
-from hemline.registry.prune import Removal, Retention, prune, summary
-from hemline.registry.registry import Registry
+from hemline.registry.champion import Registry
+from hemline.registry.prune import Removal, Retention, removable, remove, summary
 from hemline.storage.files import is_temporary, size_of, whole_directory, whole_file
+from hemline.storage.locks import locked
 from hemline.storage.runs import lease
 from tests.hemline.registry.published import make_version
 
@@ -45,9 +44,15 @@ def make_run(artifacts: Path, name: str, days: float, finished: bool = True) -> 
     return age(run, days)
 
 
-def removed(artifacts: Path, retention: Retention, delete: bool = False, data: Path | None = None) -> list[str]:
-    """Names of what is or would be removed, relative to artifacts."""
-    return [str(removal.path.relative_to(artifacts)) for removal in prune(artifacts, data, retention, NOW, delete)]
+def found(artifacts: Path, retention: Retention) -> list[str]:
+    """What would be removed, relative to artifacts."""
+    return [str(removal.path.relative_to(artifacts)) for removal in removable(artifacts, None, retention, NOW)]
+
+
+def removed(artifacts: Path, retention: Retention) -> list[str]:
+    """What was removed, relative to artifacts."""
+    removals = remove(removable(artifacts, None, retention, NOW), artifacts)
+    return [str(removal.path.relative_to(artifacts)) for removal in removals]
 
 
 def everything(directory: Path) -> dict[str, float]:
@@ -60,9 +65,9 @@ ONLY_VERSIONS = Retention(keep_versions=1, keep_days=30)
 def test_versions_that_are_neither_new_nor_young_go(tmp_path: Path) -> None:
     for days in (100, 90, 31, 29, 50, 40):  # 0004 is younger than its successors
         age(tmp_path / "models" / make_version(tmp_path), days)
-    assert removed(tmp_path, Retention(keep_versions=2)) == ["models/0001", "models/0002", "models/0003"]
-    assert removed(tmp_path, Retention(keep_versions=2, keep_days=95)) == ["models/0001"]
-    assert removed(tmp_path, Retention(keep_versions=6, keep_days=0)) == []
+    assert found(tmp_path, Retention(keep_versions=2)) == ["models/0001", "models/0002", "models/0003"]
+    assert found(tmp_path, Retention(keep_versions=2, keep_days=95)) == ["models/0001"]
+    assert found(tmp_path, Retention(keep_versions=6, keep_days=0)) == []
 
 
 def test_looking_changes_nothing(tmp_path: Path) -> None:
@@ -70,7 +75,7 @@ def test_looking_changes_nothing(tmp_path: Path) -> None:
         age(tmp_path / "models" / make_version(tmp_path), 90)
     make_run(tmp_path, "a", 90)
     before = everything(tmp_path)
-    assert len(removed(tmp_path, Retention(keep_versions=1, keep_runs=0))) == 3
+    assert len(found(tmp_path, Retention(keep_versions=1, keep_runs=0))) == 3
     assert everything(tmp_path) == before
 
 
@@ -82,16 +87,16 @@ def test_deleting_removes_what_looking_said(tmp_path: Path) -> None:
     write(tmp_path / "models" / ".0009-abcdefgh" / "model.keras")
     age(tmp_path / "models" / ".0009-abcdefgh", 2)
     retention = Retention(keep_versions=2, keep_runs=1)
-    looked = prune(tmp_path, None, retention, NOW)
+    looked = removable(tmp_path, None, retention, NOW)
     assert [removal.kind for removal in looked] == ["version", "checkpoints", "run", "leftover"]
     before = size_of(tmp_path)
-    deleted = prune(tmp_path, None, retention, NOW, delete=True)
+    deleted = remove(looked, tmp_path)
     assert deleted == looked
     lock = tmp_path / "registry" / "ledger.lock"
     assert lock.exists()  # an empty file
     assert size_of(tmp_path) == before - sum(removal.bytes for removal in deleted)
     assert not any(removal.path.exists() for removal in deleted)
-    assert removed(tmp_path, retention) == []
+    assert found(tmp_path, retention) == []
     assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["0002", "0003"]
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["done"]
 
@@ -103,26 +108,21 @@ def test_the_champion_its_predecessor_and_protected_versions_stay(tmp_path: Path
     for version in ("0001", "0002", "0003"):
         registry.promote(version, by="a", reason="b")
     registry.protect("0004", by="a", reason="b")
-    assert removed(tmp_path, ONLY_VERSIONS) == ["models/0001", "models/0005"]
+    assert found(tmp_path, ONLY_VERSIONS) == ["models/0001", "models/0005"]
     registry.unprotect("0004", by="a", reason="b")
     registry.rollback(by="a", reason="b")  # to 0002, before which there was 0001
-    assert removed(tmp_path, ONLY_VERSIONS, delete=True) == ["models/0003", "models/0004", "models/0005"]
+    assert removed(tmp_path, ONLY_VERSIONS) == ["models/0003", "models/0004", "models/0005"]
     assert registry.verified(registry.champion() or "").version == "0002"
     registry.rollback(by="a", reason="b")
 
 
-def test_what_becomes_champion_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_becomes_champion_meanwhile_stays(tmp_path: Path) -> None:
     for _ in range(3):
         age(tmp_path / "models" / make_version(tmp_path), 90)
-    removed_ = module._removed
-
-    def promoted_first(removal: Removal, registry: Registry) -> bool:
-        if removal.path.name == "0001":
-            Registry(tmp_path).promote("0001", by="a", reason="b")
-        return removed_(removal, registry)
-
-    monkeypatch.setattr(module, "_removed", promoted_first)
-    assert removed(tmp_path, ONLY_VERSIONS, delete=True) == ["models/0002"]
+    looked = removable(tmp_path, None, ONLY_VERSIONS, NOW)
+    assert [removal.path.name for removal in looked] == ["0001", "0002"]
+    Registry(tmp_path).promote("0001", by="a", reason="b")
+    assert [removal.path.name for removal in remove(looked, tmp_path)] == ["0002"]
     assert Registry(tmp_path).verified("0001")
 
 
@@ -131,30 +131,30 @@ def test_a_ledger_that_cannot_be_read_stops_everything(tmp_path: Path) -> None:
         age(tmp_path / "models" / make_version(tmp_path), 90)
     write(tmp_path / "registry" / "ledger.jsonl", "not an entry\n")
     with pytest.raises(RegistryError, match=r"line 1"):
-        prune(tmp_path, None, ONLY_VERSIONS, NOW, delete=True)
+        removable(tmp_path, None, ONLY_VERSIONS, NOW)
     assert Registry(tmp_path).versions() == ["0001", "0002", "0003"]
 
 
 def test_runs_that_are_neither_new_nor_young_go(tmp_path: Path) -> None:
     for name, days in {"a": 5, "b": 60, "c": 40, "d": 31}.items():
         make_run(tmp_path, name, days, finished=False)
-    assert removed(tmp_path, Retention(keep_runs=2)) == ["runs/c", "runs/b"]
-    assert removed(tmp_path, Retention(keep_runs=0)) == ["runs/d", "runs/c", "runs/b"]
-    assert removed(tmp_path, Retention(keep_runs=0, keep_days=50)) == ["runs/b"]
+    assert found(tmp_path, Retention(keep_runs=2)) == ["runs/c", "runs/b"]
+    assert found(tmp_path, Retention(keep_runs=0)) == ["runs/d", "runs/c", "runs/b"]
+    assert found(tmp_path, Retention(keep_runs=0, keep_days=50)) == ["runs/b"]
 
 
 def test_only_finished_runs_lose_their_checkpoints_before_they_go(tmp_path: Path) -> None:
     make_run(tmp_path, "done", 8)
     make_run(tmp_path, "young", 6)
     make_run(tmp_path, "killed", 8, finished=False)
-    assert removed(tmp_path, Retention(), delete=True) == ["runs/done/checkpoints"]
+    assert removed(tmp_path, Retention()) == ["runs/done/checkpoints"]
     assert sorted(path.name for path in (tmp_path / "runs" / "done").iterdir()) == [
         "config.json",
         "report.html",
         "run.lock",
     ]
     # And are no younger for it: the run goes when it would have gone.
-    assert removed(tmp_path, Retention(keep_runs=0, keep_days=7)) == ["runs/done", "runs/killed"]
+    assert found(tmp_path, Retention(keep_runs=0, keep_days=7)) == ["runs/done", "runs/killed"]
 
 
 def test_a_run_that_is_written_stays(tmp_path: Path) -> None:
@@ -163,19 +163,19 @@ def test_a_run_that_is_written_stays(tmp_path: Path) -> None:
     age(run, 90)
     retention = Retention(keep_runs=0)
     with lease(run):
-        assert removed(tmp_path, retention, delete=True) == []
+        assert removed(tmp_path, retention) == []
     assert (run / ".epochs-4711.csv").exists()
-    assert removed(tmp_path, retention, delete=True) == ["runs/a"]
+    assert removed(tmp_path, retention) == ["runs/a"]
 
 
 def test_a_run_that_is_started_meanwhile_stays(tmp_path: Path) -> None:
     run = make_run(tmp_path, "a", 90)
-    (looked,) = prune(tmp_path, None, Retention(keep_runs=0), NOW)
+    (looked,) = removable(tmp_path, None, Retention(keep_runs=0), NOW)
     with lease(run):
-        assert not module._removed(looked, Registry(tmp_path))
+        assert remove([looked], tmp_path) == []
     assert (run / "config.json").exists()
-    assert module._removed(looked, Registry(tmp_path))
-    assert not module._removed(looked, Registry(tmp_path))  # by another prune, before
+    assert remove([looked], tmp_path) == [looked]
+    assert remove([looked], tmp_path) == []  # by another prune, before
 
 
 def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path) -> None:
@@ -196,18 +196,17 @@ def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path) -> None:
         artifacts / "models" / ".gitkeep",
         artifacts / "models" / ".htaccess",
         data / ".hemline.lock",
-        data / "downloads" / ".abc-12345678",  # none of ours
+        data / "downloads" / ".abc-12345678",  # made by TFDS
         run / ".hidden" / "file",
     ):
         write(other)
     age(tmp_path, 0.9)
-    assert prune(artifacts, data, Retention(), NOW) == []
+    assert removable(artifacts, data, Retention(), NOW) == []
     age(tmp_path, 1.1)
-    with lease(run), (data / ".hemline.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        assert {removal.path for removal in prune(artifacts, data, Retention(), NOW)} == set(left[:2])
+    with lease(run), locked(data / ".hemline.lock"):
+        assert {removal.path for removal in removable(artifacts, data, Retention(), NOW)} == set(left[:2])
     age(tmp_path, 1.1)
-    removals = prune(artifacts, data, Retention(), NOW, delete=True)
+    removals = remove(removable(artifacts, data, Retention(), NOW), artifacts)
     assert {removal.path for removal in removals} == set(left)
     assert {removal.kind for removal in removals} == {"leftover"}
     assert not any(path.exists() for path in left)
@@ -217,23 +216,23 @@ def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path) -> None:
 def test_a_leftover_in_which_something_was_touched_has_a_writer(tmp_path: Path) -> None:
     temporary = write(tmp_path / "models" / ".0001-abcdefgh" / "saved_model" / "variables" / "data").parents[2]
     age(temporary, 50)
-    assert len(prune(tmp_path, None, Retention(), NOW)) == 1
+    assert len(removable(tmp_path, None, Retention(), NOW)) == 1
     age(temporary / "saved_model" / "variables" / "data", 0.5)
-    assert prune(tmp_path, None, Retention(), NOW) == []
+    assert removable(tmp_path, None, Retention(), NOW) == []
 
 
 def test_what_a_killed_prune_began_is_finished_at_once(tmp_path: Path) -> None:
     age(write(tmp_path / "models" / ".0001-deleted" / "rest").parent, 0)
     age(write(tmp_path / "runs" / ".a-deleted" / "rest").parent, 0)
-    assert removed(tmp_path, Retention(), delete=True) == ["models/.0001-deleted", "runs/.a-deleted"]
+    assert removed(tmp_path, Retention()) == ["models/.0001-deleted", "runs/.a-deleted"]
     assert everything(tmp_path).keys() == {"models", "runs"}
 
 
 def test_a_run_of_the_same_name_as_one_half_deleted_goes_too(tmp_path: Path) -> None:
     write(tmp_path / "runs" / ".a-deleted" / "rest")
     make_run(tmp_path, "a", 90)
-    (looked,) = [removal for removal in prune(tmp_path, None, Retention(keep_runs=0), NOW) if removal.kind == "run"]
-    assert module._removed(looked, Registry(tmp_path))
+    (looked,) = [removal for removal in removable(tmp_path, None, Retention(keep_runs=0), NOW) if removal.kind == "run"]
+    assert remove([looked], tmp_path) == [looked]
     assert everything(tmp_path).keys() == {"runs"}
 
 
@@ -267,6 +266,6 @@ def test_the_shape_of_retention(
     artifacts = tmp_path_factory.mktemp("artifacts")
     for number, old in enumerate(ages, start=1):
         age(write(artifacts / "models" / f"{number:04d}" / "model.keras").parent, old)
-    gone = {int(name[-4:]) for name in removed(artifacts, Retention(keep_versions=keep, keep_days=days))}
+    gone = {int(name[-4:]) for name in found(artifacts, Retention(keep_versions=keep, keep_days=days))}
     assert gone == {n for n, old in enumerate(ages, start=1) if n <= len(ages) - keep and old > days}
     assert len(ages) not in gone  # so that its number does not come back

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hemline.errors import BundleError, ChampionChangedError, RegistryError
+from hemline.errors import ChampionChangedError, RegistryError, VersionError
 from hemline.records.decision import Decision
-from hemline.registry import versions as bundle
-from hemline.registry.registry import Registry, person
+from hemline.registry import versions
+from hemline.registry.champion import Registry, person
 from tests.hemline.registry.published import RECORD, make_version
 
 MONDAY = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
@@ -43,7 +43,7 @@ def registry(tmp_path: Path) -> Registry:
 
 def decision(verdict: Any, challenger: str, champion: str | None) -> Decision:
     return Decision(
-        verdict=verdict, champion=champion, challenger=challenger, sentence=f"{verdict}.", numbers={"p_value": 0.5}
+        verdict=verdict, champion=champion, challenger=challenger, sentence=f"{verdict}.", measurements={"p_value": 0.5}
     )
 
 
@@ -53,7 +53,7 @@ def alias(registry: Registry) -> dict[str, Any] | None:
 
 def test_a_registry_starts_empty(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "new")
-    assert (registry.champion(), registry.versions(), registry.entries(), registry.line()) == (None, [], [], [])
+    assert (registry.champion(), registry.versions(), registry.entries(), registry.succession()) == (None, [], [], [])
     assert registry.champion_at(MONDAY) is None
     assert list(tmp_path.iterdir()) == []  # reading makes nothing
 
@@ -79,7 +79,7 @@ def test_a_promotion_moves_the_alias_and_is_written_down(registry: Registry) -> 
         "champion_before": None,
         "champion_after": "0001",
         "reason": "the first one",
-        "evidence": {},
+        "measurements": {},
         "manifest": written["manifest"],
     }
     assert alias(registry) == {
@@ -105,22 +105,18 @@ def test_what_is_not_promoted_is_written_down_too_and_moves_nothing(registry: Re
         ("kept", "0002", "0001"),
         ("needs approval", "0003", "0001"),
     ]
-    assert registry.entries()[1].evidence == {"p_value": 0.5}
+    assert registry.entries()[1].measurements == {"p_value": 0.5}
 
 
 def test_a_decision_against_a_champion_of_before_is_refused(registry: Registry) -> None:
     registry.promote("0001", by="a", reason="b")
     stale = decision("promoted", "0003", "0001")
     registry.promote("0002", by="a", reason="meanwhile")
-    for write in (
-        lambda: registry.record(stale, by="a"),
-        lambda: registry.promote("0003", by="a", reason="approved", expected="0001"),
-        lambda: registry.promote("0003", by="a", reason="approved", expected=None),
-    ):
+    for decided in (stale, stale.model_copy(update={"champion": None})):
         with pytest.raises(ChampionChangedError, match=r"Received: .*, and it is 0002 now. Decide again"):
-            write()
+            registry.record(decided, by="a")
     assert (registry.champion(), len(registry.entries())) == ("0002", 2)
-    registry.promote("0003", by="a", reason="approved", expected="0002")
+    registry.record(decision("promoted", "0003", "0002"), by="a")
     assert registry.champion() == "0003"
 
 
@@ -156,7 +152,7 @@ def test_a_rollback_goes_to_the_champion_before(registry: Registry) -> None:
     with pytest.raises(RegistryError, match=r"needs an earlier champion. Received: 0001 is the first. Name a version"):
         registry.rollback(by="a", reason="c")
     registry.rollback(by="a", reason="0003 was right after all", to="0003")
-    assert (registry.champion(), registry.line()) == ("0003", ["0001", "0003"])
+    assert (registry.champion(), registry.succession()) == ("0003", ["0001", "0003"])
 
 
 @pytest.fixture(scope="module")
@@ -181,15 +177,26 @@ def test_rollbacks_undo_promotions(moves: list[int | None], six: Path) -> None:
         elif move is not None and (version := f"{move:04d}") not in stack:
             stack.append(version)
             registry.promote(version, by="a", reason="b")
-        assert registry.line() == stack
+        assert registry.succession() == stack
         assert registry.champion() == (stack[-1] if stack else None)
 
 
 def test_a_number_in_the_ledger_does_not_come_back(registry: Registry) -> None:
     """Regression: the newest version was lost and the next one, by its number, was taken for the champion."""
-    registry.promote("0003", by="a", reason='a sentence with "version":"0099" in it')
+    registry.promote("0003", by="a", reason="good")
     shutil.rmtree(registry.path("0003"))
-    assert bundle.next_version(registry.models) == "0004"
+    assert versions.next_version(registry.models) == "0004"
+
+
+def test_only_the_entries_of_the_ledger_take_numbers(registry: Registry) -> None:
+    """Regression: a search of its text found numbers in reasons, and in a line that a killed writer began."""
+    registry.protect("0003", by="a", reason='a sentence with "version":"0099" in it')
+    entry = registry.entries()[-1].model_copy(update={"reason": "evidence", "measurements": {"version": "0098"}})
+    with registry.ledger.locked():
+        registry.ledger.append(entry)
+    with registry.ledger.path.open("a") as file:
+        file.write('{"version":"0097"')
+    assert versions.next_version(registry.models) == "0004"
 
 
 def test_protection_is_in_the_ledger(registry: Registry) -> None:
@@ -256,9 +263,9 @@ def test_the_alias_moves_only_to_what_verifies(registry: Registry, flip_byte: Ca
     registry.promote("0002", by="a", reason="b")
     flip_byte(registry.path("0001") / "model.keras", 3)
     flip_byte(registry.path("0003") / "saved_model" / "saved_model.pb", 0)
-    with pytest.raises(BundleError, match=r"saved_model/saved_model.pb was changed"):
+    with pytest.raises(VersionError, match=r"saved_model/saved_model.pb was changed"):
         registry.promote("0003", by="a", reason="b")
-    with pytest.raises(BundleError, match=r"model.keras was changed"):
+    with pytest.raises(VersionError, match=r"model.keras was changed"):
         registry.rollback(by="a", reason="b")
     assert (registry.champion(), len(registry.entries())) == ("0002", 2)
 
@@ -272,13 +279,13 @@ def test_another_model_under_the_same_number_is_refused(registry: Registry, tmp_
     make_version(other, "0001")
     (other / "models" / "0001" / "model.keras").write_bytes(b"other weights")
     shutil.copytree(other / "models" / "0001", registry.models / "0001")
-    bundle.seal(registry.models / "0001", RECORD, "0001")
-    bundle.verify(registry.path("0001"))
-    with pytest.raises(BundleError, match=r"published by its number") as caught:
+    versions.seal(registry.models / "0001", RECORD, "0001")
+    versions.verify(registry.path("0001"))
+    with pytest.raises(VersionError, match=r"published by its number") as caught:
         registry.rollback(by="a", reason="b")
     assert caught.value.problem == "another model is in its place"
     shutil.copytree(registry.path("0003"), registry.models / "0004")
-    with pytest.raises(BundleError, match=r"published by its number"):
+    with pytest.raises(VersionError, match=r"published by its number"):
         registry.promote("0004", by="a", reason="b")
 
 

@@ -13,13 +13,14 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from hemline.config.nested import flat
 from hemline.config.retrain import RetrainConfig
 from hemline.records.decision import Decision
+from hemline.records.evaluation import ClassScore
 from hemline.records.run import FlowRun, ModelVersion, Record
 from hemline.registry import tracking
-from hemline.registry import versions as bundle
-from hemline.registry.catalogue import flat
 from hemline.registry.tracking import NAME, SETTINGS, send, track
+from hemline.registry.versions import publish, verify
 from tests.hemline.conftest import FinishedRun
 from tests.hemline.registry.published import RECORD, make_version
 
@@ -53,6 +54,9 @@ def client(address: str, tmp_path: Path) -> MlflowClient:
     return client
 
 
+KEPT = Decision(verdict="kept", champion=None, challenger="0001", sentence="s", measurements={})
+
+
 def rows(client: MlflowClient) -> dict[str, int]:
     """Of every table, so that nothing is there twice."""
     with sqlite3.connect(client.tracking_uri.removeprefix("sqlite:///")) as database:
@@ -75,7 +79,7 @@ def of_flow_run(number: int, **changes: Any) -> Record:
     return RECORD.model_copy(update={"flow_run": FlowRun(id=f"id-{number}", name=f"run {number}"), **changes})
 
 
-def versions(artifacts: Path, count: int) -> list[Path]:
+def make_versions(artifacts: Path, count: int) -> list[Path]:
     """Small ones, each of a flow run of its own."""
     return [artifacts / "models" / make_version(artifacts, record=of_flow_run(number)) for number in range(count)]
 
@@ -85,9 +89,9 @@ def test_a_run_is_there_with_all_it_is(
 ) -> None:
     import mlflow
 
-    version = bundle.publish(tmp_path / "models", finished.record, finished.trained.directory)
+    version = publish(tmp_path / "models", finished.record, finished.trained.directory)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    decision = Decision(verdict="promoted", champion=None, challenger="0001", sentence="s", numbers={})
+    decision = Decision(verdict="promoted", champion=None, challenger="0001", sentence="s", measurements={})
     track(version, decision)
     track(version, decision)  # in processes of its own, both times
 
@@ -103,11 +107,11 @@ def test_a_run_is_there_with_all_it_is(
     assert run.data.metrics["test_accuracy"] == finished.evaluation.accuracy
     assert champion(client) == "0001"
     downloaded = mlflow.artifacts.download_artifacts("models:/hemline@champion", tracking_uri=address)
-    assert bundle.verify(Path(downloaded)) == bundle.verify(version.path)
+    assert verify(Path(downloaded)) == verify(version.path)
 
 
 def test_twice_is_once(client: MlflowClient, tmp_path: Path) -> None:
-    (path,) = versions(tmp_path, 1)
+    (path,) = make_versions(tmp_path, 1)
     send(client, path, "0001")
     before = rows(client)
     send(client, path, "0001")
@@ -118,7 +122,7 @@ def test_twice_is_once(client: MlflowClient, tmp_path: Path) -> None:
 def test_one_that_died_is_finished_by_the_next(
     client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_in: str
 ) -> None:
-    (path,) = versions(tmp_path, 1)
+    (path,) = make_versions(tmp_path, 1)
     with monkeypatch.context() as dying:
         does = getattr(MlflowClient, dies_in)
 
@@ -136,7 +140,7 @@ def test_one_that_died_is_finished_by_the_next(
 
 
 def test_the_alias_stands_where_the_champion_is(client: MlflowClient, tmp_path: Path) -> None:
-    first, second, third = versions(tmp_path, 3)
+    first, second, third = make_versions(tmp_path, 3)
     send(client, first, None)
     with pytest.raises(MlflowException, match="champion"):
         champion(client)
@@ -163,7 +167,8 @@ def test_limits_of_mlflow_are_kept(client: MlflowClient, tmp_path: Path) -> None
     record = of_flow_run(
         1, config=RetrainConfig(groups=groups), epochs=[{"epoch": n, "val_accuracy": 0.5} for n in range(1, 300)]
     )
-    record.evaluation.class_accuracy["T-shirt/top"] = 0.5
+    classes = {"T-shirt/top": ClassScore(examples=70, precision=1, recall=0.5, f1=2 / 3)}
+    record.evaluation = record.evaluation.model_copy(update={"classes": classes})
     make_version(tmp_path, record=record)
     send(client, tmp_path / "models" / "0001", None)
     params = only_run(client).data.params
@@ -180,7 +185,7 @@ def test_the_experiments_name_may_be_given(
     client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "shoes")
-    (path,) = versions(tmp_path, 1)
+    (path,) = make_versions(tmp_path, 1)
     send(client, path, None)
     assert client.get_experiment_by_name("shoes") is not None
     experiment = client.get_experiment_by_name(NAME)
@@ -193,7 +198,7 @@ def test_the_experiments_name_may_be_given(
 
 @pytest.fixture
 def version(tmp_path: Path) -> ModelVersion:
-    (path,) = versions(tmp_path, 1)
+    (path,) = make_versions(tmp_path, 1)
     return ModelVersion(version="0001", path=path, run=tmp_path, val_accuracy=0.5, test_accuracy=0.5)
 
 
@@ -218,7 +223,7 @@ def test_without_an_address_nothing_happens(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     if address is not None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    track(version, None)
+    track(version, KEPT)
     assert calls == []
 
 
@@ -227,7 +232,7 @@ def test_without_mlflow_a_warning_says_how_to_get_it(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    track(version, None)
+    track(version, KEPT)
     assert calls == []
     assert "pip install" in warned(caplog)
 
@@ -239,20 +244,21 @@ def test_mlflow_is_not_imported_here() -> None:
 
 
 @pytest.mark.parametrize(
-    ("decision", "expected"),
-    [(None, ""), (("promoted", "0000"), "0001"), (("kept", "0000"), "0000"), (("kept", None), "")],
+    ("verdict", "before", "champion"), [("promoted", "0000", "0001"), ("kept", "0000", "0000"), ("kept", None, "")]
 )
 def test_the_process_has_bounds_and_says_nothing_to_its_maker(
-    version: ModelVersion, calls: list[Any], monkeypatch: pytest.MonkeyPatch, decision: Any, expected: str
+    version: ModelVersion,
+    calls: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    verdict: Any,
+    before: str | None,
+    champion: str,
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    if decision:
-        verdict, before = decision
-        decision = Decision(verdict=verdict, champion=before, challenger="0001", sentence="s", numbers={})
-    track(version, decision, seconds=7)
+    track(version, KEPT.model_copy(update={"verdict": verdict, "champion": before}))
     (call,) = calls
-    assert call["command"] == [sys.executable, "-m", "hemline.registry.tracking", str(version.path), expected]
-    assert call["timeout"] == 7
+    assert call["command"] == [sys.executable, "-m", "hemline.registry.tracking", str(version.path), champion]
+    assert call["timeout"] == tracking.SECONDS
     assert call["env"].items() >= SETTINGS.items()
 
 
@@ -271,7 +277,7 @@ def test_an_address_that_is_dead_costs_a_warning(
 ) -> None:
     """With one retry of a refused connection; and the password is not in the log."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:secret@127.0.0.1:9")
-    track(version, None)
+    track(version, KEPT)
     assert "Connection refused" in warned(caplog)
     assert "secret" not in caplog.text
 
@@ -280,7 +286,8 @@ def test_one_that_hangs_is_killed(
     version: ModelVersion, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    track(version, None, seconds=0.05)  # less than Python takes to start
+    monkeypatch.setattr(tracking, "SECONDS", 0.05)  # less than Python takes to start
+    track(version, KEPT)
     assert "it took longer than 0.05 s" in warned(caplog)
 
 
@@ -289,7 +296,7 @@ def test_a_version_that_does_not_verify_is_not_sent(
 ) -> None:
     (version.path / "model.keras").write_bytes(b"other weights")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    track(version, None)
+    track(version, KEPT)
     assert "model.keras was changed" in warned(caplog)
     assert rows(client)["runs"] == 0
 
@@ -299,5 +306,5 @@ def test_no_process_can_be_started(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setattr(tracking.sys, "executable", "/nowhere/python")
-    track(version, None)
+    track(version, KEPT)
     assert "No such file" in warned(caplog)

@@ -17,13 +17,16 @@ import pytest
 import tensorflow as tf
 
 from hemline.data.dataset import load_split
-from hemline.errors import BundleError
+from hemline.errors import VersionError
+from hemline.records.evaluation import Quality
 from hemline.records.run import ModelVersion
-from hemline.registry import versions as bundle
-from hemline.registry.versions import load, next_version, publish, verify
+from hemline.registry import versions
+from hemline.registry.versions import DIGEST, FILES, MANIFEST, load, next_version, publish, verify
 from hemline.storage.files import sha256_of
 from tests.hemline.conftest import CLASSES, FinishedRun
 from tests.hemline.registry.published import RECORD, make_version
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -45,29 +48,39 @@ def test_the_first_version_is_0001(version: ModelVersion, finished: FinishedRun)
 
 
 def test_a_version_holds_what_is_needed_to_judge_it(version: ModelVersion) -> None:
-    names = {str(path.relative_to(version.path)) for path in version.path.rglob("*") if path.is_file()}
-    assert names >= {
-        "MODEL_CARD.md",
-        "charts/learning_curves.svg",
-        "charts/mistakes.svg",
-        "charts/parity.svg",
-        "confusion.csv",
-        "epochs.csv",
-        "epochs.parquet",
-        "evaluation.json",
-        "iterations.parquet/epoch-00001.parquet",
-        "manifest.json",
-        "manifest.sha256",
-        "model.keras",
-        "parity.csv",
-        "saved_model/saved_model.pb",
-        "serving.json",
-    }
+    files = {str(path.relative_to(version.path)) for path in version.path.rglob("*") if path.is_file()}
+    expected = {*FILES, MANIFEST, DIGEST}
+    assert {next((name for name in expected if f"{file}/".startswith(f"{name}/")), file) for file in files} == expected
+    assert {"saved_model/saved_model.pb", "iterations.parquet/epoch-00001.parquet"} <= files
     card = (version.path / "MODEL_CARD.md").read_text()
     assert card.startswith("# Model 0001\n")
     for picture in re.findall(r"\]\((.*?)\)", card):
         assert (version.path / picture).exists()
     assert "(charts/mistakes.svg)" in card
+
+
+def test_what_is_published_about_a_version_names_each_of_its_files() -> None:
+    """artifacts/README.md has the table for people; the one that is used is in the code."""
+    readme = (ROOT / "artifacts" / "README.md").read_text()
+    _, _, section = readme.partition("\n## models/<version>/\n")
+    table = section.partition("\n### ")[0]
+    named = re.findall(r"`([^`]+)`", "".join(line.split(" | ")[0] for line in table.splitlines()))
+    assert sorted(name.rstrip("/") for name in named) == sorted({*FILES, MANIFEST, DIGEST})
+
+
+def test_the_model_card_says_how_to_load_it(version: ModelVersion, finished: FinishedRun) -> None:
+    """Each of its snippets, as a stranger would run it: in a fresh process and in the version's directory."""
+    card = (version.path / "MODEL_CARD.md").read_text()
+    snippets = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    assert len(snippets) == 2
+    head = "import numpy as np; images = np.zeros((2, 4, 4, 1), np.uint8)\n"
+    code = head + "\n".join(snippets) + "print(manifest.version, model(images).shape)"
+    assert python("-c", code, cwd=version.path) == "0001 (2, 3)"
+
+
+def test_importing_hemline_is_light() -> None:
+    code = "import sys, hemline; print([name for name in ('tensorflow', 'keras', 'pydantic') if name in sys.modules])"
+    assert python("-c", code) == "[]"
 
 
 def test_the_manifest_covers_every_file(version: ModelVersion) -> None:
@@ -95,7 +108,7 @@ def test_a_flipped_bit_in_any_file_is_refused_by_its_name(
     for name in [*manifest.files, "manifest.json", "manifest.sha256"]:
         for position in (0, (damaged / name).stat().st_size // 2, -1):
             flip_byte(damaged / name, position)
-            with pytest.raises(BundleError) as caught:
+            with pytest.raises(VersionError) as caught:
                 verify(damaged)
             if name.startswith("manifest."):
                 assert "must have a readable manifest.json" in str(caught.value)
@@ -108,7 +121,7 @@ def test_a_flipped_bit_in_any_file_is_refused_by_its_name(
 def test_a_manifest_that_is_changed_and_still_json_is_refused(damaged: Path) -> None:
     manifest = damaged / "manifest.json"
     manifest.write_text(manifest.read_text().replace("retrain-tiny-2-epochs", "retrain-tiny-3-epochs"))
-    with pytest.raises(BundleError, match=r"it does not have the SHA-256 in manifest.sha256") as caught:
+    with pytest.raises(VersionError, match=r"it does not have the SHA-256 in manifest.sha256") as caught:
         load(damaged)
     assert caught.value.problem == "its manifest.json is missing or was changed"
 
@@ -116,13 +129,13 @@ def test_a_manifest_that_is_changed_and_still_json_is_refused(damaged: Path) -> 
 def test_missing_and_further_files_are_named(damaged: Path) -> None:
     (damaged / "parity.csv").unlink()
     (damaged / "saved_model" / "notes.txt").touch()
-    with pytest.raises(BundleError) as caught:
+    with pytest.raises(VersionError) as caught:
         verify(damaged)
     assert "parity.csv is missing; saved_model/notes.txt is not in the manifest." in str(caught.value)
 
 
 def test_a_missing_version_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"must be a directory. Received: .*/0009, which is none"):
+    with pytest.raises(VersionError, match=r"must be a directory. Received: .*/0009, which is none"):
         verify(tmp_path / "0009")
 
 
@@ -145,7 +158,7 @@ def test_a_version_without_a_readable_manifest_is_refused(content: str | None, d
         resealed(damaged, content)
     else:
         manifest.write_text(content)
-    with pytest.raises(BundleError, match=f"must have a readable manifest.json. Received: {damaged}"):
+    with pytest.raises(VersionError, match=f"must have a readable manifest.json. Received: {damaged}"):
         verify(damaged)
 
 
@@ -167,7 +180,7 @@ def test_a_path_that_leaves_the_version_is_refused_by_name(name: str, damaged: P
     manifest = json.loads((damaged / "manifest.json").read_text())
     manifest["files"][name] = "0" * 64
     resealed(damaged, json.dumps(manifest))
-    with pytest.raises(BundleError, match=r"must match its manifest") as caught:
+    with pytest.raises(VersionError, match=r"must match its manifest") as caught:
         verify(damaged)
     assert caught.value.problem == f"{name!r} is not a path inside the version"
 
@@ -177,7 +190,7 @@ def test_a_manifest_that_lists_itself_is_refused(name: str, damaged: Path) -> No
     manifest = json.loads((damaged / "manifest.json").read_text())
     manifest["files"][name] = sha256_of(damaged / name)
     resealed(damaged, json.dumps(manifest))
-    with pytest.raises(BundleError, match=f"{name} is listed in the manifest"):
+    with pytest.raises(VersionError, match=f"{name} is listed in the manifest"):
         verify(damaged)
 
 
@@ -192,29 +205,29 @@ def test_a_symbolic_link_is_refused_by_name(damaged: Path, tmp_path: Path) -> No
         "dangling": tmp_path / "nothing",
     }.items():
         (damaged / name).symlink_to(target)
-        with pytest.raises(BundleError, match=f"{name} is a symbolic link"):
+        with pytest.raises(VersionError, match=f"{name} is a symbolic link"):
             verify(damaged)
-        with pytest.raises(BundleError, match=f"{name} is a symbolic link"):
-            bundle.seal(damaged, RECORD, "0001")
+        with pytest.raises(VersionError, match=f"{name} is a symbolic link"):
+            versions.seal(damaged, RECORD, "0001")
         (damaged / name).unlink()
     outside.rename(damaged / "model.keras")
     verify(damaged)
     (damaged / "charts").rename(outside)
     (damaged / "charts").symlink_to(outside)
-    with pytest.raises(BundleError, match=r"charts is a symbolic link"):
+    with pytest.raises(VersionError, match=r"charts is a symbolic link"):
         load(damaged)
 
 
 def test_a_pipe_is_refused_and_not_waited_for(damaged: Path) -> None:
     os.mkfifo(damaged / "charts" / "pipe")
-    with pytest.raises(BundleError, match=r"charts/pipe is neither a file nor a directory"):
+    with pytest.raises(VersionError, match=r"charts/pipe is neither a file nor a directory"):
         verify(damaged)
 
 
 def test_a_model_that_keras_cannot_load_is_refused_in_a_sentence(damaged: Path) -> None:
     (damaged / "model.keras").write_bytes(b"of another time")
-    bundle.seal(damaged, RECORD, "0001")
-    with pytest.raises(BundleError, match=r"must load. Received: .*/0001, but Keras .* does not load it") as caught:
+    versions.seal(damaged, RECORD, "0001")
+    with pytest.raises(VersionError, match=r"must load. Received: .*/0001, but Keras .* does not load it") as caught:
         load(damaged)
     assert "It was made with Keras 3.15.1: install that" in str(caught.value)
 
@@ -263,15 +276,15 @@ def test_two_publishers_get_different_numbers(
     finished: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other one publishes while this one is at work: the number is taken when it is done."""
-    finish = bundle.seal
+    finish = versions.seal
 
-    def other_publisher_first(directory: Path, record: bundle.Record, version: str) -> bundle.Manifest:
-        monkeypatch.setattr(bundle, "seal", finish)
+    def other_publisher_first(directory: Path, record: versions.Record, version: str) -> versions.Manifest:
+        monkeypatch.setattr(versions, "seal", finish)
         others.append(publish(tmp_path, finished.record, finished.trained.directory))
         return finish(directory, record, version)
 
     others: list[ModelVersion] = []
-    monkeypatch.setattr(bundle, "seal", other_publisher_first)
+    monkeypatch.setattr(versions, "seal", other_publisher_first)
     mine = publish(tmp_path, finished.record, finished.trained.directory)
     assert (others[0].version, mine.version) == ("0001", "0002")
     for version in (others[0], mine):
@@ -285,7 +298,7 @@ def test_publishing_that_fails_leaves_no_version(
     def fail(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bundle, "seal", fail)
+    monkeypatch.setattr(versions, "seal", fail)
     with pytest.raises(KeyboardInterrupt):
         publish(tmp_path, finished.record, finished.trained.directory)
     assert list(tmp_path.iterdir()) == []
@@ -300,9 +313,12 @@ def test_a_loaded_version_is_the_trained_model(version: ModelVersion, finished: 
     assert manifest.class_names == CLASSES
 
 
-def python(*argv: str) -> str:
-    """What another Python process prints."""
-    done = subprocess.run([sys.executable, *argv], capture_output=True, text=True, check=False)
+def python(*argv: str, cwd: Path | None = None) -> str:
+    """What another Python process prints last."""
+    environment = os.environ | {"PYTHONPATH": os.fspath(ROOT)}
+    done = subprocess.run(
+        [sys.executable, *argv], capture_output=True, text=True, check=False, cwd=cwd, env=environment
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-1]
 
@@ -342,9 +358,7 @@ def test_other_processes_get_the_same_from_both_models(
         )
         evaluated = both.submit(python, "-c", EVALUATE, os.fspath(version.path))
 
-    repeated = json.loads(evaluated.result())
-    recorded = finished.evaluation.model_dump(mode="json")
-    assert repeated | {"latency": None, "size_bytes": None} == recorded | {"latency": None, "size_bytes": None}
+    assert Quality.model_validate_json(evaluated.result()) == Quality(**dict(finished.evaluation))
 
     foreign, answer = json.loads(served.result())
     assert foreign == []

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from hemline.config.retrain import RetrainConfig
-from hemline.records.evaluation import ClassScore, Evaluation, Latency, Mistake
+from hemline.records.evaluation import ClassScore, Latency, Mistake
 from hemline.records.run import Record, Rows
 from hemline.report.html import data_uri, html
 from hemline.report.markdown import epochs_table, markdown
@@ -20,7 +20,7 @@ EPOCHS: Rows = [
 PICTURE = data_uri("<svg xmlns='http://www.w3.org/2000/svg'/>")
 OTHER = data_uri("<svg xmlns='http://www.w3.org/2000/svg' id='mistakes'/>")
 MAP = data_uri("<svg xmlns='http://www.w3.org/2000/svg' id='parity'/>")
-PICTURES = {"curves": PICTURE, "mistakes": OTHER, "parity": MAP}
+PICTURES = {"learning_curves": PICTURE, "mistakes": OTHER, "parity": MAP}
 WRONG = [
     Mistake(index=69, true="dark", predicted="bright", probability=0.99),
     Mistake(index=3, true="bright", predicted="middling", probability=0.75),
@@ -100,12 +100,6 @@ def test_a_model_without_mistakes_has_no_picture_of_them(record: Record) -> None
     text = markdown(record.model_copy(update={"evaluation": evaluation}), title="A run", pictures=PICTURES)
     assert OTHER not in text
     assert "It makes none on the test split." in text
-
-
-def test_the_card_of_a_version_of_before_has_what_it_has(record: Record) -> None:
-    evaluation = Evaluation(split="test", examples=70, loss=0.5, accuracy=0.75, class_accuracy={"dark": 0.75})
-    text = markdown(record.model_copy(update={"evaluation": evaluation}), title="A run", pictures=PICTURES)
-    assert "**75.00%** of 70 test examples are classified correctly after" in text
 
 
 def test_markdown_says_how_the_model_was_made(text: str, record: Record) -> None:

@@ -1,5 +1,6 @@
 """A challenger takes the champion's place when it is proven better, and a sentence says why or why not."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 
 from hemline.config.gate import Gate
 from hemline.config.retrain import RetrainConfig
-from hemline.gate.rules import Contender, Opposition, decide
-from hemline.gate.statistics import bootstrap, compare, mcnemar
+from hemline.gate.case import Candidate, Case
+from hemline.gate.deciding import decide
+from hemline.gate.rules import RULES
 from hemline.records.decision import Decision
 
 NAMES = ["a", "b"]
@@ -26,72 +28,21 @@ def pair(better: int, worse: int, both: int = 0, neither: int = 0) -> tuple[np.n
     return labels, one_hot[np.where(before, labels, 1 - labels)], one_hot[np.where(after, labels, 1 - labels)]
 
 
-def decided(gate: Gate, *counts: int, **opposition: Any) -> Decision:
-    """Of challenger 0008 against champion 0007."""
-    labels, before, after = pair(*counts)
-    usual = Opposition("0007", Contender("0007", before))
-    challenger = Contender("0008", after, latency_ms=0.5, size_mb=1.5)
-    return decide(gate, labels, NAMES, challenger, replace(usual, **opposition))
+def candidate(version: str, logits: np.ndarray) -> Candidate:
+    return Candidate(version, logits, latency_ms=0.5, size_mb=1.5)
 
 
-# --- numbers
+def case(labels: np.ndarray, before: np.ndarray, after: np.ndarray, names: Sequence[str] = NAMES) -> Case:
+    """Challenger 0008 against champion 0007."""
+    return Case(labels, names, candidate("0008", after), "0007", compared_with=candidate("0007", before))
 
 
-def test_mcnemar_worked_by_hand() -> None:
-    # Of 12 examples that differ, 2 or fewer on the one side: (1 + 12 + 66) / 2^12, and as many on the other.
-    assert mcnemar(10, 2) == pytest.approx(2 * 79 / 4096)
-    assert mcnemar(2, 10) == mcnemar(10, 2)
-    assert mcnemar(5, 0) == pytest.approx(2 / 32)
-    assert mcnemar(3, 3) == mcnemar(0, 0) == 1
+def decided(gate: Gate, *counts: int, **changes: Any) -> Decision:
+    return decide(gate, replace(case(*pair(*counts)), **changes))
 
 
-def test_the_bootstrap_agrees_with_resampling_examples() -> None:
-    """The naive twin draws 400 examples 4,000 times; both have a standard error of about 0.03 points."""
-    gains = np.array([1] * 30 + [-1] * 18 + [0] * 352)
-    rng = np.random.default_rng(1)
-    means = [100 * rng.choice(gains, size=400).mean() for _ in range(4000)]
-    assert bootstrap(30, 18, 400) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=0.26)
-    # And both with the normal one: 3 +- 1.96 sqrt(0.12 - 0.03^2) / sqrt(400), in points.
-    assert bootstrap(30, 18, 400) == pytest.approx((3 - 3.383, 3 + 3.383), abs=0.26)
-
-
-def test_the_bootstrap_is_the_same_every_time_and_seeded() -> None:
-    assert bootstrap(290, 282, 10_000) == bootstrap(290, 282, 10_000)
-    assert bootstrap(290, 282, 10_000) == pytest.approx(bootstrap(290, 282, 10_000, seed=1), abs=0.03)
-
-
-@given(better=st.integers(0, 300), worse=st.integers(0, 300), same=st.integers(1, 3000))
-def test_the_shape_of_the_interval(better: int, worse: int, same: int) -> None:
-    examples = better + worse + same
-    low, high = bootstrap(better, worse, examples)
-    difference = 100 * (better - worse) / examples
-    assert -100 <= low <= difference <= high <= 100
-    assert (low, high) == (0, 0) or better + worse > 0
-    assert 0 <= mcnemar(better, worse) <= 1
-    # A challenger that wins ten more examples which nobody got right is never judged worse for it.
-    more = bootstrap(better + 10, worse, examples + 10)
-    assert more[0] >= low - 0.3
-    assert more[1] >= high - 0.3 or better > same
-
-
-def test_a_comparison_worked_by_hand() -> None:
-    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
-    before = np.eye(2)[[0, 0, 0, 1, 1, 1, 1, 1, 0, 0]]  # recall 3/4 and 4/6
-    after = np.eye(2)[[0, 0, 1, 1, 1, 1, 1, 1, 1, 1]]  # recall 2/4 and 6/6
-    result = compare(labels, before, after, NAMES)
-    assert (result.challenger_only_right, result.champion_only_right) == (2, 1)
-    assert result.difference_points == pytest.approx(10)
-    assert (result.worst_class, result.worst_class_drop) == ("a", pytest.approx(25))
-    assert result.p_value == 1
-    assert not result.same_predictions
-
-
-def test_a_class_without_examples_cannot_fall() -> None:
-    labels, before, after = pair(better=1, worse=0, both=5)
-    assert compare(np.zeros_like(labels), before, after, NAMES).worst_class == "a"
-
-
-# --- verdicts and sentences
+def test_every_limit_of_the_gate_has_its_rule() -> None:
+    assert RULES.keys() == Gate.model_fields.keys() - {"promotion", "approval_hours"}
 
 
 def test_not_proven_better_is_kept() -> None:
@@ -100,7 +51,7 @@ def test_not_proven_better_is_kept() -> None:
     assert decision.sentence == (
         "kept 0007: challenger 0008 is 0.12 points better, 95 % interval -0.35 to 0.58 includes 0"
     )
-    assert decision.numbers == {
+    assert decision.measurements == {
         "examples": 10_000,
         "accuracy": pytest.approx(0.879),
         "compared_with": "0007",
@@ -111,7 +62,7 @@ def test_not_proven_better_is_kept() -> None:
         "challenger_only_right": 290,
         "champion_only_right": 278,
         "p_value": pytest.approx(0.644, abs=0.001),
-        "worst_class": decision.numbers["worst_class"],
+        "worst_class": decision.measurements["worst_class"],
         "worst_class_drop": pytest.approx(-0.12),
         "same_predictions": False,
         "latency_ms": 0.5,
@@ -162,13 +113,12 @@ def test_the_same_predictions_are_kept() -> None:
     for margin in (0, -5):
         decision = decided(Gate(margin=margin), 0, 0, 90, 10)
         assert decision.sentence == "kept 0007: challenger 0008 makes the same predictions"
-        assert (decision.verdict, decision.numbers["same_predictions"]) == ("kept", True)
+        assert (decision.verdict, decision.measurements["same_predictions"]) == ("kept", True)
 
 
 def test_other_mistakes_on_the_same_examples_are_kept() -> None:
     labels, before, after = np.array([0, 1]), np.eye(3)[[0, 0]], np.eye(3)[[0, 2]]
-    opposition = Opposition("0007", Contender("0007", before))
-    decision = decide(Gate(), labels, ["a", "b", "c"], Contender("0008", after), opposition)
+    decision = decide(Gate(), case(labels, before, after, ["a", "b", "c"]))
     assert decision.sentence == "kept 0007: challenger 0008 is right on the same examples"
 
 
@@ -176,11 +126,11 @@ def test_a_class_that_falls_is_said() -> None:
     labels = np.repeat([0, 1], [900, 100])
     before = np.eye(2)[np.where(np.arange(1000) < 100, 1 - labels, labels)]  # 100 wrong of the first class
     after = np.eye(2)[np.where(np.arange(1000) >= 980, 1 - labels, labels)]  # 20 wrong of the second
-    contenders = Contender("0008", after), Opposition("0007", Contender("0007", before))
-    decision = decide(Gate(max_class_drop=10), labels, NAMES, *contenders)
+    falling = case(labels, before, after)
+    decision = decide(Gate(max_class_drop=10), falling)
     assert decision.verdict == "kept"
     assert decision.sentence.endswith("is above 0; recall of b fell by 20.00 points, more than max_class_drop 10")
-    assert decide(Gate(max_class_drop=20), labels, NAMES, *contenders).verdict == "promoted"
+    assert decide(Gate(max_class_drop=20), falling).verdict == "promoted"
 
 
 @pytest.mark.parametrize(
@@ -195,15 +145,33 @@ def test_what_breaks_an_absolute_rule_is_kept_however_much_better(gate: Gate, re
     decision = decided(gate, 412, 183, 8593, 812)
     assert decision.verdict == "kept"
     assert decision.sentence.endswith(f" is above 0; {reason}")
-    first = decided(gate, 412, 183, 8593, 812, champion=None, opponent=None, remarks=["there was no champion"])
+    first = decided(gate, 412, 183, 8593, 812, champion=None, compared_with=None, remarks=["there was no champion"])
     assert first.sentence == f"kept no champion: there was no champion; challenger 0008 has accuracy 90.05%; {reason}"
 
 
-def test_what_is_not_known_does_not_pass_a_limit() -> None:
-    gate = Gate(max_latency_ms=5, max_size_mb=5)
-    decision = decide(gate, np.array([0]), NAMES, Contender("0008", np.eye(2)[[0]]), Opposition(None))
-    assert decision.verdict == "kept"
-    assert "; its latency is not known, with max_latency_ms 5; its size is not known, with" in decision.sentence
+def test_everything_that_is_broken_is_said_and_nothing_twice() -> None:
+    decision = decided(Gate(margin=5, minimum_accuracy=0.95, max_latency_ms=0.4), 412, 183, 8593, 812)
+    assert decision.sentence.startswith("kept 0007: challenger 0008 is 2.29 points better, 95 % interval ")
+    assert decision.sentence.partition(" is below 5; ")[2] == (
+        "accuracy 90.05% is below minimum_accuracy 95.00%; its latency 0.50 ms is more than max_latency_ms 0.4"
+    )
+    assert decision.sentence.count("challenger") == 1
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        ([0, 0], "makes the same predictions as 0006, a champion before it"),
+        ([0, 2], "is right on the same examples as 0006, a champion before it"),
+        ([1, 1], "is 0.00 points better than 0006, a champion before it, 95 % interval -100.00 to 100.00 includes 0"),
+    ],
+)
+def test_a_champion_before_the_champion_is_named(after: list[int], words: str) -> None:
+    """Regression: 'makes the same predictions than 0006'."""
+    before = candidate("0006", np.eye(3)[[0, 0]])
+    compared = case(np.array([0, 1]), before.logits, np.eye(3)[after], ["a", "b", "c"])
+    decision = decide(Gate(max_class_drop=100), replace(compared, compared_with=before))
+    assert decision.sentence == f"kept 0007: challenger 0008 {words}; roll back to 0006"
 
 
 def test_a_person_is_asked_where_the_gate_is_manual() -> None:
@@ -212,7 +180,7 @@ def test_a_person_is_asked_where_the_gate_is_manual() -> None:
     assert decision.sentence.startswith("needs approval to replace 0007: challenger 0008 is 2.29 points better")
     assert decision.sentence.endswith(" is above 0; promotion is manual")
     assert decided(Gate(promotion="manual"), 183, 412, 8592, 813).verdict == "kept"
-    first = decided(Gate(promotion="manual"), 1, 0, 9, champion=None, opponent=None)
+    first = decided(Gate(promotion="manual"), 1, 0, 9, champion=None, compared_with=None)
     assert first.sentence.startswith("needs approval to be the first champion: challenger 0008 has accuracy 100.00%")
 
 
@@ -237,7 +205,7 @@ def test_the_shape_of_a_verdict(counts: tuple[int, int, int, int], margin: float
     better, worse, _, _ = counts
     if plain.verdict == "promoted" and margin >= 0:
         assert better > worse
-        assert plain.numbers["p_value"] < 0.05  # type: ignore[operator]
+        assert plain.measurements["p_value"] < 0.05  # type: ignore[operator]
 
 
 def test_the_gate_does_not_change_what_is_computed() -> None:

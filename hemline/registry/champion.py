@@ -21,11 +21,10 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, Literal
 
-from hemline.errors import BundleError, ChampionChangedError, RegistryError, StorageError
-from hemline.records.decision import Decision, Numbers
-from hemline.registry import versions as bundle
-from hemline.registry.ledger import Entry, Ledger, What
-from hemline.registry.versions import Manifest
+from hemline.errors import ChampionChangedError, RegistryError, StorageError, VersionError
+from hemline.records.decision import Decision, Measurements
+from hemline.registry.ledger import Action, Entry, Ledger
+from hemline.registry.versions import MANIFEST, Manifest, verify
 from hemline.storage.files import sha256_of, write_json
 from hemline.storage.runs import models_directory, registry_directory
 
@@ -85,20 +84,20 @@ class Registry:
         moved = [entry.champion_after for entry in self.entries() if entry.moves and entry.at.date() == day]
         return [version for version in [start, *moved] if version is not None]
 
-    def line(self) -> list[str]:
+    def succession(self) -> list[str]:
         """The champions that rollbacks walk back through, the present one last.
 
-        A rolled-back champion is out of the line, so that the next rollback does not bring it back.
+        A champion that was rolled back is no longer among them, so that the next rollback does not bring it back.
         """
-        line: list[str] = []
+        champions: list[str] = []
         for entry in self.entries():
             if not entry.moves or entry.champion_after is None:
                 continue
             if entry.decision == "rolled back":
-                while entry.champion_after in line:
-                    line.pop()
-            line.append(entry.champion_after)
-        return line
+                while entry.champion_after in champions:
+                    champions.pop()
+            champions.append(entry.champion_after)
+        return champions
 
     def protected(self) -> set[str]:
         """Versions that must not be pruned, whatever their age."""
@@ -120,11 +119,11 @@ class Registry:
     def verified(self, version: str) -> Manifest:
         """Its manifest, if it is whole and the model that the ledger means by this number."""
         path = self.path(version)
-        manifest = bundle.verify(path)
-        digest = sha256_of(path / bundle.MANIFEST)
+        manifest = verify(path)
+        digest = sha256_of(path / MANIFEST)
         meant = {entry.manifest or digest for entry in self.entries() if entry.version == version}
         if manifest.version != version or meant - {digest}:
-            raise BundleError(
+            raise VersionError(
                 f"a version must be the model that was published by its number. Received: {path}, which holds another "
                 "one. Put the old one back from a backup, or take another version.",
                 problem="another model is in its place",
@@ -134,31 +133,27 @@ class Registry:
     # --- writing
 
     def record(self, decision: Decision, by: str) -> Entry:
-        """Writes a decision down and, if it says so, moves the alias.
+        """Writes a verdict down; if it is to promote, moves the alias.
 
-        Raises ChampionChangedError if the champion is no longer the one it was made against: compare again.
+        Raises ChampionChangedError if the champion is no longer the one that it names: compare again.
         """
-        moves = decision.verdict == "promoted"
         return self._write(
-            decision.verdict, decision.challenger, by, decision.sentence, moves, decision.champion, decision.numbers
+            decision.verdict, decision.challenger, by, decision.sentence, decision.champion, decision.measurements
         )
 
-    def promote(self, version: str, by: str, reason: str, expected: Expected = "any") -> Entry:
-        """Makes a version the champion by someone's own decision, such as an approval.
-
-        expected: the champion it is to replace, if that matters; ChampionChangedError if it is another.
-        """
-        return self._write("promoted", version, by, reason, True, expected)
+    def promote(self, version: str, by: str, reason: str) -> Entry:
+        """Makes a version the champion by a person's own decision."""
+        return self._write("promoted", version, by, reason)
 
     def rollback(self, by: str, reason: str, to: str | None = None) -> Entry:
         """Makes an earlier version the champion again: `to`, or the champion before this one."""
-        line = self.line()
-        if to is None and len(line) < 2:
-            now = f"{line[-1]} is the first" if line else "there is none yet"
+        champions = self.succession()
+        if to is None and len(champions) < 2:
+            now = f"{champions[-1]} is the first" if champions else "there is none yet"
             raise RegistryError(
                 f"a rollback needs an earlier champion. Received: {now}. Name a version, or promote one."
             )
-        return self._write("rolled back", to or line[-2], by, reason, True, line[-1] if line else None)
+        return self._write("rolled back", to or champions[-2], by, reason, champions[-1] if champions else None)
 
     def protect(self, version: str, by: str, reason: str) -> Entry:
         """Keeps a version from being pruned."""
@@ -170,19 +165,18 @@ class Registry:
 
     def _write(
         self,
-        decision: What,
+        decision: Action,
         version: str,
         by: str,
         reason: str,
-        moves: bool = False,
         expected: Expected = "any",
-        evidence: Numbers | None = None,
+        measurements: Measurements | None = None,
     ) -> Entry:
         for name, text in (("by", by), ("reason", reason)):
             if not text.strip():
                 raise RegistryError(f"{name} must not be empty. Received: {name}={text!r}. Say it in a sentence.")
-        manifest = self.path(version) / bundle.MANIFEST
-        if decision != "unprotected":  # which must be possible for one that is broken
+        manifest, moves = self.path(version) / MANIFEST, decision in ("promoted", "rolled back")
+        if decision != "unprotected":  # which must be possible for a broken version
             self.verified(version)  # takes as long as its files are large, so without the lock
         with self.ledger.locked():
             entries = self.entries()
@@ -206,7 +200,7 @@ class Registry:
                 champion_before=before,
                 champion_after=version if moves else before,
                 reason=reason,
-                evidence=evidence or {},
+                measurements=measurements or {},
                 manifest=sha256_of(manifest) if decision != "unprotected" else None,
             )
             self.ledger.append(entry)
