@@ -275,7 +275,7 @@ def test_show_a_version(registry: Registry, hemline: Run) -> None:
     assert [entry["reason"] for entry in shown["decisions"]] == ["better"]
     out = hemline("show", "champion").out
     assert "epochs         5        1" in out  # the default and what it was
-    assert "recall of dark  0.7500" in out
+    assert "recall of dark     0.7500" in out
     assert "better" in out
 
 
