@@ -141,7 +141,7 @@ def compare(
     picture: Annotated[Path | None, typer.Option(help="Draw the learning curves of both: .svg or .png.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Hold two runs or versions against each other."""
+    """Compare two runs or versions."""
     from hemline.config.nested import differences
     from hemline.registry import catalogue
 
@@ -215,7 +215,7 @@ def predict(
 ) -> None:
     """Ask a version what is in pictures."""
     if as_csv and as_json:
-        raise typer.BadParameter("are not for one call.", param_hint="--csv and --json")
+        raise typer.BadParameter("exclude each other.", param_hint="--csv and --json")
     from hemline.data.image_files import read
     from hemline.registry.catalogue import find_version
 

@@ -67,10 +67,12 @@ def judge(registry: Registry, version: str, dataset: DatasetRef, gate: Gate, by:
     while True:
         champions = list(dict.fromkeys(reversed(registry.succession())))  # newest first, each once
         if champions[:1] == [version]:  # e.g. a run that was killed after it was promoted, and goes on
-            sentence = f"kept {version}: it is the champion already"
-            decision = Decision(
-                verdict="kept", champion=version, challenger=version, sentence=sentence, measurements={}
-            )
+            same = {
+                "champion": version,
+                "challenger": version,
+                "sentence": f"kept {version}: it is the champion already",
+            }
+            decision = Decision(verdict="kept", measurements={}, **same)
         else:
             case = Case(labels, dataset.class_names, candidate(version), champion=champions[0] if champions else None)
             decision = decide(gate, _against(champions, case, registry, dataset, candidate))
@@ -97,7 +99,7 @@ def _against(
     champions: list[str], case: Case, registry: Registry, dataset: DatasetRef, candidate: Callable[[str], Candidate]
 ) -> Case:
     """The case with the champion in it; if that cannot be used, with the newest champion before it that can."""
-    remarks, doubts, compared_with = [], [], None
+    remarks, doubts, compared_with = [] if champions else ["there was no champion"], list[str](), None
     for name in champions:
         if name == case.challenger.version:  # it was a champion before, and was rolled back
             continue
@@ -113,10 +115,7 @@ def _against(
             if name == case.champion:
                 remarks.append(f"{name} cannot be used ({getattr(error, 'problem', 'it is missing')})")
     else:
-        if champions:
-            doubts.append("there is no champion that it could be compared with")
-        else:
-            remarks.append("there was no champion")
+        doubts += ["there is no champion that it could be compared with"] if champions else []
     doubts += _doubts_about_data(registry.verified(case.challenger.version), dataset)
     return replace(case, compared_with=compared_with, remarks=remarks, doubts=doubts)
 

@@ -228,12 +228,6 @@ def _alias(entries: list[Entry]) -> dict[str, Any] | None:
     if not moves:
         return None
     last = moves[-1].model_dump(mode="json")
-    return {
-        "version": last["champion_after"],
-        "path": f"../models/{last['champion_after']}",
-        "since": last["at"],
-        "by": last["by"],
-        "decision": last["decision"],
-        "reason": last["reason"],
-        "manifest": last["manifest"],
-    }
+    version = last["champion_after"]
+    as_in_the_ledger = {name: last[name] for name in ("by", "decision", "reason", "manifest")}
+    return {"version": version, "path": f"../models/{version}", "since": last["at"]} | as_in_the_ledger
