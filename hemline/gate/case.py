@@ -1,6 +1,6 @@
 """What is judged: a challenger, the champion it would replace, and what they answered to the same examples.
 
-case = Case(labels, class_names, Candidate("0008", logits, latency_ms=0.4, size_mb=1.4), champion="0007", ...)
+case = Case(labels, class_names, Candidate("0008", logits, evaluation), champion="0007", ...)
 case.finding(margin=0)      # 'challenger 0008 is 0.12 points better, 95 % interval -0.35 to 0.58 includes 0'
 """
 
@@ -11,16 +11,26 @@ from functools import cached_property
 import numpy as np
 
 from hemline.gate.statistics import Comparison, compare
+from hemline.records.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version, and what it does with the test examples."""
+    """A version: what it answers to the test examples, and what was found when it was made."""
 
     version: str
     logits: np.ndarray  # (N, classes), or probabilities: only the largest of a row counts
-    latency_ms: float  # of a single image
-    size_mb: float  # 10^6 bytes
+    evaluation: Evaluation  # by its own run; `Case.accuracy` is on the present examples
+
+    @property
+    def latency_ms(self) -> float:
+        """Of a single image."""
+        return self.evaluation.latency.single_ms
+
+    @property
+    def size_mb(self) -> float:
+        """Of its models, in 10^6 bytes."""
+        return self.evaluation.size_bytes / 1e6
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,7 @@ def judge(registry: Registry, version: str, dataset: DatasetRef, gate: Gate, by:
 
     @cache
     def candidate(name: str) -> Candidate:
-        evaluation, logits = registry.verified(name).evaluation, answers(registry.path(name), images)
-        return Candidate(name, logits, evaluation.latency.single_ms, evaluation.size_bytes / 1e6)
+        return Candidate(name, answers(registry.path(name), images), registry.verified(name).evaluation)
 
     while True:
         champions = list(dict.fromkeys(reversed(registry.succession())))  # newest first, each once

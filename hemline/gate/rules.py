@@ -2,7 +2,8 @@
 
     list(broken_rules(Gate(max_size_mb=1), case))       # ['its size 1.50 MB is more than max_size_mb 1']
 
-A rule is a function of its limit and the case, and yields a sentence for whatever breaks it. To add one:
+A rule is a function of its limit and the case (both models' answers, and all that was found when they were made), and
+yields a sentence for whatever breaks it. To add one:
 1. give its limit a field in `hemline.config.gate.Gate`, with bounds, default and description;
 2. write the function here, and its row in RULES. A limit of None is no limit, and its rule is not asked.
 """

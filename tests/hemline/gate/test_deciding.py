@@ -15,6 +15,7 @@ from hemline.gate.case import Candidate, Case
 from hemline.gate.deciding import decide
 from hemline.gate.rules import RULES
 from hemline.records.decision import Decision
+from tests.hemline.registry.published import RECORD
 
 NAMES = ["a", "b"]
 
@@ -29,7 +30,8 @@ def pair(better: int, worse: int, both: int = 0, neither: int = 0) -> tuple[np.n
 
 
 def candidate(version: str, logits: np.ndarray) -> Candidate:
-    return Candidate(version, logits, latency_ms=0.5, size_mb=1.5)
+    """0.5 ms, 1.5 MB."""
+    return Candidate(version, logits, RECORD.evaluation)
 
 
 def case(labels: np.ndarray, before: np.ndarray, after: np.ndarray, names: Sequence[str] = NAMES) -> Case:
