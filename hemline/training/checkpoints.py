@@ -21,6 +21,7 @@ import keras
 import tensorflow as tf
 from pydantic import BaseModel, ValidationError
 
+from hemline.config.nested import differences
 from hemline.errors import CheckpointError
 from hemline.records.run import Rows
 from hemline.runtime.devices import smallest
@@ -110,10 +111,8 @@ class Checkpoints:
                 f"Received: {self.directory}, of which another worker has none. Start a new run."
             )
         _require_same(path, record.identity, self.identity)
-        for name in sorted(self.settings.keys() | record.settings.keys()):
-            before, now = record.settings.get(name), self.settings.get(name)
-            if before != now:
-                log.warning("the result may differ in its last bits: %s was %s and is %s", name, before, now)
+        for name, (before, now) in differences(record.settings, self.settings).items():
+            log.warning("the result may differ in its last bits: %s was %s and is %s", name, before, now)
         self._tracked.read(str(path / "state")).assert_consumed()
         for other in ahead:
             log.warning("checkpoint %s goes: another worker was killed before it", other)
@@ -162,24 +161,10 @@ def _verified(path: Path) -> _Record | None:
 
 
 def _require_same(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    before, now = dict(_leaves(theirs)), dict(_leaves(ours))
-    differences = [
-        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
-    ]
-    if differences:
+    changes = [f"{name} was {before!r} and is {now!r}" for name, (before, now) in differences(theirs, ours).items()]
+    if changes:
         raise CheckpointError(
             "a run can only go on with a checkpoint of the same configuration and data. "
-            f"Received: {path}, in which {'; '.join(differences)}. "
+            f"Received: {path}, in which {'; '.join(changes)}. "
             "Use the configuration in config.json beside the checkpoints, or start a new run."
         )
-
-
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested dictionaries as pairs of dotted names and values."""
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, value
