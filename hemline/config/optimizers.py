@@ -43,11 +43,11 @@ OPTIMIZERS = {
         matrices_only=True,
     ),
 }
-OPTIONAL_FIELDS = tuple(dict.fromkeys(name for row in OPTIMIZERS.values() for name in row.takes))
-MATRICES_ONLY = ", ".join(name for name, row in OPTIMIZERS.items() if row.matrices_only)
+_OPTIONAL = tuple(dict.fromkeys(name for row in OPTIMIZERS.values() for name in row.takes))
+_MATRICES_ONLY = ", ".join(name for name, row in OPTIMIZERS.items() if row.matrices_only)
 
 
-def described(name: str, meaning: str) -> str:
+def _help(name: str, meaning: str) -> str:
     """An optional field's help: what it means, which optimizers take it, and what null stands for with each."""
     defaults = {optimizer: row.takes[name] for optimizer, row in OPTIMIZERS.items() if name in row.takes}
     words = {optimizer: "none" if value is None else json.dumps(value) for optimizer, value in defaults.items()}
@@ -66,7 +66,7 @@ Patterns = Annotated[
 Optimizer = Annotated[
     OptimizerName,
     Field(
-        description=f"Keras optimizer; matrices only, and neither embeddings nor the last layer's: {MATRICES_ONLY}",
+        description=f"Keras optimizer ({_MATRICES_ONLY}: only matrices, and neither embeddings nor the last layer's)"
     ),
 ]
 OF_THE_MODEL = "patterns of layer names, e.g. 'hidden_*' (shell wildcards); by default the model's own"
@@ -114,7 +114,7 @@ class Schedule(Strict):
 class OptimizerGroup(Strict):
     """The variables of some layers, and the optimizer that trains them.
 
-    What is null is as Keras has it. What an optimizer does not have is refused, not ignored.
+    A field that is null keeps Keras's default. A field that the optimizer does not take is refused, not ignored.
     """
 
     layers: Patterns
@@ -122,16 +122,14 @@ class OptimizerGroup(Strict):
     learning_rate: LearningRate
     schedule: Schedule = Field(Schedule(), description="how the learning rate changes over the run")
     momentum: float | None = Field(
-        None, ge=0, lt=1, description=described("momentum", "share of the last update that is kept")
+        None, ge=0, lt=1, description=_help("momentum", "share of the last update that is kept")
     )
-    nesterov: Choice = Field(None, description=described("nesterov", "take the gradient ahead of the momentum"))
+    nesterov: Choice = Field(None, description=_help("nesterov", "take the gradient ahead of the momentum"))
     weight_decay: float | None = Field(
         None,
         ge=0,
         le=100,
-        description=described(
-            "weight_decay", "share of a weight, times the learning rate, that is taken off at each step"
-        ),
+        description=_help("weight_decay", "share of a weight, times the learning rate, that is taken off at each step"),
     )
     clip_norm: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="largest norm of all the group's gradients together"
@@ -140,7 +138,7 @@ class OptimizerGroup(Strict):
     @model_validator(mode="after")
     def _optimizer_takes_what_is_given(self) -> Self:
         takes = OPTIMIZERS[self.optimizer].takes
-        for name in OPTIONAL_FIELDS:
+        for name in _OPTIONAL:
             value = getattr(self, name)
             if value is not None and name not in takes:
                 takers = ", ".join(optimizer for optimizer, row in OPTIMIZERS.items() if name in row.takes)

@@ -6,9 +6,9 @@
     checkpoints.save(State(epoch=2, step=128, ...))
 
 A checkpoint is a directory that appears whole: weights and every optimizer by name (TensorFlow's format),
-the position of the next step, the rows of the finished epochs and the values of the unfinished one. There is
-no random generator among it: permutations are keyed by (seed, epoch). A record with the SHA-256 of each
-file is checked before anything is restored; a checkpoint that fails is passed over, loudly.
+the position of the next step, the rows of the finished epochs and the values of the unfinished one. It has
+no random generator: permutations are keyed by (seed, epoch). The SHA-256 of each file is verified before
+anything is restored; a checkpoint that fails is passed over, loudly.
 """
 
 import logging
@@ -108,14 +108,14 @@ class Checkpoints:
                 return None
             raise CheckpointError(
                 "all workers must have a checkpoint in common. "
-                f"Received: {self.directory}, of which another worker has none. Start a new run."
+                f"Received: {self.directory}; another worker has none of these. Start a new run."
             )
         _require_same(path, record.identity, self.identity)
         for name, (before, now) in differences(record.settings, self.settings).items():
             log.warning("the result may differ in its last bits: %s was %s and is %s", name, before, now)
         self._tracked.read(str(path / "state")).assert_consumed()
         for other in ahead:
-            log.warning("checkpoint %s goes: another worker was killed before it", other)
+            log.warning("checkpoint %s is removed: another worker was killed before it wrote its own", other)
             shutil.rmtree(other)  # the run will pass there again, and save
         return record.state
 

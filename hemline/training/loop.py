@@ -9,7 +9,7 @@ Images stay uint8 and are gathered by a permutation keyed by (seed, epoch), so t
 whose state could be lost. CHUNK steps run in one compiled call; between calls Python is back in control, to
 show progress and to be cancelled.
 
-The step itself is in `step`. Made inside a `tf.distribute` strategy's scope, it is shared by the replicas.
+The step itself is in `step`. Inside a `tf.distribute` strategy's scope, its replicas share every batch.
 
 `make bench` measures this loop beside `fit`, the chapter's loop, PyTorch, JAX and the matrix products
 alone. Of the step's time, on 2 cores: LayerNorm's written-out gradient 0.82, images gathered in words of 8
@@ -36,19 +36,19 @@ CHUNK = 128  # steps in a compiled call, 70 ms here; an epoch in one call is no 
 
 @dataclass(frozen=True)
 class Chunk:
-    """What a run of consecutive steps did. Arrays have one value for each step."""
+    """What some consecutive steps did. Arrays have one value for each step."""
 
     epoch: int
     first_step: int  # within the epoch, from 0
     losses: np.ndarray  # (steps,) float32, mean over the step's examples, before its update
-    correct: np.ndarray  # (steps,) int32, examples whose largest logit was their label's
+    correct: np.ndarray  # (steps,) int32, how many examples had their largest logit at their label
     examples: np.ndarray  # (steps,) int32, the batch size except in the last step of an epoch
 
 
 class Trainer:
     """Trains a model on arrays.
 
-    model: (B, H, W, C) uint8 to (B, classes) logits. groups: who trains which variable.
+    model: (B, H, W, C) uint8 to (B, classes) logits. groups: which optimizer trains which variable.
     images: (N, H, W, C) uint8, in memory or np.memmap. labels: (N,) int32.
     loss_scale: for float16, whose smallest number is 6e-8; None takes gradients as they are.
     """
