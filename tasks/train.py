@@ -24,7 +24,7 @@ from hemline.runtime.devices import DeviceInfo
 # server on SQLite answers 2 s late: it collides with the record of the task before.
 @task(name="train", tags=["train"], cache_policy=NO_CACHE, timeout_seconds=12 * 3600, result_serializer="json")
 def train(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path) -> TrainedRun:
-    """Trains from scratch. Leaves tables and model.keras in the run's directory."""
+    """Trains, from the newest checkpoint on if there is one. Leaves tables and model.keras in the run's directory."""
     from hemline.training import run
 
     progress = create_progress_artifact(progress=0.0, key="training-progress", description="epochs trained")

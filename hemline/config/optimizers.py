@@ -1,26 +1,74 @@
 """Which optimizer trains which layers, and with what learning rate over time.
 
 OptimizerGroup(layers=["hidden_*"], optimizer="adamw", learning_rate=1e-3, weight_decay=0.01)
+
+An optimizer is a row of `OPTIMIZERS`: CONTRIBUTING.md, "Add an optimizer".
 """
 
-from typing import Annotated, Literal, Self
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hemline.config.fields import Choice, Strict, for_the_form
 
+
+@dataclass(frozen=True)
+class KerasOptimizer:
+    """An optimizer by name. Schema, help, refusals and the optimizers of a run are made of these.
+
+    The class takes a learning rate, and all that every Keras optimizer takes: a clipping norm, moving averages.
+    """
+
+    keras_class: str  # 'module:class', imported when it is made
+    takes: Mapping[str, Any] = field(default_factory=dict)  # fields of OptimizerGroup, and the class's own defaults
+    always: Mapping[str, Any] = field(default_factory=dict)  # further arguments of the class
+    matrices_only: bool = False  # refuses vectors, embeddings and the last layer
+
+
+OPTIMIZERS = {
+    "adam": KerasOptimizer("keras.optimizers:Adam"),  # with weight decay it is adamw
+    "adamw": KerasOptimizer("keras.optimizers:AdamW", {"weight_decay": 0.004}),
+    "sgd": KerasOptimizer("keras.optimizers:SGD", {"momentum": 0.0, "nesterov": False, "weight_decay": None}),
+    "rmsprop": KerasOptimizer("keras.optimizers:RMSprop", {"momentum": 0.0, "weight_decay": None}),
+    "nadam": KerasOptimizer("keras.optimizers:Nadam", {"weight_decay": None}),
+    "lion": KerasOptimizer("keras.optimizers:Lion", {"weight_decay": None}),
+    "muon": KerasOptimizer(
+        "keras.optimizers:Muon",
+        {"momentum": 0.95, "nesterov": True, "weight_decay": 0.004},
+        # Keras would train every variable with 'embedding' in its path by Adam; `matrices_only` goes by the layer.
+        always={"exclude_embeddings": False},
+        matrices_only=True,
+    ),
+}
+_OPTIONAL = tuple(dict.fromkeys(name for row in OPTIMIZERS.values() for name in row.takes))
+_MATRICES_ONLY = ", ".join(name for name, row in OPTIMIZERS.items() if row.matrices_only)
+
+
+def _help(name: str, meaning: str) -> str:
+    """An optional field's help: what it means, which optimizers take it, and what null stands for with each."""
+    defaults = {optimizer: row.takes[name] for optimizer, row in OPTIMIZERS.items() if name in row.takes}
+    words = {optimizer: "none" if value is None else json.dumps(value) for optimizer, value in defaults.items()}
+    return f"{meaning}; for " + ", ".join(f"{optimizer} (null: {word})" for optimizer, word in words.items())
+
+
+if TYPE_CHECKING:
+    OptimizerName = str
+else:
+    OptimizerName = Literal[tuple(OPTIMIZERS)]
+
 Patterns = Annotated[
     list[str],
     Field(min_length=1, description="patterns of layer names, e.g. 'hidden_*' (shell wildcards)"),
 ]
-
-
 Optimizer = Annotated[
-    Literal["adam", "adamw", "sgd", "rmsprop", "nadam", "lion", "muon"],
-    Field(description="Keras optimizer; muon takes matrices only, and neither embeddings nor the last layer's"),
+    OptimizerName,
+    Field(
+        description=f"Keras optimizer ({_MATRICES_ONLY}: only matrices, and neither embeddings nor the last layer's)"
+    ),
 ]
-
-
 OF_THE_MODEL = "patterns of layer names, e.g. 'hidden_*' (shell wildcards); by default the model's own"
 LearningRate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False, description="step size of an update")]
 
@@ -66,7 +114,7 @@ class Schedule(Strict):
 class OptimizerGroup(Strict):
     """The variables of some layers, and the optimizer that trains them.
 
-    What is null is as Keras has it. What an optimizer does not have is refused, not ignored.
+    A field that is null keeps Keras's default. A field that the optimizer does not take is refused, not ignored.
     """
 
     layers: Patterns
@@ -74,44 +122,36 @@ class OptimizerGroup(Strict):
     learning_rate: LearningRate
     schedule: Schedule = Field(Schedule(), description="how the learning rate changes over the run")
     momentum: float | None = Field(
-        None, ge=0, lt=1, description="sgd, rmsprop, muon: share of the last update that is kept; null is 0, muon 0.95"
+        None, ge=0, lt=1, description=_help("momentum", "share of the last update that is kept")
     )
-    nesterov: Choice = Field(
-        None, description="sgd, muon: take the gradient ahead of the momentum; null is no, muon yes"
-    )
+    nesterov: Choice = Field(None, description=_help("nesterov", "take the gradient ahead of the momentum"))
     weight_decay: float | None = Field(
         None,
         ge=0,
         le=100,
-        description="all but adam: share of a weight, times the learning rate, that is taken off at each step; "
-        "null is none, adamw and muon 0.004",
+        description=_help("weight_decay", "share of a weight, times the learning rate, that is taken off at each step"),
     )
     clip_norm: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="largest norm of all the group's gradients together"
     )
 
     @model_validator(mode="after")
-    def _optimizer_has_what_is_given(self) -> Self:
-        for name, optimizers in _SOME_HAVE.items():
+    def _optimizer_takes_what_is_given(self) -> Self:
+        takes = OPTIMIZERS[self.optimizer].takes
+        for name in _OPTIONAL:
             value = getattr(self, name)
-            if value is not None and self.optimizer not in optimizers:
-                remedy = "Take adamw, which is adam with it" if name == "weight_decay" else "Remove it"
+            if value is not None and name not in takes:
+                takers = ", ".join(optimizer for optimizer, row in OPTIMIZERS.items() if name in row.takes)
                 raise ValueError(
-                    f"{name} is for {', '.join(optimizers)}. Received: optimizer={self.optimizer!r}, "
-                    f"{name}={value!r}. {remedy}."
+                    f"{name} is for {takers}. Received: optimizer={self.optimizer!r}, {name}={value!r}. "
+                    "Remove it or change optimizer."
                 )
-        if self.nesterov and not self.momentum and self.optimizer == "sgd":
+        momentum = takes.get("momentum") if self.momentum is None else self.momentum
+        if self.nesterov and not momentum:
             raise ValueError(
                 f"nesterov needs momentum. Received: nesterov=True, momentum={self.momentum}. Set momentum, e.g. 0.9."
             )
         return self
-
-
-_SOME_HAVE = {
-    "momentum": ("sgd", "rmsprop", "muon"),
-    "nesterov": ("sgd", "muon"),
-    "weight_decay": ("adamw", "sgd", "rmsprop", "nadam", "lion", "muon"),
-}
 
 
 class LowerGroup(OptimizerGroup):

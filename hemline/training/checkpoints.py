@@ -6,9 +6,9 @@
     checkpoints.save(State(epoch=2, step=128, ...))
 
 A checkpoint is a directory that appears whole: weights and every optimizer by name (TensorFlow's format),
-the position of the next step, the rows of the finished epochs and the values of the unfinished one. There is
-no random generator among it: permutations are keyed by (seed, epoch). A record with the SHA-256 of each
-file is checked before anything is restored; a checkpoint that fails is passed over, loudly.
+the position of the next step, the rows of the finished epochs and the values of the unfinished one. It has
+no random generator: permutations are keyed by (seed, epoch). The SHA-256 of each file is verified before
+anything is restored; a checkpoint that fails is passed over, loudly.
 """
 
 import logging
@@ -21,6 +21,7 @@ import keras
 import tensorflow as tf
 from pydantic import BaseModel, ValidationError
 
+from hemline.config.nested import differences
 from hemline.errors import CheckpointError
 from hemline.records.run import Rows
 from hemline.runtime.devices import smallest
@@ -107,16 +108,14 @@ class Checkpoints:
                 return None
             raise CheckpointError(
                 "all workers must have a checkpoint in common. "
-                f"Received: {self.directory}, of which another worker has none. Start a new run."
+                f"Received: {self.directory}; another worker has none of these. Start a new run."
             )
         _require_same(path, record.identity, self.identity)
-        for name in sorted(self.settings.keys() | record.settings.keys()):
-            before, now = record.settings.get(name), self.settings.get(name)
-            if before != now:
-                log.warning("the result may differ in its last bits: %s was %s and is %s", name, before, now)
+        for name, (before, now) in differences(record.settings, self.settings).items():
+            log.warning("the result may differ in its last bits: %s was %s and is %s", name, before, now)
         self._tracked.read(str(path / "state")).assert_consumed()
         for other in ahead:
-            log.warning("checkpoint %s goes: another worker was killed before it", other)
+            log.warning("checkpoint %s is removed: another worker was killed before it wrote its own", other)
             shutil.rmtree(other)  # the run will pass there again, and save
         return record.state
 
@@ -162,24 +161,10 @@ def _verified(path: Path) -> _Record | None:
 
 
 def _require_same(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    before, now = dict(_leaves(theirs)), dict(_leaves(ours))
-    differences = [
-        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
-    ]
-    if differences:
+    changes = [f"{name} was {before!r} and is {now!r}" for name, (before, now) in differences(theirs, ours).items()]
+    if changes:
         raise CheckpointError(
             "a run can only go on with a checkpoint of the same configuration and data. "
-            f"Received: {path}, in which {'; '.join(differences)}. "
+            f"Received: {path}, in which {'; '.join(changes)}. "
             "Use the configuration in config.json beside the checkpoints, or start a new run."
         )
-
-
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested dictionaries as pairs of dotted names and values."""
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, value

@@ -1,8 +1,8 @@
 """The examples of a chunk of steps, in the order an epoch's permutation puts them.
 
     feed = Feed(images, labels)
-    for rows, labels, indices in feed(order):   # order: (chunks, steps, B) int32, -1 for no example
-        x = feed.pictures(rows, indices[step])  # (B, H, W, C) uint8; in the compiled step
+    for rows, labels, indices in feed(order):                   # order: (chunks, steps, B) int32, -1 for no example
+        x, y, weight = feed.batch(rows, labels, indices[step])  # in the compiled step
 
 Arrays in memory lie on the device, whole, and `indices` are the order itself. Arrays mapped from disk
 (np.memmap), because they are too large for memory, are read by a tf.data pipeline, a chunk or two ahead of the
@@ -18,7 +18,7 @@ import tensorflow as tf
 AHEAD = 2  # chunks that are read before they are asked for
 WORD = 8  # bytes
 
-Chunk = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+Examples = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # a chunk's rows (M, words), labels (M,) and indices (steps, B)
 
 
 class Feed:
@@ -34,17 +34,19 @@ class Feed:
         if self._in_memory:
             self._rows, self._labels = tf.constant(self._rows), tf.constant(self._labels)
 
-    def __call__(self, order: np.ndarray) -> Iterator[Chunk]:
-        """order: (chunks, steps, B) int32. Yields each chunk's rows (M, words), labels (M,) and indices (steps, B)."""
+    def __call__(self, order: np.ndarray) -> Iterator[Examples]:
+        """The examples of each chunk. order: (chunks, steps, B) int32."""
         if self._in_memory:
             return ((self._rows, self._labels, tf.constant(indices)) for indices in order)
         return iter(self._streamed(order))
 
-    def pictures(self, rows: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-        """(B, H, W, C) uint8. indices: (B,), none of them negative."""
-        gathered = tf.gather(rows, indices)
+    def batch(self, rows: tf.Tensor, labels: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """x: (B, H, W, C) uint8. y: (B,). weight: (B,) float32, 0 where the index is -1. indices: (B,)."""
+        present = tf.maximum(indices, 0)
+        gathered = tf.gather(rows, present)
         pixels = gathered if gathered.dtype == tf.uint8 else tf.bitcast(gathered, tf.uint8)
-        return tf.reshape(pixels, (-1, *self.shape))
+        x = tf.reshape(pixels, (-1, *self.shape))
+        return x, tf.gather(labels, present), tf.cast(indices >= 0, tf.float32)
 
     def _streamed(self, order: np.ndarray) -> tf.data.Dataset:
         size = order[0].size
@@ -53,10 +55,10 @@ class Feed:
         def read(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return self._rows[flat], self._labels[flat]
 
-        def chunk(indices: tf.Tensor) -> Chunk:
+        def examples(indices: tf.Tensor) -> Examples:
             flat = tf.reshape(tf.maximum(indices, 0), [-1])
             rows, labels = tf.numpy_function(read, [flat], [self._rows.dtype, tf.int32])
             rows, labels = tf.ensure_shape(rows, (size, self._rows.shape[1])), tf.ensure_shape(labels, (size,))
             return rows, labels, tf.where(indices < 0, -1, within)
 
-        return tf.data.Dataset.from_tensor_slices(order).map(chunk).prefetch(AHEAD)
+        return tf.data.Dataset.from_tensor_slices(order).map(examples).prefetch(AHEAD)

@@ -9,16 +9,15 @@ pattern is without a match: `partition` refuses anything else. The chapter's lis
 it trains 4 of its 10 variables because `model.layers[0]` is Flatten, and nothing says so.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pkgutil import resolve_name
 
 import keras
-import tensorflow as tf
 
-from hemline.config.optimizers import OptimizerGroup
+from hemline.config.optimizers import OPTIMIZERS, OptimizerGroup
 from hemline.errors import ConfigurationError
 from hemline.training.schedules import ScheduledRate, learning_rate
 
@@ -109,8 +108,8 @@ def partition(
     parts = []
     for name, group in groups.items():
         members = {label: variable for label, variable in variables.items() if owner[label] == name}
-        if group.optimizer == "muon":
-            _check_muon(model, name, members)
+        if OPTIMIZERS[group.optimizer].matrices_only:
+            _require_matrices(model, name, group.optimizer, members)
         optimizer = _optimizer(group, learning_rate(name, group, steps_per_epoch, epochs), ema_momentum)
         optimizer.build(list(members.values()))  # slots must exist before the loop is traced
         parts.append(Group(name, list(members.values()), optimizer))
@@ -120,44 +119,28 @@ def partition(
 def _optimizer(
     group: OptimizerGroup, rate: float | ScheduledRate, ema_momentum: float | None
 ) -> keras.optimizers.Optimizer:
-    given = {
-        "momentum": group.momentum,
-        "nesterov": group.nesterov,
-        "weight_decay": group.weight_decay,
+    row = OPTIMIZERS[group.optimizer]
+    given = {name: getattr(group, name) for name in row.takes} | {
         "global_clipnorm": group.clip_norm,
         "ema_momentum": ema_momentum,
         "use_ema": None if ema_momentum is None else True,
-        # By this Keras takes Adam for whatever has 'embedding' in its path; `_check_muon` goes by the layer.
-        "exclude_embeddings": False if group.optimizer == "muon" else None,
     }
-    arguments = {argument: value for argument, value in given.items() if value is not None}
-    return _KERAS[group.optimizer](rate, **arguments)
+    arguments = {name: value for name, value in given.items() if value is not None}
+    optimizer: keras.optimizers.Optimizer = resolve_name(row.keras_class)(rate, **arguments, **row.always)
+    return optimizer
 
 
-_KERAS = {
-    "adam": keras.optimizers.Adam,
-    "adamw": keras.optimizers.AdamW,
-    "sgd": keras.optimizers.SGD,
-    "rmsprop": keras.optimizers.RMSprop,
-    "nadam": keras.optimizers.Nadam,
-    "lion": keras.optimizers.Lion,
-    "muon": keras.optimizers.Muon,
-}
-
-
-def _check_muon(model: keras.Model, name: str, members: Mapping[str, keras.Variable]) -> None:
+def _require_matrices(model: keras.Model, name: str, optimizer: str, members: Mapping[str, keras.Variable]) -> None:
     """Muon makes the update of a matrix orthogonal; for all else Keras's would quietly be an Adam."""
     layers = [layer for layer in model.layers if layer.trainable_variables]
-    not_for_muon = {layer.name for layer in layers if isinstance(layer, keras.layers.Embedding)} | {layers[-1].name}
+    others = {layer.name for layer in layers if isinstance(layer, keras.layers.Embedding)} | {layers[-1].name}
     refused = [
-        label
-        for label, variable in members.items()
-        if len(variable.shape) != 2 or label.partition("/")[0] in not_for_muon
+        label for label, variable in members.items() if len(variable.shape) != 2 or label.partition("/")[0] in others
     ]
     if refused:
         raise ConfigurationError(
-            "muon takes matrices only, and neither an embedding nor the last layer's. Received: "
-            f"group {name!r} with {', '.join(refused)}. Give muon e.g. layers ['hidden_*/kernel'], and these to "
+            f"{optimizer} takes matrices only, and neither an embedding nor the last layer's. Received: "
+            f"group {name!r} with {', '.join(refused)}. Give {optimizer} e.g. layers ['hidden_*/kernel'], and these to "
             "a group with another optimizer."
         )
 
@@ -180,26 +163,3 @@ def averaged(groups: Sequence[Group]) -> Iterator[None]:
         for group, values in zip(groups, trained, strict=True):
             for variable, value in zip(group.variables, values, strict=True):
                 variable.assign(value)
-
-
-def multi_optimizer(model: keras.Model, groups: Sequence[Group]) -> keras.optimizers.MultiOptimizer:
-    """The groups as one optimizer for `model.fit`, which then does what the loop does.
-
-    Patterns are anchored at the layer's name, not at the model's, which a saved model loses. A variable in
-    no group is frozen: it gets steps of size 0. `tf.train.Checkpoint` of the result forgets the optimizers
-    inside it: use `fit_checkpoint`. A callback that sets `learning_rate` cannot work: use `schedule`.
-    """
-    labels = {id(variable): label for label, variable in labelled_variables(model).items()}
-    patterns = {
-        f"([^/]+/)?{re.escape(labels[id(variable)])}": group.optimizer
-        for group in groups
-        for variable in group.variables
-    }
-    frozen = keras.optimizers.SGD(0.0, name="frozen")
-    return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(frozen, patterns))
-
-
-def fit_checkpoint(model: keras.Model, groups: Sequence[Group]) -> tf.train.Checkpoint:
-    """A checkpoint of a model that `fit` trains with `multi_optimizer`, the state of each group included."""
-    optimizers = {f"optimizer_{group.name}": group.optimizer for group in groups}
-    return tf.train.Checkpoint(model=model, **optimizers)

@@ -1,6 +1,6 @@
 """What training leaves in tables: a row for each iteration, a row for each epoch.
 
-    history = History(run_dir)
+    history = History(run_dir, State(epoch=1, step=0), trainer.batch_sizes)
     history.add_chunk(chunk)                        # keeps every step's exact values
     history.end_epoch(score, timing)                # writes the epoch's rows
     history.running()                               # what a progress display shows
@@ -13,13 +13,15 @@ Two means of the training loss are kept. `running_loss` weights every batch alik
 last, smaller batch of an epoch. Accuracy is weighted by example in both worlds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from hemline.errors import DivergenceError
 from hemline.evaluation.scores import Score
 from hemline.records.run import Row
 from hemline.storage.files import whole_file
@@ -39,13 +41,16 @@ class Running(NamedTuple):
 class History:
     """The tables of one run. The disk has whole epochs only, in files that never change again.
 
-    epochs, timing: rows of epochs finished before, when a run goes on.
+    first: where the run starts or goes on. batch_sizes: (steps,), of an epoch.
     """
 
-    def __init__(self, directory: Path, epochs: Sequence[Row] = (), timing: Sequence[Row] = ()):
+    def __init__(self, directory: Path, first: State, batch_sizes: np.ndarray):
         self.directory = directory
-        self.epochs, self.timing = list(epochs), list(timing)
+        self.epochs, self.timing = list(first.epochs), list(first.timing)
         self._chunks: list[Chunk] = []
+        if first.step:
+            losses, correct = np.array(first.losses, np.float32), np.array(first.correct, np.int32)
+            self.add_chunk(Chunk(first.epoch, 0, losses, correct, batch_sizes[: first.step]))
 
     def add_chunk(self, chunk: Chunk) -> None:
         """Takes the values of some more steps of the current epoch."""
@@ -53,22 +58,33 @@ class History:
 
     def state(self, epoch: int, step: int) -> State:
         """What a checkpoint before this step must hold of the tables."""
-        losses, correct = self.unfinished()
         return State(
             epoch=epoch,
             step=step,
             epochs=self.epochs,
             timing=self.timing,
-            losses=losses.tolist(),
-            correct=correct.tolist(),
+            losses=[loss for chunk in self._chunks for loss in chunk.losses.tolist()],
+            correct=[correct for chunk in self._chunks for correct in chunk.correct.tolist()],
         )
 
-    def unfinished(self) -> tuple[np.ndarray, np.ndarray]:
-        """Losses and correct counts of the current epoch's steps so far."""
-        if not self._chunks:
-            return np.empty(0, np.float32), np.empty(0, np.int32)
-        losses, correct, _ = self._columns()
-        return losses, correct
+    def best_epoch(self) -> int:
+        """The first epoch with the lowest validation loss."""
+        return int(min(self.epochs, key=lambda row: row["val_loss"])["epoch"])
+
+    def stops_early(self, patience: int | None) -> bool:
+        """Whether `patience` epochs have gone by without a lower validation loss."""
+        finished = len(self.epochs)
+        return patience is not None and finished > patience and finished - self.best_epoch() >= patience
+
+    @contextmanager
+    def kept_on_divergence(self) -> Iterator[None]:
+        """When training diverges inside, writes the iterations that led there: a person wants to see them."""
+        try:
+            yield
+        except DivergenceError:
+            if self._chunks:
+                self._write_iterations()
+            raise
 
     def running(self) -> Running:
         """Where the current epoch stands."""
@@ -82,7 +98,7 @@ class History:
 
     def end_epoch(self, validation: Score, timing: Row) -> Row:
         """Closes the current epoch, writes the tables and returns the epoch's row."""
-        last = self.write_iterations().iloc[-1]
+        last = self._write_iterations().iloc[-1]
         row: Row = {
             "epoch": int(last["epoch"]),
             "iterations": int(last["iteration"]),
@@ -104,7 +120,7 @@ class History:
             pd.DataFrame(self.timing).to_csv(path, index=False)
         return row
 
-    def write_iterations(self) -> pd.DataFrame:
+    def _write_iterations(self) -> pd.DataFrame:
         """The current epoch's iterations so far, as a table that is also on disk."""
         table = self._iteration_table()
         part = self.directory / "iterations.parquet" / f"epoch-{self._chunks[-1].epoch:05d}.parquet"

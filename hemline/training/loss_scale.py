@@ -1,17 +1,20 @@
 """Loss scaling for float16 (Micikevicius et al., 2018, arXiv:1710.03740).
 
     loss_scale = LossScale()
-    gradients = tape.gradient(loss_scale.up(loss), ...)
-    loss_scale.apply_if_finite(gradients, update)       # update(gradients): divided by the scale again
+    step = loss_scale.around(make_step(model, groups, loss_scale.tape))
 
-float16 ends at 6e-8, where many gradients begin. The loss is multiplied by a power of 2, which costs no digit,
-and so are they. A step whose gradients overflow is left out and the scale halved; after GROWTH steps without
-one it is doubled. Keras's LossScaleOptimizer keeps a scale for each optimizer; here one loss has several.
+float16 ends at 6e-8, where many gradients begin. So the gradients of the loss times a power of 2 are taken, which
+costs no digit, and divided by it afterwards. A step whose gradients overflow is left out and the scale halved;
+after GROWTH steps without one it is doubled. Keras's LossScaleOptimizer keeps a scale for each optimizer; here
+several optimizers share one loss.
 """
 
-from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import tensorflow as tf
+
+from hemline.training.step import Gradients, Step
 
 FIRST, GROWTH = 2.0**15, 2000  # Keras's
 
@@ -24,25 +27,40 @@ class LossScale(tf.Module):
         self.scale = tf.Variable(FIRST, trainable=False, name="scale")
         self.finite_steps = tf.Variable(0, trainable=False, name="finite_steps")
 
-    def up(self, loss: tf.Tensor) -> tf.Tensor:
-        """What the gradients are to be taken of."""
-        return loss * self.scale
+    def tape(self) -> tf.GradientTape:
+        """A tape whose gradients are as of any other, but come from the scaled loss."""
+        return _ScaledTape(self.scale)
 
-    def apply_if_finite(self, gradients: list[tf.Tensor], update: Callable[[list[tf.Tensor]], None]) -> None:
-        """For graphs, outside the replicas: all of them take the step or none does."""
+    def around(self, step: Step) -> Step:
+        """The same step, left out where a gradient is not finite; on all replicas or on none."""
         strategy = tf.distribute.get_strategy()
-        gradients = strategy.run(self._down, (gradients,))
-        finite = strategy.reduce("SUM", strategy.run(_overflows, (gradients,)), axis=None) == 0
-        if finite:
-            update(gradients)
+
+        def apply(gradients: Gradients) -> None:
+            finite = strategy.reduce("SUM", strategy.run(_overflows, (gradients,)), axis=None) == 0
+            if finite:
+                step.apply(gradients)
+            self._adjust(finite)
+
+        return replace(step, apply=apply)
+
+    def _adjust(self, finite: tf.Tensor) -> None:
         grows = self.finite_steps + 1 == GROWTH
         self.scale.assign(tf.where(finite, tf.where(grows, 2 * self.scale, self.scale), tf.maximum(self.scale / 2, 1)))
         self.finite_steps.assign(tf.where(finite & ~grows, self.finite_steps + 1, 0))
 
-    def _down(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-        return [gradient / self.scale for gradient in gradients]
+
+class _ScaledTape(tf.GradientTape):
+    def __init__(self, scale: tf.Variable):
+        super().__init__()
+        self._scale = scale
+
+    def gradient(self, loss: tf.Tensor, variables: Any) -> Any:
+        scale = tf.convert_to_tensor(self._scale)
+        scaled = super().gradient(loss, variables, output_gradients=scale)
+        return tf.nest.map_structure(lambda gradient: gradient / scale, scaled)
 
 
-def _overflows(gradients: list[tf.Tensor]) -> tf.Tensor:
+def _overflows(gradients: Gradients) -> tf.Tensor:
     """How many of the gradients have a value that is not finite."""
-    return tf.add_n([tf.cast(tf.reduce_any(~tf.math.is_finite(gradient)), tf.int32) for gradient in gradients])
+    overflows = [tf.reduce_any(~tf.math.is_finite(gradient)) for gradient in tf.nest.flatten(gradients)]
+    return tf.add_n([tf.cast(overflow, tf.int32) for overflow in overflows])

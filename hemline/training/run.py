@@ -10,12 +10,10 @@ one that was left alone.
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef, load_training
@@ -29,26 +27,14 @@ from hemline.storage.files import whole_file
 from hemline.training.checkpoints import Checkpoints, State
 from hemline.training.groups import Group, averaged, partition
 from hemline.training.history import History
-from hemline.training.loop import Chunk, Trainer
+from hemline.training.loop import Trainer
 from hemline.training.loss_scale import LossScale
 from hemline.training.progress import Display
 
 
 def check_groups(config: RetrainConfig, image_shape: tuple[int, int, int], classes: int) -> None:
     """Raises ConfigurationError unless the groups cover the model. Needs no data."""
-    model = build(config.model, image_shape, classes, config.seed, config.precision)
-    _partition(config, model, examples=config.batch_size)
-
-
-def _partition(config: RetrainConfig, model: keras.Model, examples: int) -> list[Group]:
-    return partition(
-        model,
-        config.groups.by_name(),
-        config.frozen,
-        steps_per_epoch=math.ceil(examples / config.batch_size),
-        epochs=config.epochs,
-        ema_momentum=config.ema_momentum,
-    )
+    _model_and_groups(config, image_shape, classes, examples=config.batch_size)
 
 
 def train(
@@ -65,107 +51,125 @@ def train(
     from scratch. say: receives the lines a person reads. on_epoch: receives the table so far after every
     epoch.
     """
-    (images, labels), (validation_images, validation_labels) = load_training(dataset, config.validation)
     with scope(device):
-        model = build(config.model, dataset.image_shape, len(dataset.class_names), config.seed, config.precision)
-        groups = _partition(config, model, len(images))
-        loss_scale = LossScale() if config.precision == "mixed_float16" else None
-        trainer = Trainer(
-            model, groups, images, labels, batch_size=config.batch_size, seed=config.seed, loss_scale=loss_scale
+        run = _Run(config, dataset, device, directory, say)
+        history = run.history
+        with Display(config.epochs, run.trainer.steps, say) as display, history.kept_on_divergence():
+            for epoch in range(run.first.epoch, config.epochs + 1):
+                if history.stops_early(config.early_stopping):
+                    break
+                row = run.epoch(epoch, display)
+                display.end_epoch(row)
+                on_epoch(history.epochs)
+        run.save_model()
+    return TrainedRun(directory=directory, epochs=history.epochs)
+
+
+class _Run:
+    """The parts of a run, assembled, and where it goes on: `first` is its next step."""
+
+    def __init__(
+        self,
+        config: RetrainConfig,
+        dataset: DatasetRef,
+        device: DeviceInfo,
+        directory: Path,
+        say: Callable[[str], None],
+    ):
+        (images, labels), self.validation = load_training(dataset, config.validation)
+        self.config, self.directory, self.say = config, directory, say
+        self.model, self.groups = _model_and_groups(
+            config, dataset.image_shape, len(dataset.class_names), examples=len(images)
         )
-        predict = compile_predict(model)
-        checkpoints = Checkpoints(
+        loss_scale = LossScale() if config.precision == "mixed_float16" else None
+        self.trainer = Trainer(
+            self.model,
+            self.groups,
+            images,
+            labels,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            loss_scale=loss_scale,
+        )
+        self.predict = compile_predict(self.model)
+        self.checkpoints = Checkpoints(
             directory / "checkpoints",
-            model,
-            groups,
+            self.model,
+            self.groups,
             loss_scale=loss_scale,
             identity={"config": config.what_is_computed(), "fingerprint": dataset.fingerprint},
             settings=device.settings | {"device": device.description} | package_versions(),
             keep=config.keep_checkpoints,
         )
-        state, history = _start(checkpoints, trainer, directory, say)
+        restored = self.checkpoints.restore()
+        if restored:
+            say(f"resumed at epoch {restored.epoch}, iteration {restored.step + 1}, from {self.checkpoints.directory}")
+        self.first = restored or State(epoch=1, step=0)
+        self.history = History(directory, self.first, self.trainer.batch_sizes)
 
-        with Display(config.epochs, trainer.steps, say) as display, _tables_kept(history):
-            for epoch in range(state.epoch, config.epochs + 1):
-                if stops_early(history.epochs, config.early_stopping):
-                    break
-                began = time.perf_counter()
-                first_step = state.step if epoch == state.epoch else 0
-                for chunk in trainer.epoch(epoch, first_step, stop_every=config.checkpoint_steps):
-                    history.add_chunk(chunk)
-                    display.advance(history.running())
-                    step = chunk.first_step + len(chunk.losses)
-                    if config.checkpoint_steps and step % config.checkpoint_steps == 0 and step < trainer.steps:
-                        checkpoints.save(history.state(epoch, step))
-                trained = time.perf_counter()
-                with averaged(groups):
-                    score = _finite(Score.of(predict(validation_images), validation_labels), epoch)
-                    timing = _timing(began, trained, time.perf_counter(), trainer.steps - first_step, config.batch_size)
-                    row = history.end_epoch(score, timing)
-                    if config.early_stopping and best_epoch(history.epochs) == epoch:
-                        checkpoints.save_best(epoch)
-                checkpoints.save(history.state(epoch + 1, 0))
-                display.end_epoch(row)
-                on_epoch(history.epochs)
+    def epoch(self, epoch: int, display: Display) -> Row:
+        """Trains an epoch or the rest of it, validates, saves, and returns the epoch's row."""
+        first_step = self.first.step if epoch == self.first.epoch else 0
+        began = time.perf_counter()
+        self._train(epoch, first_step, display)
+        trained = time.perf_counter()
+        with averaged(self.groups):
+            score = self._validate(epoch)
+            row = self.history.end_epoch(score, self._timing(began, trained, self.trainer.steps - first_step))
+            if self.config.early_stopping and self.history.best_epoch() == epoch:
+                self.checkpoints.save_best(epoch)
+        self.checkpoints.save(self.history.state(epoch + 1, 0))
+        return row
 
-        with averaged(groups):
-            if config.early_stopping and (best := best_epoch(history.epochs)) != len(history.epochs):
-                say(f"restored the weights of epoch {best}, the best")
-                checkpoints.restore_best(best)
-            with whole_file(directory / "model.keras") as path:
-                model.save(path)
-    return TrainedRun(directory=directory, epochs=history.epochs)
+    def save_model(self) -> None:
+        """Writes model.keras: the last weights, or with early stopping the best ones."""
+        with averaged(self.groups):
+            best = self.history.best_epoch()
+            if self.config.early_stopping and best != len(self.history.epochs):
+                self.say(f"restored the weights of epoch {best}, the best")
+                self.checkpoints.restore_best(best)
+            with whole_file(self.directory / "model.keras") as path:
+                self.model.save(path)
 
+    def _train(self, epoch: int, first_step: int, display: Display) -> None:
+        every = self.config.checkpoint_steps
+        for chunk in self.trainer.epoch(epoch, first_step, stop_every=every):
+            self.history.add_chunk(chunk)
+            display.advance(self.history.running())
+            step = chunk.first_step + len(chunk.losses)
+            if every and step % every == 0 and step < self.trainer.steps:
+                self.checkpoints.save(self.history.state(epoch, step))
 
-def best_epoch(epochs: Rows) -> int:
-    """The first epoch with the lowest validation loss."""
-    return int(min(epochs, key=lambda row: row["val_loss"])["epoch"])
+    def _validate(self, epoch: int) -> Score:
+        images, labels = self.validation
+        score = Score.of(self.predict(images), labels)
+        # A step's loss is from before its update, so what the last update of an epoch did shows only here.
+        if not math.isfinite(score.loss):
+            raise DivergenceError(
+                f"the validation loss must stay finite. Received: loss={score.loss} after epoch {epoch}. "
+                "Lower the learning rates."
+            )
+        return score
 
-
-def stops_early(epochs: Rows, patience: int | None) -> bool:
-    """Whether `patience` epochs have gone by without a lower validation loss."""
-    return patience is not None and len(epochs) > patience and len(epochs) - best_epoch(epochs) >= patience
-
-
-def _start(
-    checkpoints: Checkpoints, trainer: Trainer, directory: Path, say: Callable[[str], None]
-) -> tuple[State, History]:
-    """Where to go on, and the tables up to there."""
-    state = checkpoints.restore()
-    if state is None:
-        return State(epoch=1, step=0), History(directory)
-    say(f"resumed at epoch {state.epoch}, iteration {state.step + 1}, from {checkpoints.directory}")
-    history = History(directory, state.epochs, state.timing)
-    if state.step:
-        losses, correct = np.array(state.losses, np.float32), np.array(state.correct, np.int32)
-        history.add_chunk(Chunk(state.epoch, 0, losses, correct, trainer.batch_sizes[: state.step]))
-    return state, history
-
-
-def _finite(score: Score, epoch: int) -> Score:
-    """Losses are from before their updates, so the last update of an epoch shows only here."""
-    if not math.isfinite(score.loss):
-        raise DivergenceError(
-            f"the validation loss must stay finite. Received: loss={score.loss} after epoch {epoch}. "
-            "Lower the learning rates."
-        )
-    return score
+    def _timing(self, began: float, trained: float, steps: int) -> Row:
+        return {
+            "train_seconds": round(trained - began, 4),
+            "validation_seconds": round(time.perf_counter() - trained, 4),
+            "examples_per_second": round(steps * self.config.batch_size / (trained - began)),
+        }
 
 
-@contextmanager
-def _tables_kept(history: History) -> Iterator[None]:
-    """When training diverges, the iterations that led there are what a person wants to see."""
-    try:
-        yield
-    except DivergenceError:
-        if len(history.unfinished()[0]):
-            history.write_iterations()
-        raise
-
-
-def _timing(began: float, trained: float, ended: float, steps: int, batch_size: int) -> Row:
-    return {
-        "train_seconds": round(trained - began, 4),
-        "validation_seconds": round(ended - trained, 4),
-        "examples_per_second": round(steps * batch_size / (trained - began)),
-    }
+def _model_and_groups(
+    config: RetrainConfig, image_shape: tuple[int, int, int], classes: int, examples: int
+) -> tuple[keras.Model, list[Group]]:
+    """A new model and its groups. examples: in an epoch."""
+    model = build(config.model, image_shape, classes, config.seed, config.precision)
+    groups = partition(
+        model,
+        config.groups.by_name(),
+        config.frozen,
+        steps_per_epoch=math.ceil(examples / config.batch_size),
+        epochs=config.epochs,
+        ema_momentum=config.ema_momentum,
+    )
+    return model, groups

@@ -19,10 +19,10 @@ from hemline.errors import ConfigurationError
 
 @keras.saving.register_keras_serializable(package="hemline")
 class ScheduledRate(keras.optimizers.schedules.LearningRateSchedule):
-    """The rate of step 0, 1, 2, ...: linear to `peak` in the warm-up's last step, then what follows it.
+    """The rate at step 0, 1, 2, ...: rises linearly to `peak` in the last step of the warm-up, then changes from there.
 
     cosine_steps: half a cosine wave from `peak`, at the end of the warm-up, to `final_fraction` of it at
-    this step. change_at, change_to: from each of these steps on, that share of `peak`.
+    this step. change_at, change_to: from each of these steps on, the rate is that share of `peak`.
     """
 
     def __init__(

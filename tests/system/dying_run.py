@@ -3,21 +3,24 @@
     python -m tests.system.dying_run DATASET_JSON CONFIG_JSON DIRECTORY MOMENT
 
 MOMENT: 'never'; 'sync:7', before the seventh time that anything is synced to disk, which is in the midst of
-writing a table, a checkpoint or the model; 'after:0.25', a quarter of a second into the first compiled step.
+writing a table, a checkpoint or the model; 'chunk:7', while the seventh compiled call is under way.
 """
 
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
 from hemline.runtime.devices import select
 from hemline.storage import files
-from hemline.training import loop as training
 from hemline.training import run
+from hemline.training.feed import Examples, Feed
 
 
 def die() -> None:
@@ -36,15 +39,18 @@ def die_at_sync(number: int) -> None:
     files.sync = counting
 
 
-def die_after(seconds: float) -> None:
-    epoch = training.Trainer.epoch
+def die_in_chunk(number: int) -> None:
+    """The compiled call does not hold the interpreter: another thread kills it as soon as it has begun."""
+    examples, left = Feed.__call__, [number]
 
-    def timed(self: training.Trainer, *arguments: int, **options: int) -> object:
-        threading.Timer(seconds, die).start()
-        training.Trainer.epoch = epoch  # type: ignore[method-assign]
-        return epoch(self, *arguments, **options)
+    def counting(self: Feed, order: np.ndarray) -> Iterator[Examples]:
+        for chunk in examples(self, order):
+            left[0] -= 1
+            if left[0] == 0:
+                threading.Thread(target=die).start()
+            yield chunk
 
-    training.Trainer.epoch = timed  # type: ignore[assignment, method-assign]
+    Feed.__call__ = counting  # type: ignore[method-assign]
 
 
 def main() -> None:
@@ -52,8 +58,8 @@ def main() -> None:
     kind, _, value = moment.partition(":")
     if kind == "sync":
         die_at_sync(int(value))
-    elif kind == "after":
-        die_after(float(value))
+    elif kind == "chunk":
+        die_in_chunk(int(value))
     run.train(
         RetrainConfig.model_validate_json(config),
         DatasetRef.model_validate_json(dataset),

@@ -98,19 +98,6 @@ LOWER = {"layers": ["*"], "optimizer": "adam", "learning_rate": 1e-3}
     ("change", "sentence"),
     [
         (
-            {"momentum": 0.9},
-            "groups.lower: momentum is for sgd, rmsprop, muon. Received: optimizer='adam', momentum=0.9. Remove it.",
-        ),
-        (
-            {"optimizer": "rmsprop", "nesterov": True},
-            "groups.lower: nesterov is for sgd, muon. Received: optimizer='rmsprop', nesterov=True. Remove it.",
-        ),
-        (
-            {"weight_decay": 0.01},
-            "groups.lower: weight_decay is for adamw, sgd, rmsprop, nadam, lion, muon. Received: optimizer='adam', "
-            "weight_decay=0.01. Take adamw, which is adam with it.",
-        ),
-        (
             {"optimizer": "sgd", "nesterov": True},
             "groups.lower: nesterov needs momentum. Received: nesterov=True, momentum=None. Set momentum, e.g. 0.9.",
         ),

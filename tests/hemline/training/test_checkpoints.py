@@ -2,22 +2,28 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 from hemline.config.retrain import RetrainConfig
-from hemline.data.dataset import DatasetRef, write_split
+from hemline.data.dataset import DatasetRef, load_training, write_split
 from hemline.errors import CheckpointError, DivergenceError
+from hemline.evaluation.scores import Score, compile_predict
+from hemline.models import build
 from hemline.records.run import TrainedRun
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.runs import lease
 from hemline.training import run
-from tests.hemline.conftest import CLASSES, CPU, SHAPE, pictures
+from hemline.training.checkpoints import Checkpoints, State
+from hemline.training.groups import partition
+from tests.hemline.conftest import CLASSES, CPU, SHAPE, pictures, write_dataset
 
 
 def train(dataset: DatasetRef, directory: Path, device: DeviceInfo = CPU, **changes: Any) -> tuple[TrainedRun, str]:
@@ -31,59 +37,84 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in (directory / "checkpoints").iterdir())
 
 
-@pytest.fixture
-def interrupted(tiny: DatasetRef, tmp_path: Path) -> Path:
-    """Stopped in the second epoch of three, after the checkpoint at its step 2."""
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DatasetRef:
+    return write_dataset(tmp_path_factory.mktemp("data"), {"train": 300, "test": 70})
 
+
+@pytest.fixture(scope="module")
+def whole(data: DatasetRef, tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    """Three epochs in one go; its files must be left as they are."""
+    return train(data, tmp_path_factory.mktemp("whole"))[0]
+
+
+@pytest.fixture
+def finished_copy(whole: TrainedRun, tmp_path: Path) -> Path:
+    return shutil.copytree(whole.directory, tmp_path / "finished")
+
+
+@pytest.fixture(scope="module")
+def interrupted_once(data: DatasetRef, tmp_path_factory: pytest.TempPathFactory) -> Path:
     def stop(line: str) -> None:
         if line.startswith("epoch 2/3  iteration 4/4"):
             raise KeyboardInterrupt
 
-    directory = tmp_path / "interrupted"
+    directory = tmp_path_factory.mktemp("interrupted")
     config = RetrainConfig(epochs=3, batch_size=60, validation=60, checkpoint_steps=2)
     with pytest.raises(KeyboardInterrupt):
-        run.train(config, tiny, CPU, directory, stop)
+        run.train(config, data, CPU, directory, stop)
     return directory
 
 
-def test_the_newest_are_kept(tiny: DatasetRef, tmp_path: Path) -> None:
-    train(tiny, tmp_path, keep_checkpoints=2)
-    assert names(tmp_path) == ["epoch-00003-step-000002", "epoch-00004-step-000000"]
+@pytest.fixture
+def interrupted(interrupted_once: Path, tmp_path: Path) -> Path:
+    """Stopped in the second epoch of three, after the checkpoint at its step 2."""
+    return shutil.copytree(interrupted_once, tmp_path / "interrupted")
 
 
-def test_a_run_goes_on_from_the_newest_and_says_so(tiny: DatasetRef, interrupted: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_from_the_newest_and_says_so(data: DatasetRef, interrupted: Path, whole: TrainedRun) -> None:
     assert names(interrupted)[-1] == "epoch-00002-step-000002"
-    resumed, said = train(tiny, interrupted)
+    resumed, said = train(data, interrupted)
     assert f"resumed at epoch 2, iteration 3, from {interrupted / 'checkpoints'}" in said
-    whole, _ = train(tiny, tmp_path / "whole")
     assert resumed.epochs == whole.epochs
     for name in ("epochs.csv", "iterations.parquet/epoch-00002.parquet", "iterations.parquet/epoch-00003.parquet"):
-        assert (interrupted / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+        assert (interrupted / name).read_bytes() == (whole.directory / name).read_bytes(), name
 
 
-def test_a_finished_run_has_nothing_left_to_train(tiny: DatasetRef, tmp_path: Path) -> None:
-    first, _ = train(tiny, tmp_path)
-    again, said = train(tiny, tmp_path)
-    assert again.epochs == first.epochs
+def test_a_finished_run_has_nothing_left_to_train(data: DatasetRef, whole: TrainedRun, finished_copy: Path) -> None:
+    again, said = train(data, finished_copy)
+    assert again.epochs == whole.epochs
     assert "epoch 3/3" not in said
+
+
+def three_saved(directory: Path, keep: int = 3) -> tuple[Checkpoints, list[keras.Variable]]:
+    """Checkpoints of epochs 1 to 3, before each of which every weight was set to the epoch's number."""
+    model = build("mlp", SHAPE, len(CLASSES), seed=0)
+    groups = partition(model, RetrainConfig().groups.by_name())
+    checkpoints = Checkpoints(directory / "checkpoints", model, groups, {"config": {}}, {}, keep)
+    for epoch in (1, 2, 3):
+        for variable in model.variables:
+            variable.assign(np.full(variable.shape, epoch))
+        checkpoints.save(State(epoch=epoch, step=0))
+    return checkpoints, model.variables
+
+
+def test_the_newest_are_kept(tmp_path: Path) -> None:
+    three_saved(tmp_path, keep=2)
+    assert names(tmp_path) == ["epoch-00002-step-000000", "epoch-00003-step-000000"]
 
 
 @pytest.mark.parametrize("file", ["state.index", "state.data-00000-of-00001", "record.json"])
 def test_a_corrupt_newest_is_passed_over_loudly(
-    file: str,
-    tiny: DatasetRef,
-    interrupted: Path,
-    tmp_path: Path,
-    flip_byte: Callable[[Path, int], None],
-    caplog: pytest.LogCaptureFixture,
+    file: str, tmp_path: Path, flip_byte: Callable[[Path, int], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    flip_byte(interrupted / "checkpoints" / "epoch-00002-step-000002" / file, 0)
+    checkpoints, variables = three_saved(tmp_path)
+    flip_byte(tmp_path / "checkpoints" / "epoch-00003-step-000000" / file, 0)
     with caplog.at_level(logging.WARNING):
-        resumed, said = train(tiny, interrupted)
-    assert "epoch-00002-step-000002 is passed over" in caplog.text
-    assert "resumed at epoch 2, iteration 1" in said
-    assert "corrupt-epoch-00002-step-000002" in names(interrupted)
-    assert resumed.epochs == train(tiny, tmp_path / "whole")[0].epochs
+        assert checkpoints.restore() == State(epoch=2, step=0)
+    assert "epoch-00003-step-000000 is passed over" in caplog.text
+    assert "corrupt-epoch-00003-step-000000" in names(tmp_path)
+    assert {float(value) for variable in variables for value in variable.numpy().ravel()} == {2.0}
 
 
 @pytest.mark.parametrize(
@@ -94,43 +125,43 @@ def test_a_corrupt_newest_is_passed_over_loudly(
     ],
 )
 def test_another_configuration_is_refused_with_the_difference(
-    change: dict[str, Any], difference: str, tiny: DatasetRef, interrupted: Path
+    change: dict[str, Any], difference: str, data: DatasetRef, interrupted: Path
 ) -> None:
     before = names(interrupted)
     with pytest.raises(CheckpointError, match=difference):
-        train(tiny, interrupted, **change)
+        train(data, interrupted, **change)
     assert names(interrupted) == before
 
 
-def test_other_data_is_refused(tiny: DatasetRef, interrupted: Path) -> None:
-    other = tiny.model_copy(update={"class_names": ["other", *tiny.class_names[1:]]})
+def test_other_data_is_refused(data: DatasetRef, interrupted: Path) -> None:
+    other = data.model_copy(update={"class_names": ["other", *data.class_names[1:]]})
     with pytest.raises(CheckpointError, match="fingerprint was"):
         train(other, interrupted)
 
 
-def test_where_and_how_often_files_are_kept_may_change(tiny: DatasetRef, interrupted: Path) -> None:
-    _, said = train(tiny, interrupted, checkpoint_steps=None, keep_checkpoints=1)
-    assert "resumed at epoch 2" in said
+def test_where_and_how_often_files_are_kept_may_change(data: DatasetRef, finished_copy: Path) -> None:
+    _, said = train(data, finished_copy, checkpoint_steps=None, keep_checkpoints=1)
+    assert "resumed at epoch 4" in said
 
 
 def test_other_settings_are_worth_a_warning(
-    tiny: DatasetRef, interrupted: Path, caplog: pytest.LogCaptureFixture
+    data: DatasetRef, finished_copy: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     device = CPU.model_copy(update={"settings": CPU.settings | {"onednn": "0"}})
     with caplog.at_level(logging.WARNING):
-        _, said = train(tiny, interrupted, device=device)
-    assert "onednn was None and is 0" in caplog.text
-    assert "resumed at epoch 2" in said
+        _, said = train(data, finished_copy, device=device)
+    assert "onednn was - and is 0" in caplog.text
+    assert "resumed at epoch 4" in said
 
 
 def test_a_worker_alone_with_its_checkpoints_keeps_them(
-    tiny: DatasetRef, interrupted: Path, monkeypatch: pytest.MonkeyPatch
+    data: DatasetRef, interrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another worker has none: its directory is new, or another's."""
     monkeypatch.setattr("hemline.training.checkpoints.smallest", lambda position: 0)
     before = names(interrupted)
     with pytest.raises(CheckpointError, match="all workers must have a checkpoint in common"):
-        train(tiny, interrupted)
+        train(data, interrupted)
     assert names(interrupted) == before
 
 
@@ -148,22 +179,17 @@ def test_divergence_keeps_the_tables_and_the_last_good_checkpoint(tmp_path: Path
     assert len(iterations) == record["state"]["step"] > 0
 
 
-def test_early_stopping_restores_the_best_weights(tiny: DatasetRef, tmp_path: Path) -> None:
+def test_early_stopping_restores_the_best_weights(data: DatasetRef, tmp_path: Path) -> None:
     # A rate that overshoots now and then, so that the lowest validation loss is not the last.
     lower = {"optimizer": "sgd", "learning_rate": 3.0}
-    trained, said = train(tiny, tmp_path, epochs=60, early_stopping=2, groups={"lower": lower})
+    trained, said = train(data, tmp_path, epochs=60, early_stopping=2, groups={"lower": lower})
     losses = [row["val_loss"] for row in trained.epochs]
     best = int(np.argmin(losses)) + 1
     assert len(losses) == best + 2 < 60
     assert f"restored the weights of epoch {best}, the best" in said
     assert [name for name in names(tmp_path) if name.startswith("best")] == [f"best-{best:05d}"]
 
-    import keras
-
-    from hemline.data.dataset import load_training
-    from hemline.evaluation.scores import Score, compile_predict
-
-    _, (images, labels) = load_training(tiny, 60)
+    _, (images, labels) = load_training(data, 60)
     model = keras.saving.load_model(trained.model_path)
     assert Score.of(compile_predict(model)(images), labels).loss == losses[best - 1]
 

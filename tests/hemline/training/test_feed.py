@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from hemline.config.optimizers import OptimizerGroup
-from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef, for_run, load_split, load_training
 from hemline.evaluation.scores import compile_predict
 from hemline.models.mlp import build_mlp
@@ -16,7 +15,7 @@ from hemline.training import run
 from hemline.training.feed import Feed
 from hemline.training.groups import partition
 from hemline.training.loop import Trainer
-from tests.hemline.conftest import CPU
+from tests.hemline.conftest import CPU, FinishedRun
 
 ORDER = np.array([[[3, 0], [5, 1]], [[2, 4], [6, -1]]], np.int32)  # 2 chunks of 2 steps of 2
 
@@ -33,11 +32,12 @@ def test_a_step_gets_the_examples_of_its_indices(shape: tuple[int, int, int], ma
     labels = np.arange(10, 17)
     feed = Feed(on_disk(images, tmp_path) if mapped else images, labels)
     for (rows, classes, indices), expected in zip(feed(ORDER), ORDER, strict=True):
-        for got, wanted in zip(indices.numpy(), expected, strict=True):
-            assert ((got < 0) == (wanted < 0)).all()
-            there = got[got >= 0]
-            np.testing.assert_array_equal(feed.pictures(rows, there), images[wanted[wanted >= 0]])
-            np.testing.assert_array_equal(classes.numpy()[there], labels[wanted[wanted >= 0]])
+        for got, wanted in zip(indices, expected, strict=True):
+            x, y, weight = feed.batch(rows, classes, got)
+            there = wanted >= 0
+            np.testing.assert_array_equal(weight, there)
+            np.testing.assert_array_equal(x[there], images[wanted[there]])
+            np.testing.assert_array_equal(y[there], labels[wanted[there]])
 
 
 def test_streamed_training_has_the_same_bits(tiny: DatasetRef, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -54,15 +54,12 @@ def test_streamed_training_has_the_same_bits(tiny: DatasetRef, monkeypatch: pyte
     assert trained[0] == trained[1]
 
 
-def test_a_run_goes_on_with_its_images_on_disk(tiny: DatasetRef, tmp_path: Path) -> None:
-    config = RetrainConfig(epochs=2, batch_size=32, validation=60)
-    (tmp_path / "memory").mkdir()
-    run.train(config, tiny, CPU, tmp_path / "memory", lambda line: None)
-    shutil.copytree(tmp_path / "memory", tmp_path / "disk")
-    shutil.rmtree(max((tmp_path / "disk" / "checkpoints").glob("epoch-*")))  # as if killed after its first epoch
-    run.train(config, for_run(tiny, streaming=True), CPU, tmp_path / "disk", lambda line: None)
+def test_a_run_goes_on_with_its_images_on_disk(finished: FinishedRun, tmp_path: Path) -> None:
+    directory = shutil.copytree(finished.trained.directory, tmp_path / "run")
+    shutil.rmtree(max((directory / "checkpoints").glob("epoch-*")))  # as if killed after its first epoch
+    run.train(finished.record.config, for_run(finished.dataset, streaming=True), CPU, directory, lambda line: None)
     for table in ("epochs.csv", "iterations.parquet/epoch-00002.parquet"):
-        assert (tmp_path / "disk" / table).read_bytes() == (tmp_path / "memory" / table).read_bytes(), table
+        assert (directory / table).read_bytes() == (finished.trained.directory / table).read_bytes(), table
 
 
 def test_a_split_in_pieces_has_the_same_logits(tiny: DatasetRef, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,16 @@
 
 from fnmatch import fnmatchcase
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import keras
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from hemline.config.optimizers import OptimizerGroup
+from hemline.config.optimizers import OPTIMIZERS, KerasOptimizer, OptimizerGroup
 from hemline.config.retrain import RetrainConfig
 from hemline.errors import ConfigurationError
 from hemline.models.mlp import build_mlp
@@ -58,13 +61,53 @@ def test_the_default_split_trains_all_ten_variables(mlp: keras.Model) -> None:
     assert float(upper.optimizer.learning_rate) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "rmsprop", "nadam", "lion"])
-def test_every_optimizer_of_the_configuration_is_built(mlp: keras.Model, name: str) -> None:
-    group = OptimizerGroup.model_validate({"layers": ["*"], "optimizer": name, "learning_rate": 0.5})
-    (only,) = partition(mlp, {"all": group})
-    assert type(only.optimizer).__name__.lower() == name
-    assert only.optimizer.built  # slots made inside a trace would be lost
-    assert float(only.optimizer.learning_rate) == 0.5
+VALUES = {"momentum": 0.5, "nesterov": True, "weight_decay": 0.25}  # of each field that only some optimizers take
+ELSE_FROZEN = ["hidden_*/bias", "norm_*", "logits"]
+
+
+def of_matrices(optimizer: str, **fields: Any) -> OptimizerGroup:
+    return OptimizerGroup.model_validate(
+        {"layers": ["hidden_*/kernel"], "optimizer": optimizer, "learning_rate": 0.5} | fields
+    )
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_of_the_table_is_made_with_what_it_takes(mlp: keras.Model, name: str) -> None:
+    row = OPTIMIZERS[name]
+    given: dict[str, Any] = {field: VALUES[field] for field in row.takes}
+    (group,) = partition(mlp, {"all": of_matrices(name, clip_norm=2.0, **given)}, ELSE_FROZEN)
+    assert type(group.optimizer) is resolve_name(row.keras_class)
+    assert group.optimizer.built  # slots made inside a trace would be lost
+    made = group.optimizer.get_config()
+    expected = {**given, **row.always, "learning_rate": 0.5, "global_clipnorm": 2.0}
+    assert {field: made[field] for field in expected} == expected
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_null_is_what_the_table_says(mlp: keras.Model, name: str) -> None:
+    """The help tells it, and Keras decides it."""
+    (group,) = partition(mlp, {"all": of_matrices(name)}, ELSE_FROZEN)
+    made = group.optimizer.get_config()
+    assert {field: made[field] for field in OPTIMIZERS[name].takes} == OPTIMIZERS[name].takes
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_what_an_optimizer_does_not_take_is_refused(name: str) -> None:
+    for field in VALUES.keys() - OPTIMIZERS[name].takes.keys():
+        takers = ", ".join(other for other, row in OPTIMIZERS.items() if field in row.takes)
+        with pytest.raises(ValidationError) as caught:
+            of_matrices(name, **{field: VALUES[field]})
+        assert (
+            f"{field} is for {takers}. Received: optimizer={name!r}, {field}={VALUES[field]!r}. "
+            "Remove it or change optimizer."
+        ) in str(caught.value)
+
+
+def test_an_optimizer_is_one_row(monkeypatch: pytest.MonkeyPatch, mlp: keras.Model) -> None:
+    monkeypatch.setitem(OPTIMIZERS, "sgd", KerasOptimizer("keras.optimizers:Adagrad", always={"epsilon": 0.5}))
+    (group,) = partition(mlp, {"all": of_matrices("sgd")}, ELSE_FROZEN)
+    assert isinstance(group.optimizer, keras.optimizers.Adagrad)
+    assert group.optimizer.epsilon == 0.5
 
 
 def muon(*layers: str) -> dict[str, OptimizerGroup]:

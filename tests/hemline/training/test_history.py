@@ -6,12 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hemline.errors import DivergenceError
 from hemline.evaluation.scores import Score
+from hemline.training.checkpoints import State
 from hemline.training.history import History
 from hemline.training.loop import Chunk
 
 SCORE = Score(loss=0.25, accuracy=0.75)
 TIMING = {"train_seconds": 1.5}
+BATCH_SIZES = np.array([4, 4, 2], np.int32)
+
+
+def new(directory: Path) -> History:
+    return History(directory, State(epoch=1, step=0), BATCH_SIZES)
 
 
 def chunk(epoch: int, first_step: int, losses: list[float], correct: list[int], examples: list[int]) -> Chunk:
@@ -35,7 +42,7 @@ def iterations(history: History) -> pd.DataFrame:
 
 
 def test_both_running_means(tmp_path: Path) -> None:
-    history = History(tmp_path)
+    history = new(tmp_path)
     add_epoch(history, 1)
     history.end_epoch(SCORE, TIMING)
     table = iterations(history)
@@ -48,7 +55,7 @@ def test_both_running_means(tmp_path: Path) -> None:
 
 
 def test_running_is_the_epoch_so_far(tmp_path: Path) -> None:
-    history = History(tmp_path)
+    history = new(tmp_path)
     history.add_chunk(chunk(2, 0, [1.0, 2.0], [1, 2], [4, 4]))
     assert history.running() == (2, 2, 1.5, 3 / 8)
     history.add_chunk(chunk(2, 2, [6.0], [2], [2]))
@@ -56,7 +63,7 @@ def test_running_is_the_epoch_so_far(tmp_path: Path) -> None:
 
 
 def test_an_epochs_row(tmp_path: Path) -> None:
-    history = History(tmp_path)
+    history = new(tmp_path)
     add_epoch(history, 1)
     row = history.end_epoch(SCORE, TIMING)
     assert row == {
@@ -72,7 +79,7 @@ def test_an_epochs_row(tmp_path: Path) -> None:
 
 
 def test_an_epoch_starts_afresh(tmp_path: Path) -> None:
-    history = History(tmp_path)
+    history = new(tmp_path)
     for epoch in (1, 2):
         add_epoch(history, epoch)
         history.end_epoch(SCORE, TIMING)
@@ -84,7 +91,7 @@ def test_an_epoch_starts_afresh(tmp_path: Path) -> None:
 
 @pytest.fixture
 def two_epochs(tmp_path: Path) -> History:
-    history = History(tmp_path)
+    history = new(tmp_path)
     for epoch in (1, 2):
         add_epoch(history, epoch)
         history.end_epoch(SCORE, TIMING)
@@ -130,11 +137,46 @@ def test_a_history_that_goes_on_writes_the_same_tables(two_epochs: History, tmp_
     """In the midst of an epoch, as from a checkpoint."""
     add_epoch(two_epochs, 3)
     two_epochs.end_epoch(SCORE, TIMING)
-    later = History(tmp_path / "later", two_epochs.epochs[:2], two_epochs.timing[:2])
-    later.add_chunk(chunk(3, 0, [1.0], [1], [4]))
-    state = later.state(3, 1)
-    assert (state.losses, state.correct) == ([1.0], [1])
+    at_step_1 = State(
+        epoch=3, step=1, epochs=two_epochs.epochs[:2], timing=two_epochs.timing[:2], losses=[1.0], correct=[1]
+    )
+    later = History(tmp_path / "later", at_step_1, BATCH_SIZES)
+    assert later.state(3, 1) == at_step_1
     later.add_chunk(chunk(3, 1, [2.0, 6.0], [2, 2], [4, 2]))
     later.end_epoch(SCORE, TIMING)
     for name in ("epochs.csv", "epochs.parquet", "timing.csv", "iterations.parquet/epoch-00003.parquet"):
         assert (tmp_path / "later" / name).read_bytes() == (tmp_path / name).read_bytes(), name
+
+
+def epochs_with(directory: Path, losses: list[float]) -> History:
+    history = new(directory)
+    history.epochs = [{"epoch": epoch, "val_loss": loss} for epoch, loss in enumerate(losses, 1)]
+    return history
+
+
+@pytest.mark.parametrize(
+    ("losses", "best", "stops_early"),
+    [
+        ([3.0], 1, False),
+        ([3.0, 2.0, 2.0], 2, False),  # of equal ones the first is the best
+        ([3.0, 2.0, 2.5, 2.0], 2, True),
+        ([1.0, 2.0, 3.0], 1, True),
+        ([1.0, 2.0, 0.5], 3, False),
+    ],
+)
+def test_the_best_epoch_and_when_to_stop(tmp_path: Path, losses: list[float], best: int, stops_early: bool) -> None:
+    history = epochs_with(tmp_path, losses)
+    assert history.best_epoch() == best
+    assert history.stops_early(2) == stops_early
+    assert not history.stops_early(None)
+
+
+def test_without_an_epoch_there_is_nothing_to_stop(tmp_path: Path) -> None:
+    assert not new(tmp_path).stops_early(1)
+
+
+def test_what_led_to_a_divergence_is_kept(two_epochs: History) -> None:
+    two_epochs.add_chunk(chunk(3, 0, [1.0], [1], [4]))
+    with pytest.raises(DivergenceError), two_epochs.kept_on_divergence():
+        raise DivergenceError
+    assert len(iterations(two_epochs)) == 7

@@ -168,11 +168,11 @@ def test_the_size_of_a_chunk_does_not_change_the_bits(
     for label, value in trained.weights.items():
         assert small.weights[label].tobytes() == value.tobytes(), label
     # Regression: Python numbers as bounds, or a `for` over them, compiled every chunk anew.
-    assert small.trainer._run_steps.experimental_get_tracing_count() == 1
+    assert small.trainer.run_steps.experimental_get_tracing_count() == 1
 
 
 def test_the_loop_is_traced_once_for_all_epochs(trained: Trained) -> None:
-    assert trained.trainer._run_steps.experimental_get_tracing_count() == 1
+    assert trained.trainer.run_steps.experimental_get_tracing_count() == 1
 
 
 def test_each_group_moves_by_its_own_learning_rate(arrays: tuple[np.ndarray, np.ndarray]) -> None:

@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hemline.config.optimizers import OptimizerGroup
-from hemline.config.retrain import RetrainConfig
-from hemline.data.dataset import DatasetRef, load_training
+from hemline.config.optimizers import OPTIMIZERS, OptimizerGroup
+from hemline.data.dataset import load_training
 from hemline.evaluation.scores import Score, compile_predict
 from hemline.models.mlp import build_mlp
 from hemline.training import loop as training
 from hemline.training import run
 from hemline.training.groups import Group, averaged, labelled_variables, partition
 from hemline.training.loop import Trainer
-from tests.hemline.conftest import CPU, pictures
+from tests.hemline.conftest import CPU, FinishedRun, pictures
 
 EXAMPLES, BATCH, STEPS, SEED = 60, 16, 4, 7  # 3 batches of 16 and one of 12
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -73,7 +72,7 @@ def plain(arrays: Arrays) -> Weights:
     return difference(*steps(arrays, {"optimizer": "sgd"}))
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop", "nadam", "lion", "muon"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_trains_in_the_compiled_loop(
     arrays: Arrays, monkeypatch: pytest.MonkeyPatch, optimizer: str
 ) -> None:
@@ -86,7 +85,7 @@ def test_every_optimizer_trains_in_the_compiled_loop(
     before = weights(model)
     chunks = list(trainer.epoch(1))
     assert [chunk.first_step for chunk in chunks] == [0, 2]
-    assert trainer._run_steps.experimental_get_tracing_count() == 1
+    assert trainer.run_steps.experimental_get_tracing_count() == 1
     assert groups[0].optimizer.iterations == STEPS
     for label, value in weights(model).items():
         assert np.array_equal(value, before[label]) == (label not in ("hidden_1/kernel", "hidden_2/kernel")), label
@@ -203,17 +202,12 @@ def test_averages_go_on_to_the_same_bits_from_a_checkpoint(arrays: Arrays, tmp_p
         assert_same_bits(one, other)
 
 
-def test_a_run_validates_and_saves_the_averages(tiny: DatasetRef, tmp_path: Path) -> None:
-    def of(ema_momentum: float | None) -> tuple[dict[str, float], Score]:
-        config = RetrainConfig(epochs=2, batch_size=32, validation=60, ema_momentum=ema_momentum)
-        directory = tmp_path / str(ema_momentum)
-        directory.mkdir()
-        trained = run.train(config, tiny, CPU, directory, say=lambda line: None)
-        _, (images, labels) = load_training(tiny, config.validation)
-        saved = compile_predict(keras.saving.load_model(trained.model_path))
-        return trained.epochs[-1], Score.of(saved(images), labels)
-
-    (averages, of_averages), (plain, _) = of(0.9), of(None)
-    assert averages["val_loss"] == of_averages.loss
+def test_a_run_validates_and_saves_the_averages(finished: FinishedRun, tmp_path: Path) -> None:
+    config = finished.record.config.model_copy(update={"ema_momentum": 0.9})
+    trained = run.train(config, finished.dataset, CPU, tmp_path, say=lambda line: None)
+    _, (images, labels) = load_training(finished.dataset, config.validation)
+    saved = compile_predict(keras.saving.load_model(trained.model_path))
+    averages, plain = trained.epochs[-1], finished.trained.epochs[-1]
+    assert averages["val_loss"] == Score.of(saved(images), labels).loss
     assert averages["val_loss"] != plain["val_loss"]
     assert averages["train_loss"] == plain["train_loss"]

@@ -9,14 +9,13 @@ import pytest
 import tensorflow as tf
 
 from hemline.config.optimizers import OptimizerGroup
-from hemline.config.retrain import RetrainConfig
-from hemline.data.dataset import DatasetRef
 from hemline.models.mlp import build_mlp
 from hemline.training import loss_scale, run
 from hemline.training.groups import partition
 from hemline.training.loop import Trainer
 from hemline.training.loss_scale import FIRST, LossScale
-from tests.hemline.conftest import CPU, pictures
+from hemline.training.step import Computed, Gradients, Step
+from tests.hemline.conftest import CPU, FinishedRun, pictures
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
@@ -29,26 +28,28 @@ def test_layers_compute_in_half_and_keep_float32_weights(precision: str) -> None
     assert set(computed.values()) == {half}
 
 
-def train(precision: str, dataset: DatasetRef, directory: Path) -> tuple[list[float], bytes, list[str]]:
-    """Validation losses, the saved weights and what was said."""
-    config = RetrainConfig.model_validate({"epochs": 3, "batch_size": 32, "validation": 60, "precision": precision})
+def train(precision: str, finished: FinishedRun, directory: Path) -> tuple[list[float], bytes, list[str]]:
+    """The finished run in another precision: validation losses, the saved weights and what was said."""
+    config = finished.record.config.model_copy(update={"precision": precision})
     said: list[str] = []
     directory.mkdir(exist_ok=True)
-    trained = run.train(config, dataset, CPU, directory, said.append)
+    trained = run.train(config, finished.dataset, CPU, directory, said.append)
     weights = b"".join(variable.numpy().tobytes() for variable in keras.saving.load_model(trained.model_path).variables)
     return [row["val_loss"] for row in trained.epochs], weights, said
 
 
-def test_half_precision_learns_what_float32_learns_and_resumes_bit_for_bit(tiny: DatasetRef, tmp_path: Path) -> None:
-    reference, _, _ = train("float32", tiny, tmp_path / "float32")
+def test_half_precision_learns_what_float32_learns_and_resumes_bit_for_bit(
+    finished: FinishedRun, tmp_path: Path
+) -> None:
+    reference = [row["val_loss"] for row in finished.trained.epochs]
     for precision in ("mixed_bfloat16", "mixed_float16"):
-        losses, weights, _ = train(precision, tiny, tmp_path / precision)
+        losses, weights, _ = train(precision, finished, tmp_path / precision)
         assert losses == pytest.approx(reference, rel=0.05)
         assert losses != reference
     # As if killed in the last epoch. The scale of the loss is part of what is restored.
     shutil.rmtree(max((tmp_path / "mixed_float16" / "checkpoints").glob("epoch-*")))
-    *resumed, said = train("mixed_float16", tiny, tmp_path / "mixed_float16")
-    assert "resumed at epoch 3" in said[0]
+    *resumed, said = train("mixed_float16", finished, tmp_path / "mixed_float16")
+    assert "resumed at epoch 2" in said[0]
     assert resumed == [losses, weights]
 
 
@@ -75,11 +76,18 @@ def test_a_step_that_overflows_is_left_out_and_the_scale_falls_and_rises(monkeyp
 
 
 def test_scaling_costs_no_digit() -> None:
-    scale, gradient, taken = LossScale(), tf.constant([1e-8, 0.3, -7.0]), tf.Variable(tf.zeros(3))
+    weights, gradient = [tf.Variable(tf.zeros(3))], tf.constant([1e-8, 0.3, -7.0])
+    scale, applied = LossScale(), tf.Variable(tf.zeros(3))
 
-    def update(gradients: list[tf.Tensor]) -> None:
-        taken.assign(gradients[0])
+    def compute(*batch: tf.Tensor) -> Computed:
+        with scale.tape() as tape:
+            loss = tf.reduce_sum(weights[0] * gradient)
+        return loss, tf.constant(0), [tape.gradient(loss, weights)]
 
-    tf.function(lambda: scale.apply_if_finite([scale.up(gradient)], update))()
-    assert taken.numpy().tobytes() == gradient.numpy().tobytes()
+    def apply(gradients: Gradients) -> None:
+        applied.assign(gradients[0][0])
+
+    step = scale.around(Step(compute, apply))
+    tf.function(lambda: step(tf.zeros(1), tf.zeros(1), tf.ones(1)))()
+    assert applied.numpy().tobytes() == gradient.numpy().tobytes()
     assert float(scale.scale) == FIRST

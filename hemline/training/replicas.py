@@ -1,0 +1,58 @@
+"""A step on several devices: each replica takes its share of every batch, and their gradients are summed.
+
+    step = on_replicas(make_step(model, groups), groups)        # inside a tf.distribute strategy's scope
+
+Replicas stay equal bit for bit; the result agrees with one device's up to the order of a sum
+(tests/hemline/training/test_strategies.py).
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from hemline.training.groups import Group
+from hemline.training.step import Computed, Gradients, Step
+
+
+def on_replicas(step: Step, groups: Sequence[Group]) -> Step:
+    """The same step, its batches divided. Losses and correct examples are of the whole batch, gradients each replica's.
+
+    XLA compiles no communication between replicas, so it is only `compute` that is compiled.
+    """
+    strategy = tf.distribute.get_strategy()
+    parts = strategy.num_replicas_in_sync
+    compiled = tf.function(step.compute, jit_compile=True)
+
+    def compute_share(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor, examples: tf.Tensor) -> Computed:
+        """The k-th of equal parts. Losses are divided by the examples of all replicas, so that gradients add up."""
+        k = tf.distribute.get_replica_context().replica_id_in_sync_group
+
+        def mine(batch: tf.Tensor) -> tf.Tensor:
+            return tf.stack(tf.split(batch, parts))[k]
+
+        return compiled(mine(x), mine(y), mine(weight), examples)
+
+    def compute(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor, examples: tf.Tensor) -> Computed:
+        loss, correct, gradients = strategy.run(compute_share, (x, y, weight, examples))
+        return strategy.reduce("SUM", loss, axis=None), strategy.reduce("SUM", correct, axis=None), gradients
+
+    def apply_share(gradients: Gradients) -> None:
+        """Keras sums the replicas' gradients: doing it here would double them. But it clips before it sums."""
+        step.apply(
+            [
+                _summed_in_first(own) if group.optimizer.global_clipnorm else own
+                for group, own in zip(groups, gradients, strict=True)
+            ]
+        )
+
+    def apply(gradients: Gradients) -> None:
+        strategy.run(apply_share, (gradients,))
+
+    return Step(compute, apply)
+
+
+def _summed_in_first(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+    """The replicas' sums on the first of them and zeros on the others, since it is the sum that must be clipped."""
+    context = tf.distribute.get_replica_context()
+    first = tf.cast(context.replica_id_in_sync_group == 0, tf.float32)
+    return [first * gradient for gradient in context.all_reduce("SUM", gradients)]
