@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from hemline.errors import ClaimError
-from hemline.proofs import evidence, keras_evidence
+from hemline.proofs import component_evidence, evidence, loop_evidence
 from hemline.proofs.questions import QUESTIONS, RELIED_ON
 from hemline.records.proofs import ClaimResult, Evidence
 
@@ -25,13 +25,13 @@ from hemline.records.proofs import ClaimResult, Evidence
 CLAIMS: tuple[Callable[[], Iterator[Evidence]], ...] = (
     evidence.not_numpy,
     evidence.range_and_arange,
-    keras_evidence.losses,
-    keras_evidence.metrics,
-    keras_evidence.layers_and_models,
-    keras_evidence.custom_loops,
-    keras_evidence.python_in_components,
+    component_evidence.losses,
+    component_evidence.metrics,
+    component_evidence.layers_and_models,
+    loop_evidence.custom_loops,
+    loop_evidence.python_in_components,
     evidence.tf_functions,
-    keras_evidence.dynamic_models,
+    loop_evidence.dynamic_models,
 )
 
 
@@ -43,7 +43,7 @@ def check(numbers: Iterable[int] | None = None) -> list[ClaimResult]:
 
 def require(results: Iterable[ClaimResult]) -> None:
     """Raises ClaimError unless all claims hold that `retrain` relies on."""
-    failed = [result for result in results if result.verdict == "fails" and result.number in RELIED_ON]
+    failed = [result for result in results if result.finding == "fails" and result.number in RELIED_ON]
     if failed:
         facts = "\n".join(
             f"claim {result.number}: {fact.what}: expected {fact.expected}, observed {fact.observed}"

@@ -57,7 +57,7 @@ def claim_rows(results: Iterable[ClaimResult]) -> list[dict[str, str | int]]:
         {
             "number": result.number,
             "claim": result.claim,
-            "verdict": result.verdict,
+            "finding": result.finding,
             "evidence": "; ".join(
                 [f"{sum(fact.holds for fact in result.evidence)} of {len(result.evidence)} facts hold"]
                 + [f"not {fact.what}: {fact.observed}" for fact in result.evidence if not fact.holds]
@@ -78,12 +78,12 @@ def decision_markdown(decision: Decision) -> str:
 
 
 def verification_markdown(found: Verification) -> str:
-    """What `verify` found: the verdict, then both gates."""
-    verdict = "; ".join(found.failures) or "everything that training relies on holds"
+    """What `verify` found: in a sentence, then both proofs."""
+    sentence = "; ".join(found.failures) or "everything that training relies on holds"
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     return f"""# Verification on {found.device.description}
 
-**{_capital(verdict)}.**
+**{_capital(sentence)}.**
 
 {versions}
 
@@ -112,7 +112,7 @@ def _claim(result: ClaimResult) -> str:
         f"### {result.number}. {result.question}",
         f"> {result.original_question}",
         f"> The chapter: {result.original_answer}",
-        f"**{result.verdict.capitalize()}.** {result.claim}",
+        f"**{result.finding.capitalize()}.** {result.claim}",
     ]
     if result.correction:
         paragraphs.append(f"Correction: {result.correction}")
