@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from hemline.models.layer_norm import LayerNorm
 from hemline.proofs.grid import AS_BUILT, INPUTS, MODES, Mode, Variant, computed_in, variants
-from hemline.proofs.reference import QUANTITIES, Quantities, by_formula, tolerance
+from hemline.proofs.reference import QUANTITIES, Quantities, by_formula, measure, tolerance
 
 if TYPE_CHECKING:
     from hemline.config.fields import Grid
@@ -85,8 +85,8 @@ def _compare_calls(
             answers = program([trial.x for trial in given], [trial.upstream for trial in given])
             for variant, trial, answer in zip(tried, given, answers, strict=True):
                 for reference, expected in trial.references.items():
-                    judged = _judge(_as_arrays(answer), expected, trial.allowed, variant.dtypes)
-                    yield _names(variant, inputs, mode, reference) | judged
+                    measured = measure(_as_arrays(answer), expected, trial.allowed, variant.dtypes)
+                    yield _names(variant, inputs, mode, reference) | measured
 
 
 def _prepare(
@@ -125,7 +125,7 @@ def _compare_training(
         name: tolerance(values, STEPS * np.maximum(1, np.abs(values).max()), policy, policy)
         for name, values in theirs.items()
     }
-    return _names(variant, "training", mode, "keras") | _judge(ours, theirs, allowed, variant.dtypes)
+    return _names(variant, "training", mode, "keras") | measure(ours, theirs, allowed, variant.dtypes)
 
 
 def _train(
@@ -176,18 +176,3 @@ def _call(layer: keras.Layer, x: tf.Tensor, upstream: tf.Tensor) -> list[tf.Tens
 
 def _as_arrays(results: Sequence[tf.Tensor]) -> Quantities:
     return {name: result.numpy() for name, result in zip(QUANTITIES, results, strict=True)}
-
-
-def _judge(ours: Quantities, expected: Quantities, allowed: Quantities, dtypes: dict[str, str]) -> dict[str, object]:
-    """Largest differences in units of what is allowed, the largest of them, and whether it is within."""
-    ratios: dict[str, float] = {}
-    for name in QUANTITIES:
-        with np.errstate(invalid="ignore", over="ignore"):
-            difference = np.abs(ours[name].astype(np.float64) - expected[name].astype(np.float64))
-            ratio = float((difference / allowed[name]).max())
-        alike = ours[name].dtype.name == dtypes[name] and ours[name].shape == expected[name].shape
-        ratios[name] = ratio if alike and np.isfinite(ratio) and np.isfinite(allowed[name]).all() else np.inf
-        if name == "output":
-            output_error = float(difference.max())
-    worst = max(ratios.values())
-    return {**ratios, "output_error": output_error, "ratio": worst, "ok": worst <= 1}
