@@ -14,9 +14,8 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import TypeAdapter
 
-from hemline.proofs.proof import Proof, Proved
 from hemline.proofs.questions import QUESTIONS
-from hemline.proofs.store import Proofs
+from hemline.proofs.store import Proof, Proofs
 from hemline.records.proofs import ClaimResult
 from hemline.report.markdown import claim_rows
 from hemline.runtime.devices import DeviceInfo
@@ -35,12 +34,12 @@ def verify_claims(
     """
     from hemline.proofs import claims
 
-    def show(proved: Proved[list[ClaimResult]]) -> None:
-        holding = sum(result.finding != "fails" for result in proved.result)
+    def show(results: list[ClaimResult], text: str) -> None:
+        holding = sum(result.finding != "fails" for result in results)
         create_table_artifact(
             key="claims",
-            table=claim_rows(proved.result),
-            description=f"the chapter's claims on {device.description}: {holding} of {len(proved.result)} hold",
+            table=claim_rows(results),
+            description=f"the chapter's claims on {device.description}: {holding} of {len(results)} hold",
         )
 
     proof = Proof(
@@ -52,4 +51,5 @@ def verify_claims(
         dump=lambda results: RESULTS.dump_json(results).decode(),
         load=RESULTS.validate_json,
     )
-    return proof.obtain(Proofs(proofs, device), show, required).result
+    results, _ = Proofs(proofs, device).obtain(proof, show, required)
+    return results

@@ -16,8 +16,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from hemline.config.fields import Grid
-from hemline.proofs.proof import Proof, Proved
-from hemline.proofs.store import Proofs
+from hemline.proofs.store import Proof, Proofs
 from hemline.records.proofs import Parity
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.files import whole_file
@@ -38,11 +37,11 @@ def verify_layers(
 
     from hemline.proofs import parity, parity_table
 
-    def show(proved: "Proved[pd.DataFrame]") -> None:
+    def show(table: "pd.DataFrame", text: str) -> None:
         if directory:
             with whole_file(directory / "parity.csv") as path:
-                path.write_text(proved.text)
-        found = parity_table.summary(proved.result)
+                path.write_text(text)
+        found = parity_table.summary(table)
         create_table_artifact(
             key="layer-norm-parity",
             table=found.rows,
@@ -60,5 +59,5 @@ def verify_layers(
         dump=lambda table: table.to_csv(index=False),
         load=lambda text: pd.read_csv(StringIO(text)),
     )
-    proved = proof.obtain(Proofs(proofs, device), show, required)
-    return parity_table.summary(proved.result, proved.seconds)
+    table, seconds = Proofs(proofs, device).obtain(proof, show, required)
+    return parity_table.summary(table, seconds)

@@ -71,7 +71,7 @@ def _no_warnings() -> Iterator[None]:
 
 
 def _check_one(number: int, gather: Callable[[], Iterator[Evidence]]) -> ClaimResult:
-    question, began = QUESTIONS[number], time.perf_counter()
+    began = time.perf_counter()
     facts: list[Evidence] = []
     try:
         facts.extend(gather())
@@ -80,11 +80,7 @@ def _check_one(number: int, gather: Callable[[], Iterator[Evidence]]) -> ClaimRe
         facts.append(evidence.fact("gathering the evidence", text[:500], "no error"))
     return ClaimResult(
         number=number,
-        question=question.english,
-        original_question=question.original,
-        original_answer=question.original_answer,
-        claim=question.claim,
-        correction=question.correction,
+        question=QUESTIONS[number],
         relied_on=RELIED_ON.get(number),
         evidence=facts,
         seconds=round(time.perf_counter() - began, 3),

@@ -1,8 +1,7 @@
-"""What a table of `hemline.proofs.parity` says: whether it holds, where it fails, and in short.
+"""What a table of `hemline.proofs.parity` says: where it fails, and in short.
 
     require(table)                          # raises ParityError with the failing rows
-    worst_by_axis(table)                    # where the layer comes closest to its tolerance
-    summary(table, seconds=7.5)             # a `Parity`, for records and reports
+    summary(table, seconds=7.5).rows        # failures, then where the layer comes closest to its tolerance
 
 Apart from what makes the table, so that a word that changes here does not cost a proof.
 """
@@ -33,17 +32,6 @@ def require(table: pd.DataFrame) -> None:
         )
 
 
-def worst_by_axis(table: pd.DataFrame) -> pd.DataFrame:
-    """A row for each value of each axis: axis, value, cases, failed, the worst ratio and its case."""
-    rows = []
-    for axis in AXES:
-        for value, cases in table.groupby(axis, sort=False):
-            worst = _worst(cases)
-            failed = int((~cases["ok"]).sum())
-            rows.append((axis, str(value), len(cases), failed, worst["ratio"], worst["case"]))
-    return pd.DataFrame(rows, columns=["axis", "value", "cases", "failed", "ratio", "case"])
-
-
 def summary(table: pd.DataFrame, seconds: float | None = None) -> Parity:
     """The table in short. seconds: that making it took; None if an earlier proof was taken."""
     worst = _worst(table)
@@ -58,11 +46,13 @@ def summary(table: pd.DataFrame, seconds: float | None = None) -> Parity:
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, str]]:
-    """Failures, then the worst of each value of each axis. As text: the UI cannot show infinity."""
-    shown = [("failed", "", row["case"], row["ratio"]) for row in _failures(table).head(SHOWN).to_dict("records")]
-    for row in worst_by_axis(table).to_dict("records"):
-        shown.append(("worst by " + row["axis"], row["value"], row["case"], row["ratio"]))
-    return [{"what": what, "value": value, "case": case, "ratio": f"{ratio:.2g}"} for what, value, case, ratio in shown]
+    """Failures, then the worst case of every value of every axis. As text: the UI cannot show infinity."""
+    rows = [("failed", "", row) for _, row in _failures(table).head(SHOWN).iterrows()]
+    for axis in AXES:
+        rows += [(f"worst by {axis}", str(value), _worst(cases)) for value, cases in table.groupby(axis, sort=False)]
+    return [
+        {"what": what, "value": value, "case": row["case"], "ratio": f"{row['ratio']:.2g}"} for what, value, row in rows
+    ]
 
 
 def _failures(table: pd.DataFrame) -> pd.DataFrame:

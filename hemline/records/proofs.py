@@ -4,6 +4,7 @@ Parity(cases=820, failed=0, worst_ratio=0.5, worst_case="variance-rank2-...", se
 ClaimResult(number=7, ..., evidence=[Evidence(...)]).finding        # 'holds with a correction'
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, computed_field
@@ -30,15 +31,22 @@ class Evidence(BaseModel):
     corrects: bool = False  # if it holds, the chapter's answer as it stands does not
 
 
+@dataclass(frozen=True)
+class Question:
+    """One of the chapter's nine questions, in English and as the chapter has it, and what is held to be its answer."""
+
+    english: str
+    original: str
+    original_answer: str
+    claim: str  # what the evidence has to show
+    correction: str | None = None  # where that differs from the original answer
+
+
 class ClaimResult(BaseModel):
-    """One of the chapter's nine questions, what is claimed to be its answer, and the proof."""
+    """A question, and the proof of what is claimed to be its answer."""
 
     number: int
-    question: str
-    original_question: str
-    original_answer: str
-    claim: str
-    correction: str | None
+    question: Question
     relied_on: str | None  # what `retrain` needs it for
     evidence: list[Evidence]
     seconds: float

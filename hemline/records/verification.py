@@ -20,7 +20,11 @@ class Verification(BaseModel):
     @property
     def failures(self) -> list[str]:
         """A sentence for parity, if it fails, and one for each claim that does."""
-        failed = [f"claim {result.number} fails: {result.claim}" for result in self.claims if result.finding == "fails"]
+        failed = [
+            f"claim {result.number} fails: {result.question.claim}"
+            for result in self.claims
+            if result.finding == "fails"
+        ]
         if self.parity.failed:
             failed.insert(0, f"{self.parity.failed} of {self.parity.cases} cases of layer parity are out of tolerance")
         return failed

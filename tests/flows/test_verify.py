@@ -15,7 +15,6 @@ from hemline.config.verify import VerifyConfig
 from hemline.errors import ClaimError, VerificationError
 from hemline.proofs import claims, parity
 from hemline.proofs.questions import QUESTIONS, RELIED_ON
-from hemline.proofs.store import Proofs
 from hemline.runtime.devices import select
 from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers
@@ -32,15 +31,16 @@ def eagerly() -> Iterator[None]:
 def test_a_failure_is_named_both_are_proved_and_no_earlier_proof_is_left(
     eagerly: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    proofs = Proofs(tmp_path / "proofs", select("cpu"))
-    proofs.keep("parity-default", parity.__name__, "as of last week")
     compare = parity.compare
+    monkeypatch.setattr(parity, "compare", lambda grid: compare(grid=grid, modes=["eager"]))
+    verify_layers(select("cpu"), tmp_path / "proofs")
+    assert list((tmp_path / "proofs").glob("parity-*"))
     monkeypatch.setattr(parity, "compare", lambda grid: compare(grid=grid, modes=["eager"]).assign(ok=False))
     with pytest.raises(
         VerificationError, match=r"cases of layer parity are out of tolerance; claim \d fails"
     ) as caught:
         verify(VerifyConfig(device="cpu", artifacts_dir=tmp_path))
-    assert proofs.find("parity-default", parity.__name__) is None
+    assert not list((tmp_path / "proofs").glob("parity-*"))
     found = caught.value.found
     assert found.parity.failed == found.parity.cases
     assert [result.number for result in found.claims] == list(QUESTIONS)

@@ -40,7 +40,9 @@ def test_all_hold_here(results: list[ClaimResult]) -> None:
 
 def test_a_correction_is_stated_where_a_fact_contradicts_the_chapter(results: list[ClaimResult]) -> None:
     for result in results:
-        assert any(found.corrects for found in result.evidence) == (result.correction is not None), result.number
+        assert any(found.corrects for found in result.evidence) == (result.question.correction is not None), (
+            result.number
+        )
 
 
 def test_each_answers_its_question(results: list[ClaimResult]) -> None:
@@ -335,9 +337,9 @@ def test_markdown_has_question_answer_correction_and_proof(
 ) -> None:
     text = claims_markdown(results)
     for result in results:
-        assert f"\n> {result.original_question}\n\n> The chapter: {result.original_answer}\n" in text
-        assert f"\n**{result.finding.capitalize()}.** {result.claim}\n" in text
-        assert f"\nCorrection: {result.correction}\n" in text or result.correction is None
+        assert f"\n> {result.question.original}\n\n> The chapter: {result.question.original_answer}\n" in text
+        assert f"\n**{result.finding.capitalize()}.** {result.question.claim}\n" in text
+        assert f"\nCorrection: {result.question.correction}\n" in text or result.question.correction is None
     assert html(text).count("<tr>") == 9 + sum(len(result.evidence) for result in results)
     failing = claims_markdown(second_claim(lambda: iter([fact("two", "a | `b`\nc", 2)]))[1:2])
     assert "| two | `2` | `a \\| 'b' c` | **no** |" in failing
