@@ -1,7 +1,9 @@
 """What was proved: LayerNorm's parity in short, and the chapter's claims with their evidence.
 
-Parity(cases=820, failed=0, worst_ratio=0.5, worst_case="variance-rank2-...", seconds=7.5)
-ClaimResult(number=7, ..., evidence=[Evidence(...)]).finding        # 'holds with a correction'
+    Parity(cases=820, failed=0, worst_ratio=0.5, worst_case="variance-rank2-...", seconds=7.5)
+    ClaimResult(number=7, ..., evidence=[Evidence(...)]).finding        # 'holds with a correction'
+
+A run's record has the parity that was proved before it; the kept proof of the claims is their results.
 """
 
 from dataclasses import dataclass
@@ -49,7 +51,6 @@ class ClaimResult(BaseModel):
     question: Question
     relied_on: str | None  # what `retrain` needs it for
     evidence: list[Evidence]
-    seconds: float
 
     @computed_field  # type: ignore[prop-decorator]
     @property

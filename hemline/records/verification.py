@@ -1,6 +1,8 @@
 """What the flow `verify` found on a machine.
 
-Verification(device=device, parity=parity, claims=results, versions=versions).failures      # a sentence each
+    Verification(device=device, parity=parity, claims=results, versions=versions).failures      # a sentence each
+
+The flow returns it; if there are failures, VerificationError carries it.
 """
 
 from pydantic import BaseModel
@@ -20,11 +22,7 @@ class Verification(BaseModel):
     @property
     def failures(self) -> list[str]:
         """A sentence for parity, if it fails, and one for each claim that does."""
-        failed = [
-            f"claim {result.number} fails: {result.question.claim}"
-            for result in self.claims
-            if result.finding == "fails"
-        ]
+        failed = [f"claim {one.number} fails: {one.question.claim}" for one in self.claims if one.finding == "fails"]
         if self.parity.failed:
             failed.insert(0, f"{self.parity.failed} of {self.parity.cases} cases of layer parity are out of tolerance")
         return failed
