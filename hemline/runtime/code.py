@@ -37,7 +37,7 @@ def closure(*modules: str) -> dict[str, ast.Module]:
         name = waiting.pop()
         path = _file(name)
         if path and name not in found:
-            found[name] = _Computing().visit(ast.parse(path.read_text()))
+            found[name] = _Computing().visit(ast.parse(path.read_bytes()))
             waiting += [name.rpartition(".")[0], *_imports(found[name])]
     if missing := set(modules) - found.keys():
         raise ModuleNotFoundError(f"only modules of {PACKAGE} have a digest. Received: {sorted(missing)}.")
