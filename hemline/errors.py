@@ -44,7 +44,7 @@ class ClaimError(HemlineError):
 
 
 class VerificationError(HemlineError):
-    """A gate was not passed on this machine.
+    """What training relies on does not hold on this machine.
 
     found: the whole verification.
     """

@@ -1,19 +1,21 @@
-"""The gate of the chapter's claims: that TensorFlow and Keras do here what the code takes for granted.
+"""Proves the chapter's claims before training: that TensorFlow and Keras do here what the code takes for granted.
 
-    results = verify_claims(device, proofs, only=RELIED_ON)     # ClaimError stops the run
+    results = verify_claims(device, config.proofs_path, only=RELIED_ON)     # ClaimError stops the run
 
-The table is shown in the UI in both cases. An earlier proof is taken if nothing has changed since.
+The table is shown in the UI whether the claims hold or not. An earlier proof is taken if nothing has changed since.
 """
 
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import TypeAdapter
 
 from hemline.proofs.questions import QUESTIONS
+from hemline.proofs.store import Proof, Proofs
 from hemline.records.proofs import ClaimResult
 from hemline.report.markdown import claim_rows
 from hemline.runtime.devices import DeviceInfo
@@ -23,36 +25,31 @@ RESULTS = TypeAdapter(list[ClaimResult])
 
 @task(name="verify-claims", cache_policy=NO_CACHE, timeout_seconds=600, result_serializer="json")
 def verify_claims(
-    device: DeviceInfo, kept: Path, only: Collection[int] = tuple(QUESTIONS), stop: bool = True
+    device: DeviceInfo, proofs: Path, only: Collection[int] = tuple(QUESTIONS), required: bool = True
 ) -> list[ClaimResult]:
-    """Raises ClaimError if a claim fails that `retrain` relies on.
+    """Proves them, or takes an earlier proof.
 
-    kept: directory of earlier proofs. stop: False leaves it to the caller to look at the verdicts.
+    proofs: the directory of earlier proofs. only: numbers of claims. required: whether to raise ClaimError if a claim
+    fails that `retrain` relies on.
     """
-    import tensorflow as tf
-
     from hemline.proofs import claims
-    from hemline.proofs.store import Proofs
 
-    proofs = Proofs(kept, device)
-    gate, log = f"claims-{'-'.join(map(str, only))}", get_run_logger()
-    earlier = proofs.find(gate)
-    if earlier:
-        results = RESULTS.validate_json(earlier.text)
-        log.info("nothing has changed since %d claims were proved at %s", len(results), f"{earlier.made:%F %H:%M} UTC")
-    else:
-        with tf.device(device.name):
-            results = claims.check(only)
-    holding = sum(result.verdict != "fails" for result in results)
-    create_table_artifact(
-        key="claims",
-        table=claim_rows(results),
-        description=f"what the chapter claims, proved on {device.description}: {holding} of {len(results)} hold",
+    def show(results: list[ClaimResult], text: str) -> None:
+        holding = sum(result.finding != "fails" for result in results)
+        create_table_artifact(
+            key="claims",
+            table=claim_rows(results),
+            description=f"the chapter's claims on {device.description}: {holding} of {len(results)} hold",
+        )
+
+    proof = Proof(
+        name=f"claims-{'-'.join(map(str, only))}",
+        module=claims.__name__,
+        prove=partial(claims.check, only),
+        holds=lambda results: all(result.finding != "fails" for result in results),
+        require=claims.require,
+        dump=lambda results: RESULTS.dump_json(results).decode(),
+        load=RESULTS.validate_json,
     )
-    if stop:
-        claims.require(results)
-    if not earlier:
-        log.info("%d of %d claims hold", holding, len(results))
-        if holding == len(results):
-            proofs.keep(gate, RESULTS.dump_json(results).decode())
+    results, _ = Proofs(proofs, device).obtain(proof, show, required)
     return results

@@ -8,6 +8,7 @@ import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -30,6 +31,14 @@ def fashion_mnist() -> DatasetRef:
         return decoding.prepare(DataConfig())
     except DatasetUnavailableError as error:
         pytest.skip(f"Fashion-MNIST is not to be had here: {error}")
+
+
+@pytest.fixture(scope="session")
+def parity_table() -> pd.DataFrame:
+    """LayerNorm's parity in the default grid, computed once; must be left as it is."""
+    from hemline.proofs import parity
+
+    return parity.compare()
 
 
 @pytest.fixture(scope="session")

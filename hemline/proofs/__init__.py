@@ -2,8 +2,9 @@
 
     table = compare()                                   # hemline.proofs.parity: LayerNorm against its references
     results = check([7, 8])                             # hemline.proofs.claims: the chapter's nine answers
-    proofs.find("parity-default")                       # hemline.proofs.store: kept until what it depends on changes
+    Proofs(directory, device).obtain(proof, show)       # hemline.proofs.store: an earlier proof, or a new one
 
-Others import `parity`, `claims`, `questions` and `store`. It imports `models`, `config`, `storage`, `runtime` and
-`records`. A case of parity is a value on an axis of `grid`; a claim is a question, and a function in `CLAIMS`.
+Others import `parity`, `parity_table`, `claims`, `questions` and `store`. It imports `errors`, `models`,
+`config`, `storage`, `runtime` and `records`. A case of parity is a value on an axis of `grid`; a claim is a question,
+and a function in `CLAIMS`; anything else that training relies on is a `Proof` and a task that obtains it.
 """

@@ -3,8 +3,8 @@
     for found in tf_functions():        # question 8
         found.what, found.expected, found.observed, found.holds
 
-`hemline.proofs.keras_evidence` goes on with the others; `hemline.proofs.claims` makes verdicts of it. No function of
-evidence draws a random number, registers a class or leaves a setting changed.
+`component_evidence` and `loop_evidence` have the other questions, `claims` all nine. No function of evidence draws a
+random number, registers a class or leaves a setting changed.
 """
 
 import operator

@@ -1,8 +1,8 @@
-"""What hemline.proofs.parity tries: layers with their arguments, and kinds of inputs.
+"""What `hemline.proofs.parity` tries: variants of the layer, and kinds of inputs.
 
-    for setup in setups("default"):         # 32 layers; "full" has 720
-        layer = setup.make(LayerNorm, setup.parameters(rng))
-        x, upstream = setup.draw("normal", rng)
+    for variant in variants("default"):     # 30 layers; "full" has 720
+        layer = variant.make(LayerNorm, variant.parameters(rng))
+        x, upstream = variant.draw("normal", rng)
 
 In the default grid any two values of form, rank, features, policy and epsilon meet in a layer. Every layer is
 tried with every kind of input, eagerly and as a graph. XLA, which takes 0.1 s to compile one, has so many
@@ -13,15 +13,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations, product
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from hemline.config.fields import Grid
 from hemline.models.layer_norm import Form
 from hemline.proofs.reference import QUANTITIES, SMALLEST, ULP
+
+if TYPE_CHECKING:
+    from hemline.config.fields import Grid
 
 Mode = Literal["eager", "graph", "xla"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -59,7 +61,7 @@ INPUTS: dict[str, Callable[[np.random.Generator, tuple[int, ...], str], np.ndarr
 
 
 @dataclass(frozen=True)
-class Setup:
+class Variant:
     """A layer to try: its arguments, the shape of its inputs, and the modes it is tried in."""
 
     form: Form
@@ -99,21 +101,21 @@ class Setup:
         alpha, beta = (tf.constant(values, self.dtypes["alpha_gradient"]) for values in drawn)
         return alpha, beta
 
-    def draw(self, kind: str, rng: np.random.Generator) -> tuple[tf.Tensor, tf.Tensor]:
+    def draw(self, inputs: str, rng: np.random.Generator) -> tuple[tf.Tensor, tf.Tensor]:
         """x and the gradient for the output, rounded to what the layer will see: no reference gets other digits.
 
         No gradient for x exceeds upstream / epsilon: with a small epsilon upstream is small, for float16's sake.
         """
         dtype = self.dtypes["output"]
         upstream = min(1.0, 1e3 * self.epsilon) * rng.normal(size=self.shape)
-        return tf.constant(INPUTS[kind](rng, self.shape, dtype), dtype), tf.constant(upstream, dtype)
+        return tf.constant(INPUTS[inputs](rng, self.shape, dtype), dtype), tf.constant(upstream, dtype)
 
-    def make(self, kind: type[keras.Layer], parameters: Sequence[tf.Tensor]) -> keras.Layer:
-        """A built layer; kind: LayerNorm or Keras's."""
+    def make(self, layer_class: type[keras.Layer], parameters: Sequence[tf.Tensor]) -> keras.Layer:
+        """A built layer. layer_class: LayerNorm or Keras's."""
         arguments: dict[str, Any] = {} if self.as_built else {"epsilon": self.epsilon}
         if self.form != "variance":  # which is the default
             arguments["epsilon_on"] = self.form
-        layer = kind(dtype=keras.DTypePolicy(self.policy), **arguments)
+        layer = layer_class(dtype=keras.DTypePolicy(self.policy), **arguments)
         layer.build(self.shape)
         if not self.as_built:
             for variable, value in zip(layer.trainable_variables, parameters, strict=True):
@@ -122,14 +124,14 @@ class Setup:
 
 
 @cache
-def setups(grid: Grid) -> list[Setup]:
+def variants(grid: "Grid") -> list[Variant]:
     """The layers of a grid, in the same order every time."""
     full = list(product(get_args(Form), LEADING, FEATURES, POLICIES, EPSILONS))
     if grid == "full":
-        return [Setup(*values) for values in full]
+        return [Variant(*values) for values in full]
     some = _covering(full, first_axes=5)
     compiled = _covering(some, first_axes=2)
-    return [replace(Setup(*values), modes=MODES if values in compiled else ("eager", "graph")) for values in some]
+    return [replace(Variant(*values), modes=MODES if values in compiled else ("eager", "graph")) for values in some]
 
 
 def _covering(rows: Sequence[tuple[Any, ...]], first_axes: int) -> list[tuple[Any, ...]]:

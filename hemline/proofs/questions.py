@@ -8,19 +8,7 @@
 """
 
 # ruff: noqa: RUF001  the chapter's punctuation is Chinese
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question, in English and as the chapter has it, and what is held to be its answer."""
-
-    english: str
-    original: str
-    original_answer: str
-    claim: str  # what the evidence has to show
-    correction: str | None = None  # where that differs from the original answer
-
+from hemline.records.proofs import Question
 
 QUESTIONS: dict[int, Question] = {
     1: Question(

@@ -2,6 +2,7 @@
 
     values, conditions = by_formula("variance", 1e-3, x, alpha, beta, upstream)
     allowed = tolerance(values["output"], conditions["output"], computed_in="float32", result_in="float16")
+    measure(ours, values, allowed_of_each, dtypes)["ok"]
 
 A result may be wrong by
 
@@ -83,3 +84,22 @@ def tolerance(value: np.ndarray, condition: np.ndarray, computed_in: str, result
     """What two that round may differ by, in the shape of value."""
     last_rounding = ULP[result_in] / 2 * np.maximum(np.abs(value), SMALLEST[result_in])
     return 2 * (FACTOR * ULP[computed_in] * condition + last_rounding)
+
+
+def measure(ours: Quantities, expected: Quantities, allowed: Quantities, dtypes: dict[str, str]) -> dict[str, object]:
+    """The largest difference of each quantity in units of what is allowed, the largest of these as ratio, and ok.
+
+    Infinite for what is not finite, or not of the expected shape and the given dtype. output_error: the largest
+    absolute difference of an output. ok: whether ratio is 1 at most.
+    """
+    ratios: dict[str, float] = {}
+    for name in QUANTITIES:
+        with np.errstate(invalid="ignore", over="ignore"):
+            difference = np.abs(ours[name].astype(np.float64) - expected[name].astype(np.float64))
+            ratio = float((difference / allowed[name]).max())
+        alike = ours[name].dtype.name == dtypes[name] and ours[name].shape == expected[name].shape
+        ratios[name] = ratio if alike and np.isfinite(ratio) and np.isfinite(allowed[name]).all() else np.inf
+        if name == "output":
+            output_error = float(difference.max())
+    worst = max(ratios.values())
+    return {**ratios, "output_error": output_error, "ratio": worst, "ok": worst <= 1}

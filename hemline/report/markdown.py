@@ -56,13 +56,13 @@ def claim_rows(results: Iterable[ClaimResult]) -> list[dict[str, str | int]]:
     return [
         {
             "number": result.number,
-            "claim": result.claim,
-            "verdict": result.verdict,
+            "claim": result.question.claim,
+            "finding": result.finding,
             "evidence": "; ".join(
                 [f"{sum(fact.holds for fact in result.evidence)} of {len(result.evidence)} facts hold"]
                 + [f"not {fact.what}: {fact.observed}" for fact in result.evidence if not fact.holds]
             ),
-            "correction": result.correction or "",
+            "correction": result.question.correction or "",
         }
         for result in results
     ]
@@ -78,12 +78,12 @@ def decision_markdown(decision: Decision) -> str:
 
 
 def verification_markdown(found: Verification) -> str:
-    """What `verify` found: the verdict, then both gates."""
-    verdict = "; ".join(found.failures) or "everything that training relies on holds"
+    """What `verify` found: in a sentence, then both proofs."""
+    sentence = "; ".join(found.failures) or "everything that training relies on holds"
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     return f"""# Verification on {found.device.description}
 
-**{_capital(verdict)}.**
+**{_capital(sentence)}.**
 
 {versions}
 
@@ -108,14 +108,15 @@ def claims_markdown(results: Iterable[ClaimResult]) -> str:
 
 
 def _claim(result: ClaimResult) -> str:
+    question = result.question
     paragraphs = [
-        f"### {result.number}. {result.question}",
-        f"> {result.original_question}",
-        f"> The chapter: {result.original_answer}",
-        f"**{result.verdict.capitalize()}.** {result.claim}",
+        f"### {result.number}. {question.english}",
+        f"> {question.original}",
+        f"> The chapter: {question.original_answer}",
+        f"**{result.finding.capitalize()}.** {question.claim}",
     ]
-    if result.correction:
-        paragraphs.append(f"Correction: {result.correction}")
+    if question.correction:
+        paragraphs.append(f"Correction: {question.correction}")
     if result.relied_on:
         paragraphs.append(f"`retrain` relies on it: {result.relied_on}.")
     paragraphs.append(_table(("fact", "expected", "observed", "holds"), map(_fact, result.evidence)))

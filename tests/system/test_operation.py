@@ -101,7 +101,7 @@ def test_a_better_model_is_promoted_and_no_other(installation: Installation, smo
     assert [entry.decision for entry in registry.entries()] == ["promoted", "kept", "kept", "promoted"]
     run = newest_run(installation, "smoke")
     assert registry.entries()[-1].by == f"{run.name} ({run.id})"
-    # The gates were proved by the first run.
+    # The first run has proved what training relies on.
     assert (
         "nothing has changed since LayerNorm was proved"
         in (run_directory(installation, run.id) / "run.log").read_text()

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from hemline.errors import ClaimError
 from hemline.models.layer_norm import LayerNorm
-from hemline.proofs import claims, keras_evidence
+from hemline.proofs import claims, loop_evidence
 from hemline.proofs.evidence import fact, refused
 from hemline.proofs.questions import QUESTIONS, RELIED_ON
 from hemline.records.proofs import ClaimResult, Evidence
@@ -34,18 +34,19 @@ def results() -> list[ClaimResult]:
 def test_all_hold_here(results: list[ClaimResult]) -> None:
     facts = [f"{result.number} {found}" for result in results for found in result.evidence if not found.holds]
     assert facts == []
-    assert [result.number for result in results if result.verdict == "holds"] == [1, 2, 5]
-    assert [result.number for result in results if result.verdict == "holds with a correction"] == [3, 4, 6, 7, 8, 9]
+    assert [result.number for result in results if result.finding == "holds"] == [1, 2, 5]
+    assert [result.number for result in results if result.finding == "holds with a correction"] == [3, 4, 6, 7, 8, 9]
 
 
 def test_a_correction_is_stated_where_a_fact_contradicts_the_chapter(results: list[ClaimResult]) -> None:
     for result in results:
-        assert any(found.corrects for found in result.evidence) == (result.correction is not None), result.number
+        assert any(found.corrects for found in result.evidence) == (result.question.correction is not None), (
+            result.number
+        )
 
 
-def test_each_answers_its_question_in_time(results: list[ClaimResult]) -> None:
+def test_each_answers_its_question(results: list[ClaimResult]) -> None:
     assert [result.number for result in results] == list(QUESTIONS) == list(range(1, 10))
-    assert sum(result.seconds for result in results) < 20
     for result in results:
         names = [found.what for found in result.evidence]
         assert len(set(names)) == len(names) > 4
@@ -55,7 +56,7 @@ def test_each_answers_its_question_in_time(results: list[ClaimResult]) -> None:
 def test_results_are_json(results: list[ClaimResult]) -> None:
     for result in results:
         assert ClaimResult.model_validate_json(result.model_dump_json()) == result
-        assert result.model_dump(mode="json")["verdict"] == result.verdict
+        assert result.model_dump(mode="json")["finding"] == result.finding
 
 
 def test_some_can_be_asked_for() -> None:
@@ -91,7 +92,7 @@ def test_nothing_is_left_behind_or_said(
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # Keras 3.15 under NumPy 2
         results = claims.check()
-    assert {result.verdict for result in results} == {"holds", "holds with a correction"}
+    assert {result.finding for result in results} == {"holds", "holds with a correction"}
     assert surroundings() == before
     assert tf.random.uniform([3]).numpy().tolist() == drawn
     assert capfd.readouterr().out == ""
@@ -131,7 +132,7 @@ def test_fails_where_functions_run_eagerly(number: int, failing: str) -> None:
 
 def broken(number: int) -> list[str]:
     (result,) = claims.check([number])
-    assert result.verdict == "fails"
+    assert result.finding == "fails"
     return [found.what for found in result.evidence if not found.holds]
 
 
@@ -253,9 +254,17 @@ def test_fails_where_tensors_behave_like_numpy() -> None:
     ]
 
 
-def test_a_function_is_not_faster_than_itself() -> None:
-    graph = tf.function(keras_evidence._halvings)
-    assert keras_evidence._times_as_long(graph, lambda x: graph(x), tf.constant(2.0**100)) < 2
+def test_times_as_long_is_the_ratio_of_median_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    durations = iter([6.0, 2.0] * 4 + [100.0, 2.0] + [6.0, 2.0] * 4 + [6.0, 0.5])
+
+    def takes_its_time(argument: tf.Tensor) -> tf.Tensor:
+        nonlocal now
+        now += next(durations)
+        return argument
+
+    monkeypatch.setattr(loop_evidence, "perf_counter", lambda: now)
+    assert loop_evidence.times_as_long(takes_its_time, lambda x: takes_its_time(x), tf.constant(1.0)) == 3
 
 
 # --- The machinery
@@ -295,13 +304,13 @@ def test_an_exception_is_evidence_of_failure(second_claim: Callable[..., list[Cl
         raise AttributeError("module 'tensorflow' has no attribute 'range'")
 
     results = second_claim(raises)
-    assert [result.verdict for result in results] == ["holds", "fails", "holds"]
+    assert [result.finding for result in results] == ["holds", "fails", "holds"]
     assert [found.holds for found in results[1].evidence] == [True, False]
     assert results[1].evidence[1].observed == "AttributeError: module 'tensorflow' has no attribute 'range'"
 
 
 def test_no_evidence_is_no_proof(second_claim: Callable[..., list[ClaimResult]]) -> None:
-    assert second_claim(lambda: iter(()))[1].verdict == "fails"
+    assert second_claim(lambda: iter(()))[1].finding == "fails"
 
 
 def test_require_names_what_training_relies_on(results: list[ClaimResult]) -> None:
@@ -317,7 +326,7 @@ def test_require_names_what_training_relies_on(results: list[ClaimResult]) -> No
 def test_rows_are_one_a_claim(results: list[ClaimResult], second_claim: Callable[..., list[ClaimResult]]) -> None:
     rows = claim_rows(results)
     assert [row["number"] for row in rows] == list(range(1, 10))
-    assert [row["verdict"] for row in rows] == [result.verdict for result in results]
+    assert [row["finding"] for row in rows] == [result.finding for result in results]
     assert {type(cell) for row in rows for cell in row.values()} <= {int, str}
     (_, row, _) = claim_rows(second_claim(lambda: iter([fact("one", 1, 1), fact("two", 3, 2)])))
     assert row["evidence"] == "1 of 2 facts hold; not two: 3"
@@ -328,9 +337,9 @@ def test_markdown_has_question_answer_correction_and_proof(
 ) -> None:
     text = claims_markdown(results)
     for result in results:
-        assert f"\n> {result.original_question}\n\n> The chapter: {result.original_answer}\n" in text
-        assert f"\n**{result.verdict.capitalize()}.** {result.claim}\n" in text
-        assert f"\nCorrection: {result.correction}\n" in text or result.correction is None
+        assert f"\n> {result.question.original}\n\n> The chapter: {result.question.original_answer}\n" in text
+        assert f"\n**{result.finding.capitalize()}.** {result.question.claim}\n" in text
+        assert f"\nCorrection: {result.question.correction}\n" in text or result.question.correction is None
     assert html(text).count("<tr>") == 9 + sum(len(result.evidence) for result in results)
     failing = claims_markdown(second_claim(lambda: iter([fact("two", "a | `b`\nc", 2)]))[1:2])
     assert "| two | `2` | `a \\| 'b' c` | **no** |" in failing

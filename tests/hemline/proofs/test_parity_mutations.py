@@ -1,7 +1,7 @@
-"""Every wrong layer is caught by the gate that lets the right one through.
+"""Parity, which holds for the right layer, fails for every wrong one.
 
-Each mutant is the layer with one mistake, in the forward pass or in the gradient written by hand. The gate's
-eager part alone catches each, so that the whole gate does; mistakes of one mode only are tried in that mode.
+Each mutant is the layer with one mistake, in the forward pass or in the gradient written by hand. A third of the
+layers, run eagerly, shows each, so that the whole table does; mistakes of one mode only are tried in that mode.
 """
 
 from collections.abc import Callable
@@ -14,9 +14,9 @@ import tensorflow as tf
 from tensorflow.python.framework import ops
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
-from hemline.errors import ParityError
 from hemline.models.layer_norm import LayerNorm
 from hemline.proofs import parity
+from hemline.proofs.grid import variants
 
 Gradient = Callable[..., tf.Tensor]
 
@@ -138,13 +138,14 @@ MUTANTS: dict[str, tuple[Recipe | type[LayerNorm], dict[str, set[Any]]]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def a_third_of_the_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parity, "variants", lambda grid: variants(grid)[::3])
+
+
 def failures(mutant: Recipe | type[LayerNorm], *modes: parity.Mode) -> pd.DataFrame:
     table = parity.compare(mutant.layer() if isinstance(mutant, Recipe) else mutant, modes=modes)
-    failed = table[~table["ok"]]
-    if not failed.empty:
-        with pytest.raises(ParityError, match=f"{len(failed)} of {len(table)} cases out of tolerance"):
-            parity.require(table)
-    return failed
+    return table[~table["ok"]]
 
 
 def test_the_layer_in_parts_without_a_mistake_passes() -> None:
@@ -166,16 +167,13 @@ def under_xla() -> bool:
 
 
 @pytest.mark.parametrize(
-    ("wrong_in", "wrong", "modes"),
-    [
-        ("eager", tf.executing_eagerly, ("eager", "graph")),
-        ("graph", lambda: not tf.executing_eagerly() and not under_xla(), ("eager", "graph")),
-        ("xla", under_xla, ("graph", "xla")),
-    ],
+    ("mode", "wrong"),
+    [("graph", lambda: not tf.executing_eagerly() and not under_xla()), ("xla", under_xla)],
 )
-def test_a_layer_that_is_wrong_in_one_mode_is_caught_in_that_mode(
-    wrong_in: parity.Mode, wrong: Callable[[], bool], modes: tuple[parity.Mode, ...]
+def test_a_layer_that_is_wrong_in_one_mode_alone_is_caught_in_that_mode(
+    mode: parity.Mode, wrong: Callable[[], bool]
 ) -> None:
-    failed = failures(Recipe(last=lambda output: output * 1.01 if wrong() else output), *modes)
-    trained = failed["inputs"] == "training"  # a training's predictions are made eagerly in every mode
-    assert set(failed["mode"][~trained]) == {wrong_in}
+    """Which the eager part, where it is right, cannot show."""
+    assert not wrong()
+    failed = failures(Recipe(last=lambda output: output * 1.01 if wrong() else output), mode)
+    assert (failed["inputs"] != "training").any()

@@ -1,0 +1,75 @@
+"""Whether the code that computes something is still the same.
+
+    digest_of("hemline.proofs.parity")          # SHA-256 of the module and of what it imports of Hemline
+    closure("hemline.proofs.parity")            # that code: a syntax tree for each module
+
+A proof or a training that was computed by code with one digest need not be computed again by code with the same. An
+import counts wherever it stands, inside a function too, and so does the `__init__` of each package on the way. What
+computes nothing does not count: docstrings, comments, layout, and what `if TYPE_CHECKING:` imports.
+
+Imports are read, not run. A module that is named by a string alone, as in the table of models, is not found: name it
+beside the other.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = __name__.partition(".")[0]
+SOURCE = Path(__file__).parents[2]  # the directory that holds the package
+
+
+def digest_of(*modules: str) -> str:
+    """SHA-256 of these modules, as 'hemline.proofs.parity', and of all of Hemline that they import."""
+    trees = closure(*modules)
+    return hashlib.sha256("\n".join(f"{name} {ast.dump(trees[name])}" for name in sorted(trees)).encode()).hexdigest()
+
+
+def closure(*modules: str) -> dict[str, ast.Module]:
+    """The code of these modules, of what they import of Hemline, directly or not, and of the packages around, by name.
+
+    Raises ModuleNotFoundError if one of the given modules is not a module of Hemline.
+    """
+    found: dict[str, ast.Module] = {}
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        path = _file(name)
+        if path and name not in found:
+            found[name] = _Computing().visit(ast.parse(path.read_bytes()))
+            waiting += [name.rpartition(".")[0], *_imports(found[name])]
+    if missing := set(modules) - found.keys():
+        raise ModuleNotFoundError(f"only modules of {PACKAGE} have a digest. Received: {sorted(missing)}.")
+    return found
+
+
+def _file(module: str) -> Path | None:
+    """Where the code of a module is; None for a module that is not Hemline's, and for the name of something in one."""
+    path = SOURCE.joinpath(*module.split("."))
+    candidates = (path / "__init__.py", path.with_suffix(".py")) if module.partition(".")[0] == PACKAGE else ()
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Names of modules, and of what may be one: the `b` of `from a import b`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:  # there are no relative imports in Hemline
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+class _Computing(ast.NodeTransformer):
+    """Leaves out what computes nothing."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        """A string that is a statement is a docstring."""
+        constant = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if constant else node
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        """Of `if TYPE_CHECKING:` only the `else` is ever run."""
+        self.generic_visit(node)
+        return node.orelse if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING") else node
