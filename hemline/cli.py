@@ -189,7 +189,7 @@ def ledger(
 
 
 @app.command()
-def verify(context: typer.Context, version: Bundle, as_json: Json = False) -> None:
+def checksums(context: typer.Context, version: Bundle, as_json: Json = False) -> None:
     """Check every file of a version."""
     from hemline.registry.catalogue import find_version
 
