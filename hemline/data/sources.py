@@ -5,11 +5,11 @@
 
 Tried in this order, each for every data set unless it says otherwise:
 
-    1 prepared    a TFDS directory prepared before
-    2 manual      files downloaded by hand, in manual_dir
-    3 debian      Debian's package dataset-fashion-mnist, installed (Fashion-MNIST)
-    4 upstream    the network, if a probe of seconds says it is there; TFDS alone tries for 204 s
-    5 apt         the same Debian package, fetched by apt-get without installing (Fashion-MNIST)
+    prepared    a TFDS directory prepared before
+    manual      files downloaded by hand, in manual_dir
+    debian      Debian's package dataset-fashion-mnist, installed (Fashion-MNIST)
+    upstream    the network, if a probe of seconds says it is there; TFDS alone tries for 204 s
+    apt         the same Debian package, fetched by apt-get without installing (Fashion-MNIST)
 
 Whatever the source, TFDS's own builder reads the files and checks the SHA-256 registered for each.
 A source that is not there is passed over; one that is there and corrupt stops the chain.
@@ -139,7 +139,12 @@ def _apt(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack
 
 
 Source = Callable[[tfds.core.DatasetBuilder, DataConfig, ExitStack], Path | None]
-SOURCES: dict[str, Source] = {"manual": _manual, "debian": _debian, "upstream": _upstream, "apt": _apt}
+SOURCES: dict[str, Source] = {
+    "manual": _manual,
+    "debian": _debian,
+    "upstream": _upstream,
+    "apt": _apt,
+}
 
 
 # --- their parts
