@@ -4,8 +4,9 @@
     closure("hemline.proofs.parity")            # that code: a syntax tree for each module
 
 A proof or a training that was computed by code with one digest need not be computed again by code with the same. An
-import counts wherever it stands, inside a function too, and so does the `__init__` of each package on the way. What
-computes nothing does not count: docstrings, comments, layout, and what `if TYPE_CHECKING:` imports.
+import counts wherever it stands, inside a function too. So does the `__init__` of each package on the way, but not what
+its functions import: nobody calls them on the way. What computes nothing does not count: docstrings, comments, layout,
+and what `if TYPE_CHECKING:` imports.
 
 Imports are read, not run. A module that is named by a string alone, as in the table of models, is not found: name it
 beside the other.
@@ -32,13 +33,15 @@ def closure(*modules: str) -> dict[str, ast.Module]:
     Raises ModuleNotFoundError if one of the given modules is not a module of Hemline.
     """
     found: dict[str, ast.Module] = {}
-    waiting = list(modules)
+    done: set[tuple[str, bool]] = set()
+    waiting = [(name, True) for name in modules]  # and whether its functions may be called
     while waiting:
-        name = waiting.pop()
+        name, called = waiting.pop()
         path = _file(name)
-        if path and name not in found:
+        if path and (name, called) not in done:
+            done.add((name, called))
             found[name] = _Computing().visit(ast.parse(path.read_bytes()))
-            waiting += [name.rpartition(".")[0], *_imports(found[name])]
+            waiting += [(name.rpartition(".")[0], False), *((other, True) for other in _imports(found[name], called))]
     if missing := set(modules) - found.keys():
         raise ModuleNotFoundError(f"only modules of {PACKAGE} have a digest. Received: {sorted(missing)}.")
     return found
@@ -51,14 +54,16 @@ def _file(module: str) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def _imports(tree: ast.Module) -> Iterator[str]:
+def _imports(tree: ast.AST, in_functions: bool) -> Iterator[str]:
     """Names of modules, and of what may be one: the `b` of `from a import b`."""
-    for node in ast.walk(tree):
+    for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:  # there are no relative imports in Hemline
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif in_functions or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _imports(node, in_functions)
 
 
 class _Computing(ast.NodeTransformer):

@@ -128,6 +128,24 @@ def test_a_new_import_is_followed(statement: str, source: Path) -> None:
     assert digest(source, PARITY) != before
 
 
+LATE = "\ndef late():\n    from hemline.registry import ledger\n"
+
+
+def test_what_functions_of_a_package_on_the_way_import_is_not_followed(source: Path) -> None:
+    append("hemline/models/__init__.py", LATE)(source)
+    before = digest(source, PARITY)
+    append("hemline/registry/ledger.py", "\nNEW = 1\n")(source)
+    assert digest(source, PARITY) == before
+
+
+def test_unless_they_are_imported_themselves(source: Path) -> None:
+    append("hemline/models/__init__.py", LATE)(source)
+    append("hemline/proofs/reference.py", "\nfrom hemline.models import late\n")(source)
+    before = digest(source, PARITY)
+    append("hemline/registry/ledger.py", "\nNEW = 1\n")(source)
+    assert digest(source, PARITY) != before
+
+
 @pytest.mark.parametrize("condition", ["TYPE_CHECKING", "typing.TYPE_CHECKING"])
 def test_what_only_a_type_checker_imports_is_not_followed(condition: str, source: Path) -> None:
     append("hemline/proofs/reference.py", f"\nif {condition}:\n    import hemline.registry.ledger\n")(source)
