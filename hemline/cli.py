@@ -11,26 +11,23 @@ alone would take 0.8 and TensorFlow 8 (2 cores, others at work).
 """
 
 import csv
-import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hemline.errors import HemlineError
+from hemline.report import terminal
 
 if TYPE_CHECKING:
     import numpy as np
-    from pydantic import BaseModel
 
     from hemline.registry.champion import Registry
-
-    Row = BaseModel | Mapping[str, Any]
 
 app = typer.Typer(
     help="Look at runs and model versions, ask them, and decide about them. Times are in UTC.",
@@ -41,22 +38,22 @@ app = typer.Typer(
 )
 
 
-def spelled(version: str) -> str:
+def _spelled(version: str) -> str:
     """7 as 0007."""
     return version.zfill(4) if version.isdecimal() else version
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a sentence, for the ledger.")]
-VersionNumber = Annotated[str, typer.Argument(help="A version's number.", parser=spelled, metavar="VERSION")]
+VersionNumber = Annotated[str, typer.Argument(help="A version's number.", parser=_spelled, metavar="VERSION")]
 AnyVersion = Annotated[
-    str, typer.Argument(help="A version's number, 'champion', or a directory.", parser=spelled, metavar="VERSION")
+    str, typer.Argument(help="A version's number, 'champion', or a directory.", parser=_spelled, metavar="VERSION")
 ]
 RunOrVersion = Annotated[
     str,
     typer.Argument(
         help="A version's number, 'champion', a directory, or part of a run's name.",
-        parser=spelled,
+        parser=_spelled,
         metavar="RUN_OR_VERSION",
     ),
 ]
@@ -100,7 +97,7 @@ def runs(context: typer.Context, as_json: Json = False) -> None:
     """List runs and what became of them."""
     from hemline.registry import catalogue
 
-    _print(catalogue.run_rows(_registry(context)), as_json)
+    terminal.show(catalogue.run_rows(_registry(context)), as_json)
 
 
 @app.command()
@@ -108,7 +105,7 @@ def versions(context: typer.Context, as_json: Json = False) -> None:
     """List model versions and their standing."""
     from hemline.registry import catalogue
 
-    _print(catalogue.version_rows(_registry(context)), as_json)
+    terminal.show(catalogue.version_rows(_registry(context)), as_json)
 
 
 @app.command()
@@ -119,18 +116,17 @@ def show(context: typer.Context, name: RunOrVersion, as_json: Json = False) -> N
 
     found = catalogue.find(_registry(context), name)
     if as_json:
-        _json(found.model_dump(mode="json"))
-        return
+        return terminal.show(found, as_json)
     changed = differences(catalogue.defaults(), found.config)
-    _table((found.kind, found.name), [("directory", found.path), *found.data.items()])
+    terminal.table((found.kind, found.name), [("directory", found.path), *found.data.items()])
     print()
-    _table(("configuration", "default", "here"), ((key, *pair) for key, pair in changed.items()))
+    terminal.table(("configuration", "default", "here"), ((key, *pair) for key, pair in changed.items()))
     print()
-    _print(found.epochs)
+    terminal.show(found.epochs)
     print()
-    _table(("metric", "value"), catalogue.metrics(found.epochs, found.evaluation).items())
+    terminal.table(("metric", "value"), catalogue.metrics(found.epochs, found.evaluation).items())
     print()
-    _print(found.decisions, columns=DECISION)
+    return terminal.show(found.decisions, columns=DECISION)
 
 
 @app.command()
@@ -164,11 +160,11 @@ def compare(
             )
         compare_curves([(name, pd.DataFrame(found.epochs)) for name, found in zip(names, pair, strict=True)], picture)
     if as_json:
-        _json({"compared": names, "configuration": configuration, "metrics": metrics})
-        return
-    _table(("configuration", *names), ((key, *values) for key, values in configuration.items()))
+        return terminal.show({"compared": names, "configuration": configuration, "metrics": metrics}, as_json)
+    terminal.table(("configuration", *names), ((key, *values) for key, values in configuration.items()))
     print()
-    _table(("metric", *names, "difference"), ((key, *values, _minus(*values)) for key, values in metrics.items()))
+    rows = ((key, a, b, None if a is None or b is None else b - a) for key, (a, b) in metrics.items())
+    return terminal.table(("metric", *names, "difference"), rows)
 
 
 @app.command()
@@ -180,7 +176,7 @@ def ledger(
     """List decisions, or the champion of a day."""
     registry = _registry(context)
     if at is None:
-        return _print(registry.entries(), as_json, DECISION)
+        return terminal.show(registry.entries(), as_json, DECISION)
     try:
         moment = datetime.fromisoformat(at)
     except ValueError:
@@ -190,16 +186,17 @@ def ledger(
         raise typer.BadParameter(f"must not be in the future. Received: {at}.", param_hint="--at")
     is_day = len(at) <= len("2026-11-01")
     champions = registry.champions_on(moment.date()) if is_day else [registry.champion_at(moment)]
-    return _print([{"at": at, "champion": version} for version in champions if version], as_json)
+    return terminal.show([{"at": at, "champion": version} for version in champions if version], as_json)
 
 
 @app.command()
 def checksums(context: typer.Context, version: AnyVersion, as_json: Json = False) -> None:
-    """Check every file of a version."""
+    """Compare every file of a version with its checksum."""
     from hemline.registry.catalogue import find_version
 
     path, manifest = find_version(_registry(context), version)
-    _print({"version": manifest.version, "files": len(manifest.files), "whole": True, "path": str(path)}, as_json)
+    found = {"version": manifest.version, "files": len(manifest.files), "whole": True, "path": str(path)}
+    terminal.show(found, as_json)
 
 
 # --- asking
@@ -209,7 +206,7 @@ def checksums(context: typer.Context, version: AnyVersion, as_json: Json = False
 def predict(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="PNG, or NPY of uint8 (H, W), (H, W, C) or (N, H, W, C).")],
-    version: Annotated[str, typer.Option(help="A version's number, or a directory.", parser=spelled)] = "champion",
+    version: Annotated[str, typer.Option(help="A version's number, or a directory.", parser=_spelled)] = "champion",
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -231,7 +228,7 @@ def predict(
         writer.writeheader()
         writer.writerows(rows)
     else:
-        _print(rows, as_json)
+        terminal.show(rows, as_json)
 
 
 def _labels(version: Path, images: "Sequence[np.ndarray]") -> list[tuple[str, float]]:
@@ -252,11 +249,15 @@ def _labels(version: Path, images: "Sequence[np.ndarray]") -> list[tuple[str, fl
 # --- deciding
 
 
-@app.command()
-def promote(context: typer.Context, version: VersionNumber, reason: Reason, as_json: Json = False) -> None:
-    """Make a version the champion."""
-    registry, by = _registry(context), _person()
-    _print(registry.promote(version, by, reason), as_json, DECISION)
+def _decision(name: str, help_text: str) -> None:
+    """A command for a decision that the registry has under the same name."""
+
+    @app.command(name, help=help_text)
+    def decide(context: typer.Context, version: VersionNumber, reason: Reason, as_json: Json = False) -> None:
+        terminal.show(getattr(_registry(context), name)(version, _person(), reason), as_json, DECISION)
+
+
+_decision("promote", "Make a version the champion.")
 
 
 @app.command()
@@ -264,27 +265,16 @@ def rollback(
     context: typer.Context,
     reason: Reason,
     version: Annotated[
-        str | None, typer.Argument(help="The champion before this one, if not given.", parser=spelled)
+        str | None, typer.Argument(help="The champion before this one, if not given.", parser=_spelled)
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Make an earlier version the champion again."""
-    registry, by = _registry(context), _person()
-    _print(registry.rollback(by, reason, version), as_json, DECISION)
+    terminal.show(_registry(context).rollback(_person(), reason, version), as_json, DECISION)
 
 
-@app.command()
-def protect(context: typer.Context, version: VersionNumber, reason: Reason, as_json: Json = False) -> None:
-    """Keep a version from being pruned."""
-    registry, by = _registry(context), _person()
-    _print(registry.protect(version, by, reason), as_json, DECISION)
-
-
-@app.command()
-def unprotect(context: typer.Context, version: VersionNumber, reason: Reason, as_json: Json = False) -> None:
-    """Let a version be pruned again."""
-    registry, by = _registry(context), _person()
-    _print(registry.unprotect(version, by, reason), as_json, DECISION)
+_decision("protect", "Keep a version from being pruned.")
+_decision("unprotect", "Let a version be pruned again.")
 
 
 @app.command()
@@ -304,12 +294,12 @@ def prune(
     removals = removable(_artifacts(context), data, retention, datetime.now(UTC))
     if yes:
         removals = remove(removals, _artifacts(context))
-    _print(removals, as_json)
+    terminal.show(removals, as_json)
     remark = "Removed" if yes else "Nothing is removed without --yes"
     print(f"{remark}: {summary(removals)}.", file=sys.stderr)
 
 
-# --- printing
+# --- their parts
 
 
 def _artifacts(context: typer.Context) -> Path:
@@ -328,48 +318,3 @@ def _person() -> str:
     from hemline.registry.champion import person
 
     return person()
-
-
-def _minus(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else other - one
-
-
-def _print(found: "Row | Sequence[Row]", as_json: bool = False, columns: Sequence[str] = ()) -> None:
-    """A row, or a table of rows with the same fields, or with some of them; JSON has all."""
-    rows = found if isinstance(found, Sequence) else [found]
-    if as_json:
-        dumped = [row if isinstance(row, Mapping) else row.model_dump(mode="json") for row in rows]
-        _json(dumped if rows is found else dumped[0])
-    else:
-        dicts = [row if isinstance(row, Mapping) else row.model_dump() for row in rows]
-        names = columns or list(dicts[0] if dicts else ["none"])
-        _table(names, ([row[name] for name in names] for row in dicts))
-
-
-def _json(value: Any) -> None:
-    print(json.dumps(value, indent=2, allow_nan=False))
-
-
-def _table(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Aligned columns; where no person's terminal is, as wide as they are, so that a row stays a line."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(markup=False, emoji=False, highlight=False)  # a file named [red].png is no colour
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*map(_cell, row))
-    console.width = max(console.width, 120) if console.is_terminal else 100_000  # a run's name is never broken
-    console.print(table)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return "-" if value is None else str(value)
