@@ -22,7 +22,7 @@ setup: .venv/installed
 	.venv-peers/bin/pip install --quiet --disable-pip-version-check numpy torch==2.13.0 jax
 	touch $@
 
-retrain: setup ; @$(BIN)/python -m flows.retrain $(ARGS)
+retrain: setup ; @$(BIN)/hemline retrain $(ARGS)
 # Two processes: most of a test's time is TensorFlow starting. A file stays in one, with what it shares.
 test: setup ; @$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 lint: setup ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -1,18 +1,15 @@
 """Retrains the classifier: verified data and layers in, a published model version out.
 
-    python -m flows.retrain --epochs 5                  # here and now, with an embedded Prefect
+    hemline retrain --epochs 5                          # here and now
     prefect deployment run 'retrain/smoke' --watch      # on a worker
 
 One flow run, one worker, one device. Everything a run writes is described in artifacts/README.md.
 """
 
-import sys
-
 from prefect import flow, runtime
 
 from flows.approval import ask
 from hemline.config.retrain import RetrainConfig
-from hemline.errors import HemlineError
 from hemline.proofs.questions import RELIED_ON
 from hemline.records.run import Outcome
 from hemline.registry.champion import Registry
@@ -52,25 +49,3 @@ def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assig
         report(version, decision)
         track(version, decision)  # in MLflow, if the machine is set up for it
         return Outcome(version=version, decision=decision)
-
-
-def main() -> None:
-    """The flow from the command line: options are the fields of the configuration."""
-    from flows.terminal import connect, quiet_refusals, summary
-    from hemline.config.options import parse
-
-    config = parse(RetrainConfig, "python -m flows.retrain", __doc__.partition("\n")[0], sys.argv[1:])
-    connect()
-    quiet_refusals()
-    try:
-        outcome = retrain(config)
-    except KeyboardInterrupt:
-        raise SystemExit("\nInterrupted. What was written is whole; README.md says how to go on.") from None
-    except HemlineError as error:
-        raise SystemExit(f"\n{type(error).__name__}: {error}") from None
-    if outcome:
-        print(summary(outcome))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,18 +1,14 @@
 """What a flow started from a terminal says to the person there.
 
-    connect()                       # first: Prefect's API answers, and Ctrl-C will find it alive
     quiet_refusals()                # before the flow: a refusal is a sentence, not a traceback
-    print(summary(outcome))         # after it: how well, and where everything is
+    print(summary(outcome))         # after `retrain`: how well, and where everything is
+    tables(verification)            # after `verify`: what holds and what does not
 
 Nothing here runs on a worker.
 """
 
 import logging
-import signal
-from types import FrameType
 
-from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL
 from rich.console import Console
 from rich.table import Table
 
@@ -20,33 +16,6 @@ from hemline.errors import HemlineError
 from hemline.records.run import Outcome
 from hemline.records.verification import Verification
 from hemline.report.markdown import claim_rows
-
-
-def connect() -> None:
-    """Reaches the Prefect server, or starts the temporary one, so that it outlives a Ctrl-C.
-
-    A terminal sends SIGINT to the temporary server too. If that died first, the flow would try for minutes
-    to report to it that it was interrupted; so it starts with the signal blocked, which a process inherits,
-    and is ended when this process ends, by SIGTERM too.
-    """
-    signal.signal(signal.SIGTERM, _exit)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        with get_client(sync_client=True) as client:
-            problem = client.api_healthcheck()
-    except RuntimeError as error:
-        problem = error
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    if problem is not None:
-        raise SystemExit(
-            f"Prefect's API must answer. Received: PREFECT_API_URL={PREFECT_API_URL.value()} ({problem}). "
-            "Start its server (make up), or unset PREFECT_API_URL to run with a temporary one."
-        )
-
-
-def _exit(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
 
 
 def quiet_refusals() -> None:

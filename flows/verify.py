@@ -1,19 +1,17 @@
 """Proves, on the machine that will train, what training relies on: a preflight for a new image or version.
 
-    python -m flows.verify                              # both tables; exit code 1 if anything fails
+    hemline verify                                      # both tables; exit code 1 if anything fails
     prefect deployment run 'verify/preflight' --watch   # on a worker
 
 The hand-written layer against Keras's and against float64, and the chapter's nine claims. Always proved anew;
 `retrain` takes a proof of the same surroundings instead of proving again.
 """
 
-import sys
-
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from hemline.config.verify import VerifyConfig
-from hemline.errors import HemlineError, VerificationError
+from hemline.errors import VerificationError
 from hemline.proofs.store import Proofs
 from hemline.records.verification import Verification
 from hemline.report.markdown import verification_markdown
@@ -40,24 +38,3 @@ def verify(config: VerifyConfig = VerifyConfig()) -> Verification:  # noqa: B008
             found,
         )
     return found
-
-
-def main() -> None:
-    """The flow from the command line."""
-    from flows.terminal import connect, quiet_refusals, tables
-    from hemline.config.options import parse
-
-    config = parse(VerifyConfig, "python -m flows.verify", __doc__.partition("\n")[0], sys.argv[1:])
-    connect()
-    quiet_refusals()
-    try:
-        tables(verify(config))
-    except VerificationError as error:
-        tables(error.found)
-        raise SystemExit(f"\n{type(error).__name__}: {error}") from None
-    except HemlineError as error:
-        raise SystemExit(f"\n{type(error).__name__}: {error}") from None
-
-
-if __name__ == "__main__":
-    main()

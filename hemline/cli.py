@@ -194,7 +194,7 @@ def ledger(
 
 
 @app.command()
-def verify(context: typer.Context, version: AnyVersion, as_json: Json = False) -> None:
+def checksums(context: typer.Context, version: AnyVersion, as_json: Json = False) -> None:
     """Check every file of a version."""
     from hemline.registry.catalogue import find_version
 

@@ -3,8 +3,9 @@
     make up                             # http://127.0.0.1:4200
     make up ARGS="--port 4300"
 
-Creates the work pool `gpu` if it is not there. The server listens on loopback only. Ctrl-C (or SIGTERM)
-stops the worker first, which cancels nothing: a run that is still going ends with it, as Prefect has it.
+Creates the work pool `gpu` if it is not there. The server listens on loopback only; while it runs, `hemline retrain`
+without PREFECT_API_URL reports to it. Ctrl-C, SIGTERM and a closed terminal stop the worker, then the server. A run
+that is still going ends with the worker, as Prefect has it, and is not cancelled.
 """
 
 import argparse
@@ -17,7 +18,8 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
-from types import FrameType
+
+from flows.server import announced, end_on_signals
 
 HOST = "127.0.0.1"
 POOL = "gpu"
@@ -27,6 +29,7 @@ STOP_SECONDS = 40.0  # a worker gives its runs 30 s
 
 def main() -> None:
     """Starts both, waits for either to end or for a signal, and stops both."""
+    end_on_signals()
     parser = argparse.ArgumentParser(prog="python -m ops.up", description="Start a Prefect server and a worker.")
     parser.add_argument("--port", type=int, default=4200, help="port of the server on loopback (default: 4200)")
     port = parser.parse_args().port
@@ -34,14 +37,13 @@ def main() -> None:
 
     url = f"http://{HOST}:{port}/api"
     environment = os.environ | {"PREFECT_API_URL": url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-    for closing in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal was closed
-        signal.signal(closing, _interrupt)
-    with ExitStack() as stack:
+    with announced() as announce, ExitStack() as stack:
         try:
             server = _start(stack, environment, "server", "start", "--host", HOST, "--port", str(port))
             _wait_until_healthy(url, server)
             create_pool(environment)
             worker = _start(stack, environment, "worker", "start", "--pool", POOL, "--type", "process")
+            announce(url)
             print(
                 f"\nServer and worker are up: http://{HOST}:{port}\n"
                 f"In another terminal:  export PREFECT_API_URL={url}\n"
@@ -55,6 +57,8 @@ def main() -> None:
         except KeyboardInterrupt:
             print("\nStopping worker and server.", flush=True)
             return
+        finally:
+            announce("")
     raise SystemExit("server or worker ended by itself; the lines above say why.")
 
 
@@ -91,7 +95,7 @@ def _start(stack: ExitStack, environment: dict[str, str], *words: str) -> subpro
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -110,10 +114,6 @@ def _wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
     raise SystemExit(f"the server did not answer at {url} within {START_SECONDS:.0f} s.")
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

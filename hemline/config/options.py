@@ -1,51 +1,85 @@
 """Command-line options made of a pydantic model.
 
-    config = parse(RetrainConfig, prog="python -m flows.retrain", description=..., argv=["--epochs", "3"])
+    program(RetrainConfig, run)(["--epochs", "3"], prog_name="hemline retrain")     # run(RetrainConfig(epochs=3))
 
-Every field is an option with its description as help; nested fields are reached by dots, as in
-`--groups.lower.learning-rate 0.003`. A refused value is a line that states rule, value and remedy, and
-exit code 2.
+Every field is an option, described as in the form of the Prefect UI. Dots reach nested fields, as in
+`--groups.lower.learning-rate 0.003`. A list is given by repetition or as JSON, a mapping as JSON, and `null` is none.
+A refused value is a sentence and exit code 2. Variables of the environment, such as EPOCHS, change nothing.
 """
 
-import sys
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterator
+from inspect import Parameter, Signature
 from typing import Any, TypeVar
 
+import typer
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import BaseSettings, CliSettingsSource, PydanticBaseSettingsSource, SettingsError
 
 from hemline.config.explain import explain
+from hemline.config.nested import merge
 
 Model = TypeVar("Model", bound=BaseModel)
+# As typer names kinds and bounds in the help of other commands.
+KINDS = {"string": "str", "integer": "int", "number": "float", "object": "JSON"}
+BOUNDS = {"minimum": "x>=", "exclusiveMinimum": "x>", "maximum": "x<=", "exclusiveMaximum": "x<"}
 
 
-def parse(model: type[Model], prog: str, description: str, argv: Sequence[str]) -> Model:
-    """The model that the options describe. Exits as argparse does for --help and for bad options."""
+def program(model: type[Model], run: Callable[[Model], None], description: str | None = None) -> typer.Typer:
+    """A program that calls `run` with the model that its options describe."""
 
-    class Options(model, BaseSettings):  # type: ignore[misc, valid-type]
-        __doc__ = description
+    def command(context: typer.Context, **options: Any) -> None:
+        given: dict[str, Any] = {}
+        for name, text in options.items():  # a mapping comes before its fields, which are laid over it
+            value = _value(text)
+            for part in reversed(name.split("__")):
+                value = {part: value}
+            given = given if text in (None, []) else merge(given, value)
+        try:
+            config = model(**given)
+        except ValidationError as error:
+            typer.echo(explain(error, f"See {context.command_path} --help."), err=True)
+            raise typer.Exit(2) from None
+        run(config)
 
-        @classmethod
-        def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], *args: Any, **sources: Any
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            # Only the command line: a variable EPOCHS in the environment is none of ours.
-            return (
-                CliSettingsSource(
-                    settings_cls,
-                    cli_prog_name=prog,
-                    cli_parse_args=list(argv),
-                    cli_kebab_case=True,
-                    cli_hide_none_type=True,
-                    cli_avoid_json=False,
-                ),
-            )
+    schema = model.model_json_schema()
+    context = Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    command.__signature__ = Signature([context, *_parameters(schema, schema.get("$defs", {}))])  # type: ignore[attr-defined]
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(help=description)(command)
+    return app
 
+
+def _parameters(schema: dict[str, Any], defined: dict[str, Any], outer: str = "") -> Iterator[Parameter]:
+    """The options as typer reads them; a parameter's name cannot have dots and has `__` instead."""
+    for field, about in schema["properties"].items():
+        name = outer + field
+        branches = [defined.get(part.get("$ref", "").rpartition("/")[2], part) for part in about.get("anyOf", [about])]
+        help_text, *default = about["description"].split("; default ")
+        bounds = [f"{sign}{part[bound]}" for part in branches for bound, sign in BOUNDS.items() if bound in part]
+        if notes := [*(f"default: {value}" for value in default), *bounds]:
+            help_text += f"  [{'; '.join(notes)}]"
+        flag, kinds = "--" + name.replace("__", ".").replace("_", "-"), "|".join(map(_kind, branches))
+        option = typer.Option(None, flag, help=help_text, metavar=f"<{kinds}>")
+        kind = list[str] if "items" in about else str
+        yield Parameter(name, Parameter.KEYWORD_ONLY, default=option, annotation=kind | None)
+        for part in branches:
+            if "properties" in part:
+                yield from _parameters(part, defined, name + "__")
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return "|".join(json.dumps(choice).strip('"') for choice in schema["enum"])
+    if "items" in schema:
+        return _kind(schema["items"]) + "..."
+    return str(schema.get("format") or KINDS.get(schema["type"], schema["type"]))
+
+
+def _value(text: str | list[str] | None) -> Any:
+    if isinstance(text, list):
+        values = [_value(each) for each in text]
+        return values[0] if len(values) == 1 and isinstance(values[0], list) else values
     try:
-        return model(**Options().model_dump(exclude_unset=True))
-    except ValidationError as error:
-        problem = explain(error, f"See {prog} --help.")
-    except SettingsError as error:
-        problem = f"an option that takes JSON must be given JSON. Received: {error}. See {prog} --help."
-    print(problem, file=sys.stderr)
-    raise SystemExit(2)
+        return json.loads(text) if text and (text == "null" or text[0] in "[{") else text
+    except ValueError:
+        return text  # such as the pattern [ab]*; the model judges it

@@ -1,7 +1,7 @@
 """Complete configurations by name: the files in recipes/.
 
     RetrainConfig(recipe="chapter", epochs=20)          # recipes/chapter.yaml, but longer
-    python -m flows.retrain --recipe chapter --epochs 20
+    hemline retrain --recipe chapter --epochs 20        # likewise
     parameters: {config: {recipe: chapter, epochs: 20}} # of a deployment, in prefect.yaml
 
 A recipe is replaced by its values when a configuration is made, before anything is run.

@@ -4,7 +4,7 @@
     config.groups.by_name()["upper"].optimizer      # 'sgd': what is not given keeps its default
     RetrainConfig(recipe="chapter", epochs=20)      # recipes/chapter.yaml, but longer
 
-The same model is the form in the Prefect UI, the options of `python -m flows.retrain` and
+The same model is the form in the Prefect UI, the options of `hemline retrain` and
 the schema of the deployments' parameters, so bounds, units and help text stand here alone.
 """
 

@@ -70,7 +70,9 @@ def refused(done: Done, *words: str) -> None:
 
 
 def process(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "hemline", *argv], capture_output=True, text=True, cwd=ROOT, **options)
+    return subprocess.run(
+        [sys.executable, "-m", "flows.command", *argv], capture_output=True, text=True, cwd=ROOT, **options
+    )
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def make_run(artifacts: Path, name: str, epochs: int = 1, done: bool = True, **c
 
 def test_help_imports_nothing_slow_and_names_every_command() -> None:
     code = (
-        "import sys; from hemline.cli import main\n"
+        "import sys; from flows.command import main\n"
         "try: main(['--help'])\n"
         "finally: print([m for m in ('tensorflow', 'keras', 'pandas', 'numpy', 'prefect', 'pydantic', 'rich')"
         " if m in sys.modules])"
@@ -109,14 +111,29 @@ def test_help_imports_nothing_slow_and_names_every_command() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     help_text, _, modules = done.stdout.strip().rpartition("\n")
     assert modules == "[]"
-    commands = "runs versions show compare ledger verify predict promote rollback protect unprotect prune"
+    commands = (
+        "runs versions show compare ledger checksums predict promote rollback protect unprotect prune retrain verify"
+    )
     assert [line.split()[0] for line in help_text.partition("Commands:\n")[2].splitlines()] == commands.split()
     assert "..." not in help_text.partition("Commands:")[2]  # what a command does fits its line
 
 
+@pytest.mark.parametrize("name", ["retrain", "verify"])
+def test_help_of_a_flow_imports_no_flow(name: str) -> None:
+    code = (
+        f"import sys; from flows.command import main\n"
+        f"try: main([{name!r}, '--help'])\n"
+        "finally: print([m for m in ('tensorflow', 'keras', 'pandas', 'numpy', 'prefect', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.startswith(f"Usage: hemline {name} [OPTIONS]\n")
+    assert "\n  --artifacts-dir <path> " in done.stdout
+    assert done.stdout.endswith("\n[]\n")
+
+
 def test_looking_imports_neither_pandas_nor_tensorflow(registry: Registry) -> None:
     code = (
-        f"import sys; from hemline.cli import main\n"
+        f"import sys; from flows.command import main\n"
         f"try: main(['--artifacts', {str(registry.models.parent)!r}, 'show', 'champion'])\n"
         "finally: print([m for m in ('tensorflow', 'keras', 'pandas', 'prefect') if m in sys.modules])"
     )
@@ -126,11 +143,11 @@ def test_looking_imports_neither_pandas_nor_tensorflow(registry: Registry) -> No
 
 def test_it_is_installed_by_its_name() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    assert scripts["hemline"] == f"{cli.main.__module__}:{cli.main.__name__}"
+    assert scripts["hemline"] == "flows.command:main"
 
 
 def test_python_m_and_a_refusal_without_traceback(tmp_path: Path) -> None:
-    done = process("--artifacts", str(tmp_path), "verify", "champion")
+    done = process("--artifacts", str(tmp_path), "checksums", "champion")
     refused(Done(done.returncode, done.stdout, done.stderr), "there must be a champion", str(tmp_path))
 
 
@@ -138,7 +155,7 @@ def test_python_m_and_a_refusal_without_traceback(tmp_path: Path) -> None:
 def test_a_reader_that_leaves_is_no_error(registry: Registry, as_json: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)
-    command = [sys.executable, "-m", "hemline", "--artifacts", str(registry.models.parent), "versions", *as_json]
+    command = [sys.executable, "-m", "flows.command", "--artifacts", str(registry.models.parent), "versions", *as_json]
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     os.close(write)
     assert (done.returncode, done.stderr) == (-signal.SIGPIPE, "")
@@ -344,7 +361,7 @@ def test_compare_draws_a_version_beside_a_run(
     refused(hemline("compare", "1", "b-2", "--picture", picture), "b-2", "epoch")
 
 
-# --- ledger, verify
+# --- ledger, checksums
 
 
 def test_ledger(registry: Registry, hemline: Run) -> None:
@@ -370,23 +387,23 @@ def test_what_was_in_production(registry: Registry, hemline: Run, at: str, champ
 
 
 @pytest.mark.parametrize("name", ["2", "0002", "champion", "{}/models/0002"])
-def test_verify(registry: Registry, hemline: Run, name: str) -> None:
-    verified = hemline("verify", name.format(registry.models.parent), "--json").json
+def test_checksums(registry: Registry, hemline: Run, name: str) -> None:
+    verified = hemline("checksums", name.format(registry.models.parent), "--json").json
     assert verified == {"version": "0002", "files": 2, "whole": True, "path": str(registry.models / "0002")}
-    assert "True" in hemline("verify", name.format(registry.models.parent)).out
+    assert "True" in hemline("checksums", name.format(registry.models.parent)).out
 
 
-def test_verify_names_the_file_that_was_changed(
+def test_checksums_names_the_file_that_was_changed(
     registry: Registry, hemline: Run, flip_byte: Callable[[Path, int], None]
 ) -> None:
     flip_byte(registry.models / "0002" / "model.keras", 3)
     for name in ("2", "champion", registry.models / "0002"):
-        refused(hemline("verify", name), "model.keras was changed")
+        refused(hemline("checksums", name), "model.keras was changed")
 
 
-def test_verify_refuses_what_is_not_there(registry: Registry, hemline: Run) -> None:
-    refused(hemline("verify", "9"), "version='0009'")
-    refused(hemline("verify", registry.models / "0009"), "must be a directory")
+def test_checksums_refuses_what_is_not_there(registry: Registry, hemline: Run) -> None:
+    refused(hemline("checksums", "9"), "version='0009'")
+    refused(hemline("checksums", registry.models / "0009"), "must be a directory")
 
 
 # --- predict

@@ -10,8 +10,6 @@ from pydantic import ValidationError
 from hemline.config import recipes
 from hemline.config.data import DataConfig
 from hemline.config.explain import explain
-from hemline.config.optimizers import LowerGroup
-from hemline.config.options import parse
 from hemline.config.retrain import RetrainConfig
 from hemline.training.run import check_groups
 
@@ -90,19 +88,6 @@ def test_a_made_configuration_needs_no_recipe_any_more(monkeypatch: pytest.Monke
     assert config.recipe is None
 
 
-def test_the_command_line_takes_a_recipe_and_options_over_it() -> None:
-    config = parse(
-        RetrainConfig,
-        "retrain",
-        "Retrains.",
-        ["--recipe", "chapter-listing", "--epochs", "3", "--groups.upper.learning-rate", "0.2"],
-    )
-    assert config.frozen == ["hidden_1", "hidden_2", "norm_2"]
-    assert (config.epochs, config.validation) == (3, "test")
-    assert config.groups.by_name()["upper"].learning_rate == 0.2
-    assert config.groups.by_name()["lower"] == LowerGroup(layers=["norm_1"])
-
-
 def refused_by_python(**given: Any) -> str:
     with pytest.raises(ValidationError) as caught:
         RetrainConfig(**given)
@@ -114,15 +99,6 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones(name: Any) -> None:
     assert refused_by_python(recipe=name) == (
         f"recipe must be one of best-mlp, chapter, chapter-listing. Received: recipe={name!r}. "
         "Set it under parameters in prefect.yaml."
-    )
-
-
-def test_an_unknown_recipe_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        parse(RetrainConfig, "retrain", "Retrains.", ["--recipe", "chapters"])
-    assert caught.value.code == 2
-    assert capsys.readouterr().err == (
-        "recipe must be one of best-mlp, chapter, chapter-listing. Received: recipe='chapters'. See retrain --help.\n"
     )
 
 

@@ -1,0 +1,80 @@
+"""The program `hemline`: what looks and decides (hemline.cli), and the flows that a person runs here and now.
+
+    hemline retrain --epochs 5 --groups.lower.learning-rate 0.003
+    hemline verify                                      # both tables; exit code 1 if anything fails
+
+Not in hemline.cli, since flows import Prefect, which only a flow that runs may cost: `hemline retrain --help` takes
+0.25 s (2 cores).
+"""
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from hemline.cli import app, main
+
+# The options are those of a configuration, which its command imports; until then any will do.
+ANY = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command(context_settings=ANY, add_help_option=False)
+def retrain(context: typer.Context) -> None:
+    """Train, publish a version, and promote it if it is better."""
+    from hemline.config.retrain import RetrainConfig
+
+    def run(config: RetrainConfig) -> None:
+        from flows.retrain import retrain
+        from flows.terminal import summary
+
+        try:
+            outcome = retrain(config)
+        except KeyboardInterrupt:
+            raise SystemExit("\nInterrupted. What was written is whole; README.md says how to go on.") from None
+        if outcome:
+            print(summary(outcome))
+
+    _call(run, RetrainConfig, context)
+
+
+@app.command(context_settings=ANY, add_help_option=False)
+def verify(context: typer.Context) -> None:
+    """Prove what training relies on: layer parity and claims."""
+    from hemline.config.verify import VerifyConfig
+
+    def run(config: VerifyConfig) -> None:
+        from flows.terminal import tables
+        from flows.verify import verify
+        from hemline.errors import VerificationError
+
+        try:
+            tables(verify(config))
+        except VerificationError as error:
+            tables(error.found)
+            raise
+
+    _call(run, VerifyConfig, context)
+
+
+def _call(run: Callable[[Any], None], model: type[Any], context: typer.Context) -> None:
+    """Runs a flow with the configuration that the command line describes, once Prefect's API answers."""
+    from hemline.config.options import program
+
+    def connected(config: Any) -> None:
+        from flows.server import connect, end_on_signals
+
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a server that hangs up is an error to handle, not the end
+        end_on_signals()
+        connect()
+        from flows.terminal import quiet_refusals
+
+        quiet_refusals()
+        run(config)
+
+    artifacts = [] if context.obj is None else ["--artifacts-dir", str(context.obj.absolute())]
+    program(model, connected, context.command.help)([*artifacts, *context.args], prog_name=context.command_path)
+
+
+if __name__ == "__main__":
+    main()

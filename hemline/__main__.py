@@ -1,5 +1,0 @@
-"""`python -m hemline` is `hemline`."""
-
-from hemline.cli import main
-
-main()
