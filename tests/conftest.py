@@ -1,4 +1,4 @@
-"""Fixtures that every part of the tests may use: the real Fashion-MNIST, fetched once a session at most."""
+"""Fixtures that every part of the tests may use: the real Fashion-MNIST, fetched once a checkout."""
 
 import os
 
@@ -24,11 +24,15 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
+# Of the tests alone: what a person's run does to data/ while they run is nothing to them. It outlives a session.
+DATA = Path(__file__).parents[1] / ".pytest-data"
+
+
 @pytest.fixture(scope="session")
 def fashion_mnist() -> DatasetRef:
-    """The real data set, from where a run would take it. Skips where no source has it."""
+    """The real data set, prepared once a checkout. Skips where no source has it."""
     try:
-        return decoding.prepare(DataConfig())
+        return decoding.prepare(DataConfig(data_dir=DATA))
     except DatasetUnavailableError as error:
         pytest.skip(f"Fashion-MNIST is not to be had here: {error}")
 

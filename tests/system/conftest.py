@@ -6,15 +6,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 
-from hemline.config.data import DataConfig
 from hemline.data.dataset import DatasetRef
+from tests.conftest import DATA
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 240.0  # for what takes seconds on an idle machine; a test fails by what happens, not by how fast
@@ -37,11 +38,13 @@ class Installation:
     def client(self) -> SyncPrefectClient:
         return SyncPrefectClient(f"{self.address}/api")
 
-    def run(self, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """A command of this machine's user, e.g. `-m prefect ...`, by default from somewhere unrelated."""
         return subprocess.run(
             [sys.executable, *words],
-            env=self.environment,
+            env=environment or self.environment,
             cwd=cwd or self.root,
             capture_output=True,
             text=True,
@@ -50,9 +53,13 @@ class Installation:
         )
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Ctrl-C, and the exit code it leads to."""
+        """Ctrl-C, and the exit code it leads to; no process is left."""
+        started = psutil.Process(self.up.pid).children(recursive=True)
+        assert len(started) >= 2  # server and worker
         self.up.send_signal(number)
-        return self.up.wait(PATIENCE)
+        code = self.up.wait(PATIENCE)
+        assert psutil.wait_procs(started, PATIENCE)[1] == []
+        return code
 
 
 def wait_until(done: Callable[[], bool], what: str) -> None:
@@ -69,24 +76,34 @@ def free_port() -> int:
         return port
 
 
-def start(root: Path, options: Sequence[str] = ()) -> Installation:
-    port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "TF_"))} | {
+def user(root: Path) -> dict[str, str]:
+    """The environment of a person whose files are all under the root, and who has not set PREFECT_API_URL."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "TF_"))} | {
         "HEMLINE_ROOT": str(root),
-        "TFDS_DATA_DIR": str(DataConfig().data_path),
+        "TFDS_DATA_DIR": str(DATA),
         "PREFECT_HOME": str(root / "prefect"),
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_CLI_PROMPT": "false",
         "DO_NOT_TRACK": "1",
     }
+
+
+def ignore_ctrl_c() -> None:
+    """As a shell that is no terminal's starts `command &`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def start(root: Path, preexec_fn: Callable[[], None] | None = None) -> Installation:
+    port = free_port()
+    environment = user(root) | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
     log = root / "up.log"
     with log.open("wb") as output:
         up = subprocess.Popen(
-            [sys.executable, "-m", "ops.up", "--port", str(port), *options],
+            [sys.executable, "-m", "ops.up", "--port", str(port)],
             cwd=ROOT,
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
+            preexec_fn=preexec_fn,
         )
     installation = Installation(port=port, root=root, environment=environment, up=up, log=log)
     wait_until(lambda: up.poll() is not None or "worker are up" in log.read_text(), "starting")
@@ -103,4 +120,4 @@ def installation(fashion_mnist: DatasetRef, tmp_path_factory: pytest.TempPathFac
         assert deployed.returncode == 0, deployed.stdout + deployed.stderr
         yield installation
     finally:
-        installation.stop()
+        assert installation.stop() == 0

@@ -1,8 +1,6 @@
 """As its operator has it: server, worker, deployments, runs, the UI, and what happens when things end early."""
 
 import json
-import signal
-import socket
 from pathlib import Path
 from uuid import UUID
 
@@ -13,7 +11,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from hemline.registry import versions
 from hemline.registry.champion import Registry
-from tests.system.conftest import Installation, start, wait_until
+from tests.system.conftest import Installation, free_port, user, wait_until
 
 pytestmark = pytest.mark.system
 
@@ -36,6 +34,18 @@ def smoke(installation: Installation) -> FlowRun:
     done = installation.run("-m", "prefect", "deployment", "run", "retrain/smoke", "--watch")
     assert done.returncode == 0, done.stdout + done.stderr
     return newest_run(installation, "smoke")
+
+
+@pytest.fixture(scope="module")
+def joined(installation: Installation, smoke: FlowRun) -> FlowRun:
+    """The same again from a terminal: `hemline retrain --epochs 1`, where PREFECT_API_URL is not set."""
+    words = ["-m", "flows.command", "retrain", "--epochs", "1"]
+    done = installation.run(*words, cwd=Path(__file__).parents[2], environment=user(installation.root))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "database is locked" not in done.stdout + done.stderr + installation.log.read_text()
+    with installation.client() as client:
+        (run,) = [run for run in client.read_flow_runs() if run.deployment_id is None]
+    return run
 
 
 def test_smoke_completes_and_leaves_a_verified_model(installation: Installation, smoke: FlowRun) -> None:
@@ -86,11 +96,26 @@ def test_a_person_sees_the_run_and_the_picture_in_the_report(installation: Insta
         assert page.get_by_alt_text("loss and accuracy by epoch").evaluate("image => image.naturalWidth") > 100
 
 
-def test_a_better_model_is_promoted_and_no_other(installation: Installation, smoke: FlowRun) -> None:
+def test_a_run_from_a_terminal_is_in_the_ui_with_its_tasks(
+    installation: Installation, smoke: FlowRun, joined: FlowRun
+) -> None:
+    """Its temporary server used the database of the running one: it was shown without tasks."""
+    with installation.client() as client:
+        tasks = [
+            client.read_task_runs(
+                task_run_filter=TaskRunFilter.model_validate({"flow_run_id": {"any_": [str(run.id)]}})
+            )
+            for run in (smoke, joined)
+        ]
+    assert {task.task_key for task in tasks[1]} == {task.task_key for task in tasks[0]}
+    assert {task.state_name for task in tasks[1]} <= {"Completed", "Cached"}
+
+
+def test_a_better_model_is_promoted_and_no_other(installation: Installation, joined: FlowRun) -> None:
     """The first run was promoted for want of a champion. Then the same again, a worse one, a better one, a rollback."""
     registry = Registry(installation.root / "artifacts")
+    assert registry.entries()[-1].reason.startswith("kept 0001: challenger 0002 makes the same predictions")
     for changes, sentence in (
-        ({}, "kept 0001: challenger 0002 makes the same predictions"),
         ({"recipe": "chapter-listing"}, "kept 0001: challenger 0003 is "),
         ({"recipe": "best-mlp", "validation": 5000}, "promoted 0004 over 0001: challenger 0004 is "),
     ):
@@ -172,10 +197,8 @@ def test_a_port_in_use_is_refused_before_anything_starts(installation: Installat
     assert done.stdout == ""
 
 
-def test_up_is_idempotent_and_ctrl_c_stops_both(tmp_path: Path) -> None:
-    """The second start finds the pool of the first; after Ctrl-C nothing listens and nothing is left running."""
-    for closing in (signal.SIGINT, signal.SIGHUP):  # SIGHUP: the terminal was closed
-        installation = start(tmp_path)
-        assert installation.stop(closing) == 0
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", installation.port), timeout=5)
+def test_a_second_server_for_the_same_database_is_refused(installation: Installation) -> None:
+    done = installation.run("-m", "ops.up", "--port", str(free_port()), cwd=Path(__file__).parents[2])
+    assert done.returncode == 1
+    assert f"Received: a second one, beside {installation.address}/api." in done.stderr
+    assert done.stdout == ""
