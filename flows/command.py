@@ -3,8 +3,8 @@
     hemline retrain --epochs 5 --groups.lower.learning-rate 0.003
     hemline verify                                      # both tables; exit code 1 if anything fails
 
-Not in hemline.cli, since flows import Prefect, which only a flow that runs may cost: `hemline retrain --help` takes
-0.25 s (2 cores).
+Not in hemline.cli, since flows import Prefect. It is imported once a flow runs: `hemline retrain --help` takes 0.2 s
+(2 cores).
 """
 
 import signal

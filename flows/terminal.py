@@ -41,10 +41,13 @@ tables    {version.run / "epochs.csv"}, {version.run / "iterations.parquet"}
 log       {version.run / "run.log"}"""
 
 
-def tables(found: Verification) -> None:
-    """Prints what `verify` found: layer parity, then the claims."""
+def tables(verification: Verification) -> None:
+    """Prints layer parity, then the claims."""
     console = Console()
-    for title, rows in (("LayerNorm parity", found.parity.rows), ("The chapter's claims", claim_rows(found.claims))):
+    for title, rows in (
+        ("LayerNorm parity", verification.parity.rows),
+        ("The chapter's claims", claim_rows(verification.claims)),
+    ):
         table = Table(*rows[0], title=title)
         for row in rows:
             table.add_row(*map(str, row.values()))

@@ -56,7 +56,7 @@ def debian_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = DataConfig(data_dir=directory)
     with ExitStack() as stack:
         try:
-            sources._apt(sources.find_builder(config), config, stack)
+            sources.SOURCES["apt"](sources.find_builder(config), config, stack)
         except sources.Absent as reason:
             pytest.skip(f"Debian's package is not to be had here: {reason}")
         (unpacked,) = directory.glob(f".apt-*/unpacked/{sources.DEBIAN_DIR.relative_to('/')}")

@@ -15,14 +15,15 @@ from prefect.client.schemas.filters import ArtifactFilter, TaskRunFilter
 from prefect.client.schemas.objects import Artifact, State
 
 from flows.retrain import retrain
+from hemline.config.data import DataConfig
 from hemline.config.retrain import RetrainConfig
+from hemline.data import decoding
 from hemline.errors import ConfigurationError, DatasetError, DeviceError, HemlineError, ParityError, StorageError
 from hemline.models.layer_norm import LayerNorm
 from hemline.proofs.questions import RELIED_ON
 from hemline.records.run import Outcome
 from hemline.registry import versions
 from hemline.registry.champion import Registry
-from tasks import prepare_dataset
 
 RUN_FILES = {
     "checkpoints",
@@ -117,10 +118,15 @@ def test_a_later_run_reuses_the_data_only_while_it_is_whole(
 
     labels = config.data_path / "decoded" / "mnist" / "train-labels.i4"
     labels.write_bytes(labels.read_bytes()[:-1] + b"\x07")
-    monkeypatch.setattr(prepare_dataset, "_prepare", prepare_dataset._prepare.with_options(retries=0))
-    state = retrain(config, return_state=True)  # with no source to decode them from again
-    assert task_states(state)["prepare-dataset"] != "Cached"
-    assert state.is_failed()
+
+    def refuse(config: DataConfig) -> None:
+        raise DatasetError("there is no source to decode them from again")
+
+    monkeypatch.setattr(decoding, "prepare", refuse)
+    state = retrain(config, return_state=True)
+    assert task_states(state)["prepare-dataset"] == "Failed"
+    with pytest.raises(DatasetError, match="no source"):
+        state.result()
 
 
 def test_the_same_configuration_gives_the_same_bytes(config: RetrainConfig) -> None:

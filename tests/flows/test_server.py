@@ -1,0 +1,60 @@
+"""How a terminal's processes end, and how a run finds the server of `make up`."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prefect.settings import PREFECT_HOME, temporary_settings
+
+from flows.server import announced
+from hemline.storage.locks import is_locked
+from tests.system.conftest import ROOT, ignore_ctrl_c
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def ignore_and_block() -> None:
+    ignore_ctrl_c()
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+
+def nohup() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def listen(preexec_fn: Callable[[], None], *numbers: signal.Signals) -> str:
+    """What a process prints that was started so and gets these signals: of itself, then of a child of its own."""
+    send = "".join(f"os.kill(os.getpid(), {number.value}); " for number in numbers)
+    code = (
+        "import os, signal, subprocess, sys; from flows.server import end_on_signals; end_on_signals()\n"
+        f"try: {send}print('on')\n"
+        "except KeyboardInterrupt: print('interrupted')\n"
+        f"child = [sys.executable, '-c', 'import os; {send}']\n"
+        "print(-subprocess.run(child, stderr=subprocess.DEVNULL).returncode)"
+    )
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=-1, text=True, preexec_fn=preexec_fn).stdout
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_signals_interrupt_whatever_was_inherited_and_children_have_the_default(number: signal.Signals) -> None:
+    assert listen(ignore_and_block, number).split() == ["interrupted", str(number.value)]
+
+
+def test_nohup_keeps_its_word() -> None:
+    assert listen(nohup, signal.SIGHUP).split() == ["on", "0"]
+
+
+def test_one_server_at_a_time_says_where_it_is(tmp_path: Path) -> None:
+    with temporary_settings({PREFECT_HOME: tmp_path}):
+        with announced() as announce:
+            announce("http://127.0.0.1:4200/api")
+            with pytest.raises(SystemExit, match=r"One server at a time.*beside http://127.0.0.1:4200/api\. Use that"):
+                announced().__enter__()
+        with announced():  # the earlier one's address is not said any more
+            (file,) = tmp_path.iterdir()
+            assert file.read_text() == ""
+        assert not is_locked(file)
