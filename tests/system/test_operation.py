@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pandas as pd
 import pytest
+from playwright.sync_api import Locator
 from prefect.client.schemas.filters import ArtifactFilter, DeploymentFilter, TaskRunFilter
 from prefect.client.schemas.objects import FlowRun
 
@@ -109,6 +110,32 @@ def test_a_run_from_a_terminal_is_in_the_ui_with_its_tasks(
         ]
     assert {task.task_key for task in tasks[1]} == {task.task_key for task in tasks[0]}
     assert {task.state_name for task in tasks[1]} <= {"Completed", "Cached"}
+
+
+def test_the_run_form_sends_what_a_person_filled_in_and_nothing_else(installation: Installation) -> None:
+    """Regression: it sent every default and an untouched switch as false, which overrode the recipe."""
+    from ops.screenshots import browser_page, find_chromium
+
+    if find_chromium() is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    with installation.client() as client:
+        deployment = client.read_deployment_by_name("retrain/smoke")
+
+    def field(name: str) -> Locator:
+        label = page.get_by_text(f"{name} (Optional)", exact=True).first
+        return label.locator("xpath=ancestor::*[.//textarea or .//input][1]").locator("textarea,input").last
+
+    with browser_page() as page:
+        page.route("**/create_flow_run", lambda route: route.abort())  # no run starts
+        page.goto(f"{installation.address}/deployments/deployment/{deployment.id}/run")
+        field("Recipe").fill("best-mlp")
+        field("Batch Size").fill("128")  # the default, and asked for all the same
+        with page.expect_request("**/create_flow_run") as request:
+            page.get_by_role("button", name="Submit").click()
+        posted = request.value.post_data_json
+    assert posted
+    asked = {"recipe": "best-mlp", "batch_size": 128}
+    assert posted["parameters"]["config"] == {"epochs": 1, "device": "auto"} | asked  # the deployment's own, and these
 
 
 def test_a_better_model_is_promoted_and_no_other(installation: Installation, joined: FlowRun) -> None:
