@@ -16,7 +16,7 @@ from prefect.states import Running
 from pydantic import Field
 
 from hemline.errors import ChampionChangedError
-from hemline.records.decision import Decision
+from hemline.records.run import Decision
 from hemline.registry.champion import Registry
 from hemline.report.markdown import decision_markdown
 from tasks.promote import show, this_run

@@ -46,11 +46,11 @@ def verify(context: typer.Context) -> None:
     def run(config: VerifyConfig) -> None:
         from flows.terminal import tables
         from flows.verify import verify
-        from hemline.errors import VerificationError
+        from hemline.errors import ProofError
 
         try:
             tables(verify(config))
-        except VerificationError as error:
+        except ProofError as error:
             tables(error.found)
             raise
 

@@ -11,9 +11,9 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from hemline.config.verify import VerifyConfig
-from hemline.errors import VerificationError
+from hemline.errors import ProofError
 from hemline.proofs.store import Proofs
-from hemline.records.verification import Verification
+from hemline.records.run import Verification
 from hemline.report.markdown import verification_markdown
 from hemline.runtime.devices import select, set_up
 from hemline.runtime.provenance import package_versions
@@ -32,7 +32,7 @@ def verify(config: VerifyConfig = VerifyConfig()) -> Verification:  # noqa: B008
     found = Verification(device=device, parity=parity, claims=claims, versions=package_versions())
     create_markdown_artifact(key="verification", markdown=verification_markdown(found))
     if found.failures:
-        raise VerificationError(
+        raise ProofError(
             f"everything that training relies on must hold. Received: {'; '.join(found.failures)}. The tables "
             "layer-norm-parity and claims have the cases; look for a change of version or device.",
             found,

@@ -151,11 +151,11 @@ def compare(
     if picture:
         import pandas as pd
 
-        from hemline.errors import CatalogueError
+        from hemline.errors import RegistryError
         from hemline.report.charts import compare_curves
 
         if without := [name for name, found in zip(names, pair, strict=True) if not found.epochs]:
-            raise CatalogueError(
+            raise RegistryError(
                 f"a learning curve needs a finished epoch. Received: {' and '.join(without)}, without one. Wait for it."
             )
         compare_curves([(name, pd.DataFrame(found.epochs)) for name, found in zip(names, pair, strict=True)], picture)

@@ -1,11 +1,9 @@
 """Refusals: what Hemline raises when it will not go on.
 
-Every message states the rule, the value received and the remedy, in that order:
-
     DatasetError("a data file must match its registered SHA-256. Received: ... Delete it ...")
 
-`flows` print such a message as it is, without a traceback; any other exception is a bug
-and keeps its traceback.
+Every message states the rule, the value received and the remedy. The command line prints it without a traceback; any
+other exception is a bug and keeps its traceback.
 """
 
 from typing import Any
@@ -35,19 +33,8 @@ class StorageError(HemlineError):
     """The artifacts directory cannot take what a run writes."""
 
 
-class ParityError(HemlineError):
-    """The hand-written layer disagrees with its reference."""
-
-
-class ClaimError(HemlineError):
-    """TensorFlow or Keras does not do here what training relies on."""
-
-
-class VerificationError(HemlineError):
-    """What training relies on does not hold on this machine.
-
-    found: the whole verification.
-    """
+class ProofError(HemlineError):
+    """What training relies on does not hold on this machine. found: the whole Verification, if there was one."""
 
     def __init__(self, message: str, found: Any = None):
         super().__init__(message)
@@ -63,10 +50,7 @@ class CheckpointError(HemlineError):
 
 
 class VersionError(HemlineError):
-    """A model version is not what its manifest says, or does not load.
-
-    problem: what is wrong in a few words, for a sentence that names the version already.
-    """
+    """A version is not what its manifest says, or does not load. problem: why, in a few words without its name."""
 
     def __init__(self, message: str, problem: str):
         super().__init__(message)
@@ -74,15 +58,11 @@ class VersionError(HemlineError):
 
 
 class RegistryError(HemlineError):
-    """The ledger has no answer, or may not be written like this."""
+    """There is no such run or version, or the registry cannot be read or may not be written like this."""
 
 
 class ChampionChangedError(RegistryError):
     """Another champion was made while this decision was being prepared. Compare again."""
-
-
-class CatalogueError(HemlineError):
-    """There is no such run or version, or what it left cannot be read."""
 
 
 class PictureError(HemlineError):

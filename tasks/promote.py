@@ -12,8 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
-from hemline.records.decision import Decision
-from hemline.records.run import ModelVersion
+from hemline.records.run import Decision, ModelVersion
 from hemline.report.markdown import decision_markdown
 from hemline.runtime.devices import DeviceInfo
 

@@ -9,8 +9,7 @@ from prefect import runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from hemline.records.decision import Decision
-from hemline.records.run import ModelVersion
+from hemline.records.run import Decision, ModelVersion
 
 
 @task(name="report", cache_policy=NO_CACHE, timeout_seconds=600, result_serializer="json")

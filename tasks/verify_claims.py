@@ -1,6 +1,6 @@
 """Proves the chapter's claims before training: that TensorFlow and Keras do here what the code takes for granted.
 
-    results = verify_claims(device, config.proofs_path, only=RELIED_ON)     # ClaimError stops the run
+    results = verify_claims(device, config.proofs_path, only=RELIED_ON)     # ProofError stops the run
 
 The table is shown in the UI whether the claims hold or not. An earlier proof is taken if nothing has changed since.
 """
@@ -29,7 +29,7 @@ def verify_claims(
 ) -> list[ClaimResult]:
     """Proves them, or takes an earlier proof.
 
-    proofs: the directory of earlier proofs. only: numbers of claims. required: whether to raise ClaimError if a claim
+    proofs: the directory of earlier proofs. only: numbers of claims. required: whether to raise ProofError if a claim
     fails that `retrain` relies on.
     """
     from hemline.proofs import claims

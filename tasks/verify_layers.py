@@ -1,6 +1,6 @@
 """Proves LayerNorm against its references before training, on the device that will train.
 
-    parity = verify_layers(device, config.proofs_path, run_directory)      # ParityError stops the run
+    parity = verify_layers(device, config.proofs_path, run_directory)      # ProofError stops the run
 
 The table is written whether the proof holds or not, and its failures and worst cases are shown in the UI. An earlier
 proof is taken if nothing has changed since.
@@ -31,7 +31,7 @@ def verify_layers(
 ) -> Parity:
     """Proves it, or takes an earlier proof. Writes parity.csv into the directory, if there is one.
 
-    proofs: the directory of earlier proofs. required: whether to raise ParityError if a case is out of tolerance.
+    proofs: the directory of earlier proofs. required: whether to raise ProofError if a case is out of tolerance.
     """
     import pandas as pd
 

@@ -1,6 +1,4 @@
-"""What a new model must show to be promoted.
-
-Gate(margin=0.5, promotion="manual")
+"""What a new model must show to be promoted: Gate(margin=0.5, promotion="manual").
 
 Each limit here has its rule in `RULES` of `hemline.gate.rules`; None is no limit.
 """

@@ -22,20 +22,10 @@ class Candidate:
     logits: np.ndarray  # (N, classes), or probabilities: only the largest of a row counts
     evaluation: Evaluation  # by its own run; `Case.accuracy` is on the present examples
 
-    @property
-    def latency_ms(self) -> float:
-        """Of a single image."""
-        return self.evaluation.latency.single_ms
-
-    @property
-    def size_mb(self) -> float:
-        """Of its models, in 10^6 bytes."""
-        return self.evaluation.size_bytes / 1e6
-
 
 @dataclass(frozen=True)
 class Case:
-    """A challenger, and whom it would replace."""
+    """A challenger, and the champion it would replace."""
 
     labels: np.ndarray  # (N,)
     class_names: Sequence[str]
@@ -63,7 +53,7 @@ class Case:
         return None if compared == self.champion else compared
 
     def finding(self, margin: float) -> str:
-        """How the challenger does, beside the version it is compared with if there is one. margin: in points."""
+        """How the challenger does against the version it is compared with, if there is one. margin: in points."""
         found, whom = self.comparison, f"challenger {self.challenger.version}"
         other = f"{self.substitute}, a champion before it" if self.substitute else ""
         if found is None:

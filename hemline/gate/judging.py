@@ -1,11 +1,9 @@
 """The judgement of a published version: loaded, compared with the champion, written down.
 
     decision = judge(Registry(artifacts), "0008", dataset, config.gate, by, answers_on(device))
-    decision.sentence
-    'kept 0007: challenger 0008 is 0.12 points better, 95 % interval -0.20 to 0.44 includes 0'
+    decision.sentence       # 'kept 0007: challenger 0008 is 0.12 points better, 95 % interval -0.20 to 0.44 includes 0'
 
-Both models answer the present test split. 1 s for two networks of the default size on 2 cores, once TensorFlow
-is imported.
+Both models answer the present test split: 1 s for two default networks on 2 cores, once TensorFlow is imported.
 """
 
 from collections.abc import Callable
@@ -21,10 +19,10 @@ from hemline.config.gate import Gate
 from hemline.data.dataset import DatasetRef, load_split
 from hemline.errors import ChampionChangedError, ConfigurationError, RegistryError, VersionError
 from hemline.gate.case import Candidate, Case
-from hemline.gate.deciding import decide
-from hemline.records.decision import Decision, Verdict
+from hemline.gate.rules import decide
+from hemline.records.run import Decision, Verdict
 from hemline.registry.champion import Registry
-from hemline.registry.versions import Manifest
+from hemline.registry.versions import Manifest, load
 from hemline.runtime.devices import DeviceInfo
 
 Answers = Callable[[Path, np.ndarray], np.ndarray]  # a version's directory, images (N, H, W, C) -> logits (N, classes)
@@ -37,7 +35,6 @@ def answers_on(device: DeviceInfo) -> Answers:
         import tensorflow as tf
 
         from hemline.evaluation.scores import compile_predict
-        from hemline.registry.versions import load
 
         with tf.device(device.name):
             return compile_predict(load(path)[0])(images)
@@ -66,12 +63,8 @@ def judge(registry: Registry, version: str, dataset: DatasetRef, gate: Gate, by:
     while True:
         champions = list(dict.fromkeys(reversed(registry.succession())))  # newest first, each once
         if champions[:1] == [version]:  # e.g. a run that was killed after it was promoted, and goes on
-            same = {
-                "champion": version,
-                "challenger": version,
-                "sentence": f"kept {version}: it is the champion already",
-            }
-            decision = Decision(verdict="kept", measurements={}, **same)
+            sentence = f"kept {version}: it is the champion already"
+            decision = Decision(verdict="kept", champion=version, challenger=version, sentence=sentence)
         else:
             case = Case(labels, dataset.class_names, candidate(version), champion=champions[0] if champions else None)
             decision = decide(gate, _against(champions, case, registry, dataset, candidate))

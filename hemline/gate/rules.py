@@ -1,6 +1,6 @@
-"""The promotion rules: a table of functions, each by the name of the Gate's field that is its limit.
+"""The promotion rules, and the decision that follows: promote or not, and one sentence of reason.
 
-    list(broken_rules(Gate(max_size_mb=1), case))       # ['its size 1.50 MB is more than max_size_mb 1']
+    decide(Gate(max_size_mb=1), case).sentence      # 'kept 0007: ...; its size 1.50 MB is more than max_size_mb 1'
 
 A rule is a function of its limit and the case (both models' answers, and all that was found when they were made), and
 yields a sentence for whatever breaks it. To add one:
@@ -9,9 +9,11 @@ yields a sentence for whatever breaks it. To add one:
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 
 from hemline.config.gate import Gate
 from hemline.gate.case import Case, points
+from hemline.records.run import Decision, Measurements, Verdict
 
 Rule = Callable[[float, Case], Iterator[str]]
 
@@ -39,14 +41,16 @@ def max_class_drop(limit: float, case: Case) -> Iterator[str]:
 
 def max_latency_ms(limit: float, case: Case) -> Iterator[str]:
     """Predicting a single image takes at most this, in milliseconds."""
-    if case.challenger.latency_ms > limit:
-        yield f"its latency {case.challenger.latency_ms:.2f} ms is more than max_latency_ms {limit:g}"
+    latency = case.challenger.evaluation.latency.single_ms
+    if latency > limit:
+        yield f"its latency {latency:.2f} ms is more than max_latency_ms {limit:g}"
 
 
 def max_size_mb(limit: float, case: Case) -> Iterator[str]:
     """The version's models take at most this, in megabytes (10^6 bytes)."""
-    if case.challenger.size_mb > limit:
-        yield f"its size {case.challenger.size_mb:.2f} MB is more than max_size_mb {limit:g}"
+    size = case.challenger.evaluation.size_bytes / 1e6
+    if size > limit:
+        yield f"its size {size:.2f} MB is more than max_size_mb {limit:g}"
 
 
 RULES: dict[str, Rule] = {  # in the order in which a sentence names what is broken
@@ -58,9 +62,38 @@ RULES: dict[str, Rule] = {  # in the order in which a sentence names what is bro
 }
 
 
-def broken_rules(gate: Gate, case: Case) -> Iterator[str]:
-    """A sentence for whatever breaks a rule."""
-    for name, rule in RULES.items():
-        limit = getattr(gate, name)
-        if limit is not None:
-            yield from rule(limit, case)
+def decide(gate: Gate, case: Case) -> Decision:
+    """1. kept, if a rule is broken; 2. needs approval, if there is a doubt or promotion is manual; 3. promoted."""
+    limits = {name: getattr(gate, name) for name in RULES}
+    broken = [fault for name, limit in limits.items() if limit is not None for fault in RULES[name](limit, case)]
+    doubts = [*case.doubts, *(["promotion is manual"] if gate.promotion == "manual" else [])]
+    verdict: Verdict = "kept" if broken else "needs approval" if doubts else "promoted"
+    clauses = [*case.remarks, case.finding(gate.margin), *broken, *doubts]
+    if verdict == "kept" and case.substitute:
+        clauses.append(f"roll back to {case.substitute}")
+    once = dict.fromkeys(clauses)  # the rule `margin` is broken by the finding itself
+    return Decision(
+        verdict=verdict,
+        champion=case.champion,
+        challenger=case.challenger.version,
+        sentence=f"{_outcome(verdict, case.champion, case.challenger.version)}: {'; '.join(once)}",
+        measurements=_measurements(case),
+    )
+
+
+def _outcome(verdict: Verdict, champion: str | None, challenger: str) -> str:
+    if verdict == "kept":
+        return f"kept {champion or 'no champion'}"
+    if verdict == "needs approval":
+        return f"needs approval to {f'replace {champion}' if champion else 'be the first champion'}"
+    return f"promoted {challenger} over {champion}" if champion else f"promoted {challenger}"
+
+
+def _measurements(case: Case) -> Measurements:
+    """What the ledger keeps of the case, in the words of artifacts/README.md."""
+    found: Measurements = {"examples": len(case.labels), "accuracy": case.accuracy(case.challenger)}
+    if case.comparison and case.compared_with:
+        found |= {"compared_with": case.compared_with.version, "compared_accuracy": case.accuracy(case.compared_with)}
+        found |= asdict(case.comparison)
+    own = case.challenger.evaluation
+    return found | {"latency_ms": own.latency.single_ms, "size_mb": own.size_bytes / 1e6}

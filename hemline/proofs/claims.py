@@ -1,7 +1,7 @@
 """Proof of the chapter's nine answers, on the machine that will train.
 
     results = check()                   # or check([7, 8]); a ClaimResult for each
-    require(results)                    # raises ClaimError if one fails that `retrain` relies on
+    require(results)                    # raises ProofError if one fails that `retrain` relies on
 
 A claim yields evidence: small facts, each with what was expected and what was observed here and now. It
 fails if a fact does not hold, and holds with a correction if one contradicts the chapter's answer. The
@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from hemline.errors import ClaimError
+from hemline.errors import ProofError
 from hemline.proofs import component_evidence, evidence, loop_evidence
 from hemline.proofs.questions import QUESTIONS, RELIED_ON
 from hemline.records.proofs import ClaimResult, Evidence
@@ -41,7 +41,7 @@ def check(numbers: Iterable[int] | None = None) -> list[ClaimResult]:
 
 
 def require(results: Iterable[ClaimResult]) -> None:
-    """Raises ClaimError unless all claims hold that `retrain` relies on."""
+    """Raises ProofError unless all claims hold that `retrain` relies on."""
     failed = [result for result in results if result.finding == "fails" and result.number in RELIED_ON]
     if failed:
         facts = "\n".join(
@@ -50,7 +50,7 @@ def require(results: Iterable[ClaimResult]) -> None:
             for fact in result.evidence
             if not fact.holds
         )
-        raise ClaimError(
+        raise ProofError(
             "the claims that training relies on must hold here. "
             f"Received: failed={[result.number for result in failed]}. Look for a global setting of TensorFlow or "
             f"Keras that was changed, or for another version of them.\n{facts}"

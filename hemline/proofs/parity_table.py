@@ -1,6 +1,6 @@
 """What a table of `hemline.proofs.parity` says: where it fails, and in short.
 
-    require(table)                          # raises ParityError with the failing rows
+    require(table)                          # raises ProofError with the failing rows
     summary(table, seconds=7.5).rows        # failures, then where the layer comes closest to its tolerance
 
 Apart from what makes the table, so that a word that changes here does not cost a proof.
@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from hemline.errors import ParityError
+from hemline.errors import ProofError
 from hemline.proofs.parity import AXES
 from hemline.proofs.reference import QUANTITIES
 from hemline.records.proofs import Parity
@@ -19,12 +19,12 @@ NAMED, SHOWN = 10, 100  # failing rows in an error, and in the UI, whose listing
 
 
 def require(table: pd.DataFrame) -> None:
-    """Raises ParityError, with the worst of the failing rows in it, unless every row is within its tolerance."""
+    """Raises ProofError, with the worst of the failing rows in it, unless every row is within its tolerance."""
     failed = _failures(table)
     if not failed.empty:
         columns = ["case", *QUANTITIES, "output_error"]
         rows = "\n".join(str(row) for row in failed[columns].head(NAMED).to_dict("records"))
-        raise ParityError(
+        raise ProofError(
             "LayerNorm must agree with its references within tolerance before anything is trained. "
             f"Received: {len(failed)} of {len(table)} cases out of tolerance. Look for a change in "
             "hemline/models/layer_norm.py, Keras, TensorFlow or the device; parity.csv has all cases. The worst, with "

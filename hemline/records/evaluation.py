@@ -1,18 +1,18 @@
-"""The final judgement of a trained model, on the test split.
+"""How good a trained model is on the test split, and what it costs to serve.
 
-evaluation.json holds Quality, which are the same for the same configuration; serving.json holds Serving, whose times
-are not. A manifest has both as Evaluation.
+evaluation.json holds Quality, the same for the same configuration; serving.json holds Serving, whose times vary. A
+manifest has both as Evaluation.
 """
 
 from pydantic import BaseModel
 
 
 class ClassScore(BaseModel):
-    """How one class fares; null where there is nothing to divide by."""
+    """Of one class; null where there is nothing to divide by."""
 
     examples: int
-    precision: float | None  # of the examples that were given this class, the share that have it
-    recall: float | None  # of the examples that have this class, the share that were given it
+    precision: float | None  # true examples of this class / examples predicted as it
+    recall: float | None  # examples of this class predicted as it / examples of this class
     f1: float | None  # harmonic mean of both
 
 

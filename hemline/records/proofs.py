@@ -1,15 +1,15 @@
 """What was proved: LayerNorm's parity in short, and the chapter's claims with their evidence.
 
-    Parity(cases=820, failed=0, worst_ratio=0.5, worst_case="variance-rank2-...", seconds=7.5)
-    ClaimResult(number=7, ..., evidence=[Evidence(...)]).finding        # 'holds with a correction'
-
-A run's record has the parity that was proved before it; the kept proof of the claims is their results.
+ClaimResult(number=7, ..., evidence=[Evidence(...)]).finding        # 'holds with a correction'
+Verification(device=device, parity=parity, claims=results, versions=versions).failures      # a sentence each
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, computed_field
+
+from hemline.runtime.devices import DeviceInfo
 
 
 class Parity(BaseModel):
@@ -35,7 +35,7 @@ class Evidence(BaseModel):
 
 @dataclass(frozen=True)
 class Question:
-    """One of the chapter's nine questions, in English and as the chapter has it, and what is held to be its answer."""
+    """One of the chapter's nine questions, and what is claimed to be its answer."""
 
     english: str
     original: str
@@ -45,7 +45,7 @@ class Question:
 
 
 class ClaimResult(BaseModel):
-    """A question, and the proof of what is claimed to be its answer."""
+    """A question, and the proof of its claim."""
 
     number: int
     question: Question
@@ -59,3 +59,20 @@ class ClaimResult(BaseModel):
         if not self.evidence or not all(fact.holds for fact in self.evidence):
             return "fails"
         return "holds with a correction" if any(fact.corrects for fact in self.evidence) else "holds"
+
+
+class Verification(BaseModel):
+    """What the flow `verify` found on a machine."""
+
+    device: DeviceInfo
+    parity: Parity
+    claims: list[ClaimResult]
+    versions: dict[str, str]
+
+    @property
+    def failures(self) -> list[str]:
+        """A sentence for parity, if it fails, and one for each claim that does."""
+        failed = [f"claim {one.number} fails: {one.question.claim}" for one in self.claims if one.finding == "fails"]
+        if self.parity.failed:
+            failed.insert(0, f"{self.parity.failed} of {self.parity.cases} cases of layer parity are out of tolerance")
+        return failed

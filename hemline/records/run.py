@@ -1,26 +1,27 @@
-"""What steps tell each other about a run: small, typed, JSON, and no TensorFlow to import.
+"""What is known of a run, and what became of its model.
 
     record = Record(config=config, dataset=dataset, ..., **provenance())
+    decision.sentence       # 'promoted 0008 over 0007: challenger 0008 is 2.29 points better, 95 % interval ...'
 
-The report is made of a record, and a version's manifest is one with the checksums of the files.
+The report is made of a record; a version's manifest is a record with the checksums of the files.
 """
 
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
-from hemline.records.decision import Decision
 from hemline.records.evaluation import Evaluation
 from hemline.records.proofs import Parity
 from hemline.runtime.devices import DeviceInfo
 
 Row = dict[str, int | float]
-
-
-Rows = list[Row]  # a small table, a dict a row
+Rows = list[Row]  # a small table
+Measurements = dict[str, bool | int | float | str]  # by name, in the words of artifacts/README.md
+Verdict = Literal["promoted", "kept", "needs approval"]
 
 
 class TrainedRun(BaseModel):
@@ -36,13 +37,23 @@ class TrainedRun(BaseModel):
 
 
 class ModelVersion(BaseModel):
-    """A published version: the outcome of a run."""
+    """A published version."""
 
     version: str
     path: Path
     run: Path  # the run's directory
     val_accuracy: float
     test_accuracy: float
+
+
+class Decision(BaseModel):
+    """Whether a version becomes the champion, and why."""
+
+    verdict: Verdict
+    champion: str | None  # before the decision
+    challenger: str
+    sentence: str
+    measurements: Measurements = {}
 
 
 class Outcome(BaseModel):
@@ -60,7 +71,7 @@ class FlowRun(BaseModel):
 
 
 class Record(BaseModel):
-    """Everything known about a run: the manifest without its files, and what the report is made of."""
+    """Everything known about a run."""
 
     config: RetrainConfig
     dataset: DatasetRef

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from hemline.config.retrain import RetrainConfig
-from hemline.errors import CatalogueError
+from hemline.errors import RegistryError
 from hemline.records.evaluation import Evaluation
 from hemline.records.run import Rows
 from hemline.registry.champion import Registry
@@ -105,7 +105,7 @@ def version_rows(registry: Registry) -> list[VersionRow]:
 def find(registry: Registry, name: str) -> Details:
     """1. a version, as `find_version` does; 2. a run by its directory, or by a part of its name.
 
-    Raises CatalogueError if there is none or more than one.
+    Raises RegistryError if there is none or more than one.
     """
     if name in ("champion", *registry.versions()) or (Path(name) / MANIFEST).exists():
         return _of_version(registry, *find_version(registry, name))
@@ -116,7 +116,7 @@ def find(registry: Registry, name: str) -> Details:
     if len(found) == 1:
         return _of_run(registry, found[0])
     names = ", ".join(path.name for path in found)
-    raise CatalogueError(
+    raise RegistryError(
         "a run or version must be named by a number, a directory or a part of one run's name. Received: "
         f"{name!r}; {f'these have it in their names: {names}' if found else 'no run has it in its name'}. "
         "`hemline runs` and `hemline versions` list them."
@@ -128,7 +128,7 @@ def find_version(registry: Registry, name: str) -> tuple[Path, Manifest]:
     if name == "champion":
         name = registry.champion() or ""
         if not name:
-            raise CatalogueError(
+            raise RegistryError(
                 f"there must be a champion. Received: {registry.directory}, where none was made yet. "
                 "Promote a version, or name one."
             )
@@ -230,8 +230,8 @@ def _json(path: Path) -> dict[str, Any]:
         raise _damaged(path) from error
 
 
-def _damaged(path: Path) -> CatalogueError:
-    return CatalogueError(
+def _damaged(path: Path) -> RegistryError:
+    return RegistryError(
         f"a file of a run must be as it was written. Received: {path}, which cannot be read. Restore it from a "
         "backup, or remove the run."
     )

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hemline.errors import ChampionChangedError, RegistryError, StorageError, VersionError
-from hemline.records.decision import Decision, Measurements
+from hemline.records.run import Decision, Measurements
 from hemline.registry.ledger import Action, Entry, Ledger
 from hemline.registry.versions import MANIFEST, Manifest, verify
 from hemline.storage.files import sha256_of, write_json

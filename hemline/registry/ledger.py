@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from hemline.errors import RegistryError
-from hemline.records.decision import Measurements, Verdict
+from hemline.records.run import Measurements, Verdict
 from hemline.storage.files import storage_errors, sync
 from hemline.storage.locks import locked
 

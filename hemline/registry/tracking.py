@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hemline.config.nested import flat
-from hemline.records.decision import Decision
-from hemline.records.run import ModelVersion
+from hemline.records.run import Decision, ModelVersion
 from hemline.registry.catalogue import metrics
 from hemline.registry.versions import MANIFEST, Manifest, verify
 from hemline.storage.files import sha256_of

@@ -11,11 +11,9 @@ files beside it, the model card of a version: a stranger can read it.
 from collections.abc import Iterable, Mapping, Sequence
 
 from hemline.config.optimizers import OptimizerGroup
-from hemline.records.decision import Decision
 from hemline.records.evaluation import Evaluation
-from hemline.records.proofs import ClaimResult, Evidence, Parity
-from hemline.records.run import Record, Rows
-from hemline.records.verification import Verification
+from hemline.records.proofs import ClaimResult, Evidence, Parity, Verification
+from hemline.records.run import Decision, Record, Rows
 
 
 def markdown(record: Record, title: str, pictures: Mapping[str, str], decision: Decision | None = None) -> str:

@@ -17,7 +17,7 @@ from flows.approval import Approval, ask
 from flows.prune import prune
 from flows.rollback import rollback
 from hemline.errors import RegistryError
-from hemline.records.decision import Decision
+from hemline.records.run import Decision
 from hemline.registry.champion import Registry
 from hemline.registry.prune import Retention
 from tests.hemline.registry.published import make_version

@@ -18,7 +18,7 @@ from flows.retrain import retrain
 from hemline.config.data import DataConfig
 from hemline.config.retrain import RetrainConfig
 from hemline.data import decoding
-from hemline.errors import ConfigurationError, DatasetError, DeviceError, HemlineError, ParityError, StorageError
+from hemline.errors import ConfigurationError, DatasetError, DeviceError, HemlineError, ProofError, StorageError
 from hemline.models.layer_norm import LayerNorm
 from hemline.proofs.questions import RELIED_ON
 from hemline.records.run import Outcome
@@ -153,7 +153,7 @@ def test_a_layer_that_disagrees_stops_the_run_before_training(
     right = LayerNorm.call
     monkeypatch.setattr(LayerNorm, "call", lambda self, inputs: 1.01 * right(self, inputs))
     state = retrain(config, return_state=True)
-    with pytest.raises(ParityError, match="variance"):
+    with pytest.raises(ProofError, match="variance"):
         state.result()
     assert "train" not in task_states(state)
     table = json.loads(str(artifacts(state)["layer-norm-parity"].data))

@@ -12,7 +12,7 @@ from prefect.settings import PREFECT_API_URL
 
 from flows.verify import verify
 from hemline.config.verify import VerifyConfig
-from hemline.errors import ClaimError, VerificationError
+from hemline.errors import ProofError
 from hemline.proofs import claims, parity
 from hemline.proofs.questions import QUESTIONS, RELIED_ON
 from hemline.runtime.devices import select
@@ -36,9 +36,7 @@ def test_a_failure_is_named_both_are_proved_and_no_earlier_proof_is_left(
     verify_layers(select("cpu"), tmp_path / "proofs")
     assert list((tmp_path / "proofs").glob("parity-*"))
     monkeypatch.setattr(parity, "compare", lambda grid: compare(grid=grid, modes=["eager"]).assign(ok=False))
-    with pytest.raises(
-        VerificationError, match=r"cases of layer parity are out of tolerance; claim \d fails"
-    ) as caught:
+    with pytest.raises(ProofError, match=r"cases of layer parity are out of tolerance; claim \d fails") as caught:
         verify(VerifyConfig(device="cpu", artifacts_dir=tmp_path))
     assert not list((tmp_path / "proofs").glob("parity-*"))
     found = caught.value.found
@@ -48,7 +46,7 @@ def test_a_failure_is_named_both_are_proved_and_no_earlier_proof_is_left(
 
 
 def test_a_run_stops_at_a_claim_it_relies_on(eagerly: None, tmp_path: Path) -> None:
-    with pytest.raises(ClaimError, match=r"failed=\[.*8"):
+    with pytest.raises(ProofError, match=r"failed=\[.*8"):
         verify_claims(select("cpu"), tmp_path, only=tuple(RELIED_ON))
     assert list(tmp_path.iterdir()) == []  # nothing was proved
 

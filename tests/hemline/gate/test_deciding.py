@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from hemline.config.gate import Gate
 from hemline.config.retrain import RetrainConfig
 from hemline.gate.case import Candidate, Case
-from hemline.gate.deciding import decide
-from hemline.gate.rules import RULES
-from hemline.records.decision import Decision
+from hemline.gate.rules import RULES, decide
+from hemline.records.run import Decision
 from tests.hemline.registry.published import RECORD
 
 NAMES = ["a", "b"]

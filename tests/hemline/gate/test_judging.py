@@ -14,8 +14,7 @@ from hemline.errors import ConfigurationError, RegistryError, VersionError
 from hemline.evaluation.scores import compile_predict
 from hemline.gate.judging import answers_on, judge
 from hemline.models.mlp import build_mlp
-from hemline.records.decision import Decision
-from hemline.records.run import Record
+from hemline.records.run import Decision, Record
 from hemline.registry.champion import Registry
 from hemline.registry.versions import seal
 from hemline.storage.files import whole_directory

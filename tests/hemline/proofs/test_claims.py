@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hemline.errors import ClaimError
+from hemline.errors import ProofError
 from hemline.models.layer_norm import LayerNorm
 from hemline.proofs import claims, loop_evidence
 from hemline.proofs.evidence import fact, refused
@@ -317,7 +317,7 @@ def test_require_names_what_training_relies_on(results: list[ClaimResult]) -> No
     claims.require(results)
     wrong = fact("one", "1 | `2`", 1)
     failing = [result.model_copy(update={"evidence": [*result.evidence, wrong]}) for result in results]
-    with pytest.raises(ClaimError, match=r"Received: failed=\[2\]") as caught:
+    with pytest.raises(ProofError, match=r"Received: failed=\[2\]") as caught:
         claims.require([*results[2:4], failing[1], failing[8]])
     assert str(caught.value).endswith("\nclaim 2: one: expected 1, observed 1 | `2`")
     claims.require([failing[2], failing[3], failing[8]])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hemline.errors import ParityError
+from hemline.errors import ProofError
 from hemline.proofs.parity import AXES
 from hemline.proofs.parity_table import require, summary
 
@@ -27,7 +27,7 @@ def broken(table: pd.DataFrame) -> pd.DataFrame:
 
 def test_require_names_the_failing_rows_worst_first(table: pd.DataFrame, broken: pd.DataFrame) -> None:
     require(table)
-    with pytest.raises(ParityError, match=f"Received: 2 of {len(table)} cases out of tolerance") as caught:
+    with pytest.raises(ProofError, match=f"Received: 2 of {len(table)} cases out of tolerance") as caught:
         require(broken)
     message = str(caught.value)
     named = [case for case in table["case"] if f"'{case}'" in message]
@@ -36,7 +36,7 @@ def test_require_names_the_failing_rows_worst_first(table: pd.DataFrame, broken:
 
 
 def test_require_does_not_name_hundreds(table: pd.DataFrame) -> None:
-    with pytest.raises(ParityError, match=f"Received: {len(table)} of {len(table)} cases") as caught:
+    with pytest.raises(ProofError, match=f"Received: {len(table)} of {len(table)} cases") as caught:
         require(table.assign(ok=False))
     assert len(str(caught.value)) < 5000
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from hemline.errors import ParityError
+from hemline.errors import ProofError
 from hemline.proofs import store
 from hemline.proofs.store import Proof, Proofs
 from hemline.runtime.devices import DeviceInfo
@@ -33,7 +33,7 @@ def obtain(seen: list[str], tmp_path: Path) -> Obtain:
         def require(number: int) -> None:
             seen.append("required")
             if number % 2:
-                raise ParityError(f"a number must be even. Received: {number}.")
+                raise ProofError(f"a number must be even. Received: {number}.")
 
         proof = Proof("even", module, prove, lambda number: number % 2 == 0, require, str, int)
         before = seen.count("proved")
@@ -53,7 +53,7 @@ def test_what_holds_is_proved_once_and_taken_after_that(obtain: Obtain, seen: li
 
 
 def test_what_does_not_hold_is_shown_and_raised_and_not_kept(obtain: Obtain, seen: list[str], tmp_path: Path) -> None:
-    with pytest.raises(ParityError):
+    with pytest.raises(ProofError):
         obtain(3)
     assert seen == ["proved", "shown 3", "required"]
     assert list(tmp_path.iterdir()) == []

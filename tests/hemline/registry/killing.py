@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from hemline.errors import ChampionChangedError, HemlineError, RegistryError
-from hemline.records.decision import Decision
+from hemline.records.run import Decision
 from hemline.registry.champion import Registry, utc_now
 from hemline.registry.prune import Retention, removable, remove
 from tests.hemline.registry.published import make_version

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hemline.errors import ChampionChangedError, RegistryError, VersionError
-from hemline.records.decision import Decision
+from hemline.records.run import Decision
 from hemline.registry import versions
 from hemline.registry.champion import Registry, person
 from tests.hemline.registry.published import RECORD, make_version
