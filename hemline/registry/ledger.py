@@ -46,7 +46,7 @@ class Entry(BaseModel):
 
 
 class Ledger:
-    """registry/ledger.jsonl."""
+    """The file ledger.jsonl of a directory."""
 
     def __init__(self, directory: Path):
         self.directory, self.path = directory, directory / "ledger.jsonl"
@@ -74,7 +74,7 @@ class Ledger:
         sync(self.directory)
 
     def locked(self, wait: float | None = None) -> AbstractContextManager[None]:
-        """Nobody else appends or deletes a version meanwhile. wait: as `hemline.storage.locks.locked` has it."""
+        """Nobody else appends or deletes a version meanwhile. wait: seconds, see `hemline.storage.locks.locked`."""
         with storage_errors(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
         return locked(self.directory / LOCK, wait)

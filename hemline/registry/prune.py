@@ -4,10 +4,9 @@
     removals = remove(removals, artifacts)                                      # those that were removed
     print(summary(removals))
 
-What is among the newest stays however old it is, and what is young stays however much there is. The champion,
-its predecessor and protected versions stay anyway, and so does a run that a process is writing. For readers a
-thing is all there until it is all gone: it is renamed to a hidden name first, and what a killed prune did not
-get to, the next one removes.
+The newest stay however old they are, and the young however many they are. The champion, its predecessor, protected
+versions and runs that are being written always stay. Readers see all of a thing or nothing: it is renamed to a hidden
+name first, and the next prune removes what a killed one left.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,8 +26,7 @@ from hemline.storage import runs
 from hemline.storage.files import delete, hide, is_temporary, size_of
 from hemline.storage.locks import is_locked
 
-# A temporary in which nothing was touched for so long has no live writer: the slowest takes minutes.
-LEFTOVER_DAYS = 1
+LEFTOVER_DAYS = 1  # a temporary in which nothing was touched for so long has no live writer: the slowest takes minutes
 
 
 class Retention(Strict):
@@ -50,10 +48,7 @@ class Removal(BaseModel):
 
 
 def removable(artifacts: Path, data: Path | None, retention: Retention, now: datetime) -> list[Removal]:
-    """What need not be kept. data: the directory of prepared data, None to leave it alone.
-
-    Raises RegistryError if the ledger cannot be read.
-    """
+    """What need not be kept. data: the directory of prepared data, None to leave it alone."""
     registry, directory = Registry(artifacts), artifacts / "runs"
     removals = [*_old_versions(registry, retention, now), *_old_runs(directory, retention, now)]
     going = {removal.path for removal in removals}
@@ -79,7 +74,7 @@ def _old_versions(registry: Registry, retention: Retention, now: datetime) -> It
     kept = _in_use(registry) | set(registry.versions()[-retention.keep_versions :])
     for version in registry.versions():
         path = registry.models / version
-        if version not in kept and (days := _days(path, now)) > retention.keep_days:
+        if version not in kept and (days := _days(_inside(path), now)) > retention.keep_days:
             yield Removal(kind="version", path=path, bytes=size_of(path), days=days)
 
 
@@ -89,7 +84,7 @@ def _in_use(registry: Registry) -> set[str]:
 
 
 def _old_runs(directory: Path, retention: Retention, now: datetime) -> Iterator[Removal]:
-    age = {path: _days_of_run(path, now) for path in directory.glob("[!.]*") if path.is_dir()}
+    age = {path: _days(_files_of_run(path), now) for path in directory.glob("[!.]*") if path.is_dir()}
     for rank, path in enumerate(sorted(age, key=age.__getitem__)):
         if is_locked(path / runs.LOCK):
             continue
@@ -111,7 +106,7 @@ def _leftovers(registry: Registry, directory: Path, data: Path | None, now: date
         for path in sorted(place.glob(".*")):
             if not is_temporary(path):
                 continue
-            days = _days(path, now)
+            days = _days(_inside(path), now)
             old = days > LEFTOVER_DAYS or path.name.endswith("-deleted")  # nobody writes to what is deleted
             if old and not (lock and is_locked(lock)):
                 yield Removal(kind="leftover", path=path, bytes=size_of(path), days=days)
@@ -137,18 +132,17 @@ def _remove(removal: Removal, registry: Registry) -> bool:
     return True
 
 
-def _days(path: Path, now: datetime) -> float:
-    """Since anything in it was changed last."""
-    return _days_since_change([path, *path.rglob("*")], now)
+def _inside(path: Path) -> list[Path]:
+    return [path, *path.rglob("*")]
 
 
-def _days_of_run(run: Path, now: datetime) -> float:
-    """Since a file of it was changed last: a prune of its checkpoints or a look at its lock makes it no younger."""
-    files = [path for path in run.rglob("*") if path.is_file() and path.name != runs.LOCK]
-    return _days_since_change(files or [run], now)
+def _files_of_run(run: Path) -> list[Path]:
+    """Not its directories and lock, which a prune of its checkpoints or a look at its lock changes."""
+    return [path for path in run.rglob("*") if path.is_file() and path.name != runs.LOCK] or [run]
 
 
-def _days_since_change(paths: Iterable[Path], now: datetime) -> float:
+def _days(paths: Iterable[Path], now: datetime) -> float:
+    """Since the last change of any of them."""
     changes = [0.0]
     for path in paths:
         with suppress(FileNotFoundError):  # a live process's temporary

@@ -4,12 +4,11 @@
     manifest = verify(version.path)         # VersionError names the file that is not as written
     model, manifest = load(version.path)    # the same, then loads: manifest.class_names[model(x).argmax()]
 
-A version appears whole or not at all, under the next free number (0001, 0002, ...). Its manifest has
-the SHA-256 of every other file, and manifest.sha256 has the manifest's. Verifying needs no TensorFlow.
+A version appears whole or not at all, under the next free number. Its manifest has the SHA-256 of every other file,
+and manifest.sha256 has the manifest's. Verifying needs no TensorFlow.
 """
 
 import hashlib
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -108,10 +107,7 @@ def _version(manifest: Manifest, models: Path, run: Path) -> ModelVersion:
 
 def seal(directory: Path, record: Record, version: str) -> Manifest:
     """Writes the manifest of a directory whose other files are all there."""
-    names, problems = _files(directory)
-    if problems:
-        raise _refusal(directory, problems)
-    files = {name: sha256_of(directory / name) for name in sorted(names - {MANIFEST, DIGEST})}
+    files = {name: sha256_of(directory / name) for name in sorted(_files(directory) - {MANIFEST, DIGEST})}
     manifest = Manifest(**dict(record), version=version, files=files)
     write_json(directory / MANIFEST, manifest.model_dump(mode="json"))
     with whole_file(directory / DIGEST) as path:
@@ -127,20 +123,14 @@ def verify(path: Path) -> Manifest:
         )
     if not (path / MANIFEST).exists():  # any directory: its files are not worth listing
         _manifest(path)
-    found, problems = _files(path)
-    if problems:  # before anything is read: a link may lead anywhere
-        raise _refusal(path, problems)
+    found = _files(path)  # before anything is read: a link may lead anywhere
     manifest = _manifest(path)
     expected = set(manifest.files) | {MANIFEST, DIGEST}
     problems = [f"{name} is missing" for name in sorted(expected - found)]
     problems += [f"{name} is not in the manifest" for name in sorted(found - expected)]
-    problems += [
-        f"{name} was changed"
-        for name, digest in manifest.files.items()
-        if name in found and sha256_of(path / name) != digest
-    ]
-    if problems:
-        raise _refusal(path, problems)
+    here = {name: digest for name, digest in manifest.files.items() if name in found}
+    problems += [f"{name} was changed" for name, digest in here.items() if sha256_of(path / name) != digest]
+    _refuse(path, problems)
     return manifest
 
 
@@ -177,8 +167,7 @@ def _manifest(path: Path) -> Manifest:
         ) from error
     problems = [f"{name!r} is not a path inside the version" for name in manifest.files if not _is_inside(name)]
     problems += [f"{name} is listed in the manifest" for name in (MANIFEST, DIGEST) if name in manifest.files]
-    if problems:
-        raise _refusal(path, problems)
+    _refuse(path, problems)
     return manifest
 
 
@@ -187,24 +176,25 @@ def _is_inside(name: str) -> bool:
     return name == str(PurePosixPath(name)) and not name.startswith("/") and not {".", ".."} & set(name.split("/"))
 
 
-def _files(directory: Path) -> tuple[set[str], list[str]]:
-    """Names of the files in a directory, and what is there besides files and directories."""
+def _files(directory: Path) -> set[str]:
+    """Names of the files in a directory that holds nothing else but directories of files."""
     names, problems = set(), []
-    for place, directories, files in os.walk(directory):
-        for path in (Path(place, name) for name in sorted(directories + files)):
-            name = path.relative_to(directory).as_posix()
-            if path.is_symlink():
-                problems.append(f"{name} is a symbolic link")
-            elif path.is_file():
-                names.add(name)
-            elif not path.is_dir():
-                problems.append(f"{name} is neither a file nor a directory")
-    return names, problems
+    for path in sorted(directory.rglob("*")):
+        name = path.relative_to(directory).as_posix()
+        if path.is_symlink():
+            problems.append(f"{name} is a symbolic link")
+        elif path.is_file():
+            names.add(name)
+        elif not path.is_dir():
+            problems.append(f"{name} is neither a file nor a directory")
+    _refuse(directory, problems)
+    return names
 
 
-def _refusal(path: Path, problems: list[str]) -> VersionError:
-    return VersionError(
-        f"every file of a model version must match its manifest. Received: {path}: {'; '.join(problems)}. "
-        "Do not use it; take another version.",
-        problem="; ".join(problems),
-    )
+def _refuse(path: Path, problems: list[str]) -> None:
+    if problems:
+        raise VersionError(
+            f"every file of a model version must match its manifest. Received: {path}: {'; '.join(problems)}. "
+            "Do not use it; take another version.",
+            problem="; ".join(problems),
+        )
