@@ -1,4 +1,4 @@
-"""What is known of a run, and what became of its model.
+"""What is known of a run of `retrain`, what became of its model, and what a run of `verify` found.
 
     record = Record(config=config, dataset=dataset, ..., **provenance())
     decision.sentence       # 'promoted 0008 over 0007: challenger 0008 is 2.29 points better, 95 % interval ...'
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
 from hemline.records.evaluation import Evaluation
-from hemline.records.proofs import Parity
+from hemline.records.proofs import ClaimResult, Parity
 from hemline.runtime.devices import DeviceInfo
 
 Row = dict[str, int | float]
@@ -84,3 +84,20 @@ class Record(BaseModel):
     git_commit: str | None
     versions: dict[str, str]
     created: datetime
+
+
+class Verification(BaseModel):
+    """What the flow `verify` found on a machine."""
+
+    device: DeviceInfo
+    parity: Parity
+    claims: list[ClaimResult]
+    versions: dict[str, str]
+
+    @property
+    def failures(self) -> list[str]:
+        """A sentence for parity, if it fails, and one for each claim that does."""
+        failed = [f"claim {one.number} fails: {one.question.claim}" for one in self.claims if one.finding == "fails"]
+        if self.parity.failed:
+            failed.insert(0, f"{self.parity.failed} of {self.parity.cases} cases of layer parity are out of tolerance")
+        return failed

@@ -10,7 +10,7 @@ Read without TensorFlow or pandas, and without waiting for those who write.
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -36,7 +36,7 @@ class RunRow(BaseModel):
     started: datetime  # its latest attempt, UTC
     state: Literal["running", "finished", "unfinished"]
     epochs: int  # finished
-    of: int | None  # the most that it may do
+    of: int | None  # the configured number
     val_accuracy: float | None  # after the last of them
     versions: list[str]  # that were published of its model
 
@@ -85,7 +85,7 @@ def run_rows(registry: Registry) -> list[RunRow]:
 
 
 def version_rows(registry: Registry) -> list[VersionRow]:
-    """Every version, oldest first. Does not verify them; one with a manifest that cannot be read is a row too."""
+    """Every version, oldest first; none is verified, and one with an unreadable manifest is a row too."""
     champion, protected, rows = registry.champion(), registry.protected(), []
     decisions = {entry.version: entry.decision for entry in registry.entries() if "protected" not in entry.decision}
     for version in registry.versions():
@@ -144,10 +144,10 @@ def defaults() -> dict[str, Any]:
 
 def metrics(epochs: Rows, evaluation: Evaluation | None) -> dict[str, float]:
     """The numbers that two runs or versions are compared by, in the words of artifacts/README.md."""
-    last = (epochs or [{}])[-1]
-    names = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
-    values: dict[str, float | None] = {"epochs": len(epochs) or None}
-    values |= {name: last.get(name) for name in names}
+    values: dict[str, float | None] = {}
+    if epochs:
+        names = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+        values |= {"epochs": len(epochs)} | {name: epochs[-1][name] for name in names}
     if evaluation is not None:
         values |= {"test_loss": evaluation.loss, "test_accuracy": evaluation.accuracy}
         values |= {"calibration_error": evaluation.calibration_error, "size_bytes": evaluation.size_bytes}
@@ -174,8 +174,7 @@ def _of_version(registry: Registry, path: Path, manifest: Manifest) -> Details:
 
 
 def _of_run(registry: Registry, path: Path) -> Details:
-    dataset = _json(path / "dataset.json")
-    serving = _json(path / "serving.json")  # written after evaluation.json
+    dataset, serving = _json(path / "dataset.json"), _json(path / "serving.json")  # written after evaluation.json
     return Details(
         kind="run",
         name=path.resolve().name,
@@ -210,28 +209,24 @@ def _versions_of(run: Path, published: dict[str, list[str]]) -> list[str]:
 
 
 def _epochs(run: Path) -> Rows:
-    """The rows of epochs.csv."""
-    path = run / "epochs.csv"
-    try:
-        with path.open(newline="") as file:
-            return [{name: json.loads(text) for name, text in row.items()} for row in csv.DictReader(file)]
-    except FileNotFoundError:  # in its first epoch
-        return []
-    except (ValueError, TypeError) as error:
-        raise _damaged(path) from error
+    def rows(text: str) -> Rows:
+        return [{name: json.loads(cell) for name, cell in row.items()} for row in csv.DictReader(text.splitlines())]
+
+    return list(_read(run / "epochs.csv", rows) or [])
 
 
 def _json(path: Path) -> dict[str, Any]:
+    return dict(_read(path, lambda text: dict(json.loads(text))) or {})
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> Any:
+    """What a file of a run says; None if it is not written yet."""
     try:
-        return dict(json.loads(path.read_bytes()))
-    except FileNotFoundError:  # not written yet
-        return {}
+        return parse(path.read_text())
+    except FileNotFoundError:
+        return None
     except (ValueError, TypeError) as error:
-        raise _damaged(path) from error
-
-
-def _damaged(path: Path) -> RegistryError:
-    return RegistryError(
-        f"a file of a run must be as it was written. Received: {path}, which cannot be read. Restore it from a "
-        "backup, or remove the run."
-    )
+        raise RegistryError(
+            f"a file of a run must be as it was written. Received: {path}, which cannot be read. Restore it from a "
+            "backup, or remove the run."
+        ) from error

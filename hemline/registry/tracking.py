@@ -2,13 +2,13 @@
 
     track(version, decision)        # at the end of a run; again after a crash adds nothing
 
-The run has the configuration, the metrics of every epoch and the version's files; the registered model has the
-version, and the alias `champion` stands where Hemline's does. What MLflow downloads, Hemline verifies:
+MLflow's run has the configuration, the metrics of every epoch and the version's files; its registered model has the
+version, with Hemline's champion under the alias `champion`. What MLflow downloads, Hemline verifies:
 
     hemline.load(mlflow.artifacts.download_artifacts("models:/hemline@champion"))
 
-The registry here stays the truth. So MLflow is called in a process of its own, which is killed if it takes too
-long: down, slow or broken, it costs a run SECONDS and a warning. Its settings and its 4 s of import stay there.
+MLflow runs in a process of its own, which is killed after SECONDS: down, slow or broken, it costs a run no more than
+that and a warning. Its settings and its 4 s of import stay there.
 """
 
 import importlib.util
@@ -55,16 +55,9 @@ def track(version: ModelVersion, decision: Decision) -> None:
         return
     champion = decision.challenger if decision.verdict == "promoted" else decision.champion
     command = [sys.executable, "-m", "hemline.registry.tracking", str(version.path), champion or ""]
+    env = os.environ | SETTINGS
     try:
-        subprocess.run(
-            command,
-            env=os.environ | SETTINGS,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=True,
-            timeout=SECONDS,
-        )
+        subprocess.run(command, env=env, capture_output=True, errors="replace", check=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
         reason = f"it took longer than {SECONDS:g} s"
     except subprocess.CalledProcessError as error:
@@ -86,7 +79,7 @@ def send(client: "MlflowClient", path: Path, champion: str | None) -> None:
         _log(client, run.info.run_id, manifest)
         client.log_artifacts(run.info.run_id, str(path), DIRECTORY)
         client.set_terminated(run.info.run_id)
-    _register(client, run, manifest, sha256_of(path / MANIFEST))
+    _register(client, run, manifest.version, sha256_of(path / MANIFEST))
     # The champion may have changed by a person's hand since the last run.
     numbers = [v.version for v in _registered(client) if v.tags.get("hemline.version") == champion]
     if numbers:
@@ -118,18 +111,15 @@ def _log(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
     configuration = flat(manifest.config.model_dump(mode="json"))
     by_key = {_key(name): str(value)[:VALUE] for name, value in configuration.items()}  # a key twice is refused
     params = [Param(key, value) for key, value in by_key.items()]
-    values = [
-        (int(row["epoch"]), name, value) for row in manifest.epochs for name, value in row.items() if name != "epoch"
-    ]
+    values = [(int(row["epoch"]), *pair) for row in manifest.epochs for pair in row.items() if pair[0] != "epoch"]
     values += [(len(manifest.epochs), *pair) for pair in metrics([], manifest.evaluation).items()]
     points = [Metric(_key(name), value, moment, step) for step, name, value in values]
-    for start in range(0, len(params), BATCH):
-        client.log_batch(run_id, params=params[start : start + BATCH])
-    for start in range(0, len(points), BATCH):
-        client.log_batch(run_id, metrics=points[start : start + BATCH])
+    for start in range(0, max(len(params), len(points)), BATCH):
+        batch = slice(start, start + BATCH)
+        client.log_batch(run_id, params=params[batch], metrics=points[batch])
 
 
-def _register(client: "MlflowClient", run: "Run", manifest: Manifest, digest: str) -> None:
+def _register(client: "MlflowClient", run: "Run", version: str, digest: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -137,8 +127,8 @@ def _register(client: "MlflowClient", run: "Run", manifest: Manifest, digest: st
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    if not any(version.tags.get("hemline.manifest") == digest for version in _registered(client)):
-        tags = {"hemline.version": manifest.version, "hemline.manifest": digest}
+    if not any(known.tags.get("hemline.manifest") == digest for known in _registered(client)):
+        tags = {"hemline.version": version, "hemline.manifest": digest}
         client.create_model_version(NAME, f"{run.info.artifact_uri}/{DIRECTORY}", run.info.run_id, tags=tags)
 
 

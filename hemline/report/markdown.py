@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hemline.config.optimizers import OptimizerGroup
 from hemline.records.evaluation import Evaluation
-from hemline.records.proofs import ClaimResult, Evidence, Parity, Verification
-from hemline.records.run import Decision, Record, Rows
+from hemline.records.proofs import ClaimResult, Evidence, Parity
+from hemline.records.run import Decision, Record, Rows, Verification
 
 
 def markdown(record: Record, title: str, pictures: Mapping[str, str], decision: Decision | None = None) -> str:
