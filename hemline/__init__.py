@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 
     from hemline.registry.versions import Manifest
 
-# Layers and loop are written in TensorFlow; a KERAS_BACKEND left over from other work
-# would fail much later and less clearly. Must be set before Keras is imported.
+# Before Keras is imported. A KERAS_BACKEND left over from other work would fail much later and less clearly.
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 def load(path: str | Path) -> "tuple[keras.Model, Manifest]":
     """The model and the manifest of a published version; every file of it is verified first."""
-    from hemline.registry import versions  # not at the top: it takes Keras and TensorFlow
+    from hemline.registry import versions
 
     return versions.load(Path(path))

@@ -15,11 +15,7 @@ class Gate(Strict):
 
     minimum_accuracy: float = Field(0, ge=0, le=1, description="share of the test examples that must be right")
     margin: float = Field(
-        0,
-        ge=-100,
-        le=100,
-        description="points that the lower end of the difference's 95 % interval must exceed; 0: proven better; "
-        "negative: at most that much worse",
+        0, ge=-100, le=100, description="points that the gain's 95 % interval must be above; negative: may be worse"
     )
     max_class_drop: float = Field(10, ge=0, le=100, description="points that the recall of any class may fall")
     max_latency_ms: float | None = Field(

@@ -5,5 +5,5 @@
     find(registry, "0008")                              # hemline.registry.catalogue: what there is
 
 `prune` removes what is old, `tracking` tells MLflow. Others import anything of it; it imports `config`, `data`,
-`models`, `records`, `report` and `storage`. A file that a version is to hold is a row of `FILES` in `versions`.
+`models`, `records`, `report` and `storage`. A file of a version is a row of `FILES` in `versions`.
 """

@@ -103,10 +103,7 @@ def version_rows(registry: Registry) -> list[VersionRow]:
 
 
 def find(registry: Registry, name: str) -> Details:
-    """1. a version, as `find_version` does; 2. a run by its directory, or by a part of its name.
-
-    Raises RegistryError if there is none or more than one.
-    """
+    """1. a version, as `find_version` does; 2. a run by its directory, its name or a part of it that only it has."""
     if name in ("champion", *registry.versions()) or (Path(name) / MANIFEST).exists():
         return _of_version(registry, *find_version(registry, name))
     if (Path(name) / "config.json").exists():
@@ -125,13 +122,11 @@ def find(registry: Registry, name: str) -> Details:
 
 def find_version(registry: Registry, name: str) -> tuple[Path, Manifest]:
     """A verified version: 1. 'champion', or a number; 2. a directory anywhere."""
-    if name == "champion":
-        name = registry.champion() or ""
-        if not name:
-            raise RegistryError(
-                f"there must be a champion. Received: {registry.directory}, where none was made yet. "
-                "Promote a version, or name one."
-            )
+    if name == "champion" and not (name := registry.champion() or ""):
+        raise RegistryError(
+            f"there must be a champion. Received: {registry.directory}, where none was made yet. "
+            "Promote a version, or name one."
+        )
     if "/" in name or (Path(name) / MANIFEST).exists():
         return Path(name), verify(Path(name))
     return registry.path(name), registry.verified(name)

@@ -17,7 +17,7 @@ import platform
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, time
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,6 +48,7 @@ class Registry:
     def __init__(self, artifacts: Path, now: Callable[[], datetime] = utc_now):
         self.models, self.directory, self.now = models_directory(artifacts), registry_directory(artifacts), now
         self.ledger, self.alias = Ledger(self.directory), self.directory / "champion.json"
+        self.entries = self.ledger.entries
 
     # --- reading, which waits for nobody
 
@@ -55,10 +56,6 @@ class Registry:
         """Every version there is, oldest first."""
         names = (path.name for path in self.models.glob("[0-9]*") if path.name.isdigit() and path.is_dir())
         return sorted(names, key=int)
-
-    def entries(self) -> list[Entry]:
-        """The ledger, oldest first."""
-        return self.ledger.entries()
 
     def champion(self) -> str | None:
         """The version in production. Repairs champion.json on the way."""
@@ -129,27 +126,13 @@ class Registry:
         verdict, version, reason = decision.verdict, decision.challenger, decision.sentence
         return self._write(verdict, version, by, reason, decision.champion, decision.measurements)
 
-    def promote(self, version: str, by: str, reason: str) -> Entry:
-        """Makes a version the champion by a person's own decision."""
-        return self._write("promoted", version, by, reason)
-
     def rollback(self, by: str, reason: str, to: str | None = None) -> Entry:
         """Makes an earlier version the champion again: `to`, or the champion before this one."""
         champions = self.succession()
         if to is None and len(champions) < 2:
             now = f"{champions[-1]} is the first" if champions else "there is none yet"
-            raise RegistryError(
-                f"a rollback needs an earlier champion. Received: {now}. Name a version, or promote one."
-            )
+            raise RegistryError(f"a rollback needs an earlier champion. Received: {now}. Name or promote a version.")
         return self._write("rolled back", to or champions[-2], by, reason, champions[-1] if champions else None)
-
-    def protect(self, version: str, by: str, reason: str) -> Entry:
-        """Keeps a version from being pruned."""
-        return self._write("protected", version, by, reason)
-
-    def unprotect(self, version: str, by: str, reason: str) -> Entry:
-        """Lets a version be pruned again."""
-        return self._write("unprotected", version, by, reason)
 
     def _write(
         self,
@@ -194,6 +177,11 @@ class Registry:
             self.ledger.append(entry)
             self._write_alias()
         return entry
+
+    # A person's own decisions: (version, by, reason) -> Entry.
+    promote = partialmethod(_write, "promoted")
+    protect = partialmethod(_write, "protected")  # from being pruned
+    unprotect = partialmethod(_write, "unprotected")
 
     def _write_alias(self) -> None:
         """Brings champion.json to where the ledger ends. Needs the lock."""

@@ -101,19 +101,18 @@ def _run(client: "MlflowClient", manifest: Manifest) -> "Run":
         "mlflow.source.git.commit": manifest.git_commit or "",
         "mlflow.source.name": "hemline",
     }
-    return client.create_run(experiment_id, _milliseconds(manifest), tags, manifest.flow_run.name)
+    return client.create_run(experiment_id, _moment(manifest), tags, manifest.flow_run.name)
 
 
 def _log(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
     from mlflow.entities import Metric, Param
 
-    moment = _milliseconds(manifest)  # the same for the same version: MLflow keeps equal values once
     configuration = flat(manifest.config.model_dump(mode="json"))
     by_key = {_key(name): str(value)[:VALUE] for name, value in configuration.items()}  # a key twice is refused
-    params = [Param(key, value) for key, value in by_key.items()]
+    params = [Param(*pair) for pair in by_key.items()]
     values = [(int(row["epoch"]), *pair) for row in manifest.epochs for pair in row.items() if pair[0] != "epoch"]
     values += [(len(manifest.epochs), *pair) for pair in metrics([], manifest.evaluation).items()]
-    points = [Metric(_key(name), value, moment, step) for step, name, value in values]
+    points = [Metric(_key(name), value, _moment(manifest), step) for step, name, value in values]
     for start in range(0, max(len(params), len(points)), BATCH):
         batch = slice(start, start + BATCH)
         client.log_batch(run_id, params=params[batch], metrics=points[batch])
@@ -141,7 +140,8 @@ def _key(name: str) -> str:
     return re.sub(r"[^\w\-. :]", "_", name)[-KEY:]
 
 
-def _milliseconds(manifest: Manifest) -> int:
+def _moment(manifest: Manifest) -> int:
+    """In milliseconds; the same for the same version: MLflow keeps equal values once."""
     return int(manifest.created.timestamp() * 1000)
 
 

@@ -66,7 +66,7 @@ PICTURES = {Path(name).stem: name for name in FILES if name.startswith("charts/"
 
 
 def publish(models: Path, record: Record, run: Path) -> ModelVersion:
-    """Makes the next version from a finished run's directory. Atomic; safe beside other publishers."""
+    """Makes the next version from a finished run's directory. Safe beside other publishers."""
     import pandas as pd
 
     from hemline.report.charts import learning_curves, parity_map
@@ -118,9 +118,8 @@ def seal(directory: Path, record: Record, version: str) -> Manifest:
 def verify(path: Path) -> Manifest:
     """The manifest, if it and every file are as they were written and there is no other file."""
     if not path.is_dir():
-        raise VersionError(
-            f"a model version must be a directory. Received: {path}, which is none. Name another.", "it is missing"
-        )
+        rule = f"a model version must be a directory. Received: {path}, which is none. Name another."
+        raise VersionError(rule, problem="it is missing")
     if not (path / MANIFEST).exists():  # any directory: its files are not worth listing
         _manifest(path)
     found = _files(path)  # before anything is read: a link may lead anywhere
