@@ -2,8 +2,8 @@
 
     decision = ask(decision, registry, hours=12)
 
-The run's page shows it paused; *Resume* there opens the form: the measurements, a switch and a comment. It is a pause
-and not a suspension, so that the waiting process keeps the run's lease and can record that nobody answered in time.
+*Resume* on the run's page opens the form. It is a pause and not a suspension, so that the waiting process keeps the
+run's lease and can record that nobody answered in time.
 """
 
 from uuid import UUID, uuid4
@@ -46,10 +46,9 @@ def ask(decision: Decision, registry: Registry, hours: float) -> Decision:
 
 
 def _answered(decision: Decision, answer: Approval, registry: Registry) -> Decision:
+    verdict, outcome = "kept", f"kept {decision.champion or 'no champion'}: not approved"
     if answer.promote:
         verdict, outcome = "promoted", f"promoted {decision.challenger}: approved"
-    else:
-        verdict, outcome = "kept", f"kept {decision.champion or 'no champion'}: not approved"
     sentence = f"{outcome} ({answer.comment.strip() or 'no comment'}); {decision.sentence}"
     answered = decision.model_copy(update={"verdict": verdict, "sentence": sentence})
     try:

@@ -3,7 +3,7 @@
     decision = promote(config, dataset, device, version)
     decision.sentence       # 'kept 0007: challenger 0008 is 0.12 points better, 95 % interval ... includes 0'
 
-The decision is a line of the ledger before it is shown.
+The decision is in the ledger before it is shown.
 """
 
 from prefect import get_run_logger, runtime, task

@@ -43,10 +43,7 @@ def answers_on(device: DeviceInfo) -> Answers:
 
 
 def judge(registry: Registry, version: str, dataset: DatasetRef, gate: Gate, by: str, answers: Answers) -> Decision:
-    """Compares a published version with the champion on the test split, and records the decision.
-
-    If another champion was made meanwhile, compares again. Raises VersionError if the version does not verify.
-    """
+    """Compares a published version with the champion on the test split, and records the decision."""
     if earlier := _decided_before(registry, version, by):
         return earlier
     if obstacle := _obstacle(registry.verified(version), dataset):
@@ -68,7 +65,7 @@ def judge(registry: Registry, version: str, dataset: DatasetRef, gate: Gate, by:
         else:
             case = Case(labels, dataset.class_names, candidate(version), champion=champions[0] if champions else None)
             decision = decide(gate, _against(champions, case, registry, dataset, candidate))
-        with suppress(ChampionChangedError):
+        with suppress(ChampionChangedError):  # then compares again
             registry.record(decision, by)
             return decision
 

@@ -10,7 +10,7 @@ Read without TensorFlow or pandas, and without waiting for those who write.
 
 import csv
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -68,7 +68,7 @@ class Details(BaseModel):
 
 def run_rows(registry: Registry) -> list[RunRow]:
     """Every run, oldest first."""
-    published, rows = _published(registry), []
+    published, rows = _published(registry), list[RunRow]()
     for path in _run_directories(registry):
         epochs, state = _epochs(path), "finished" if (path / "report.html").exists() else "unfinished"
         row = RunRow(
@@ -164,12 +164,13 @@ def _of_version(registry: Registry, path: Path, manifest: Manifest) -> Details:
         data={"full_name": manifest.dataset.full_name, "fingerprint": manifest.fingerprint},
         epochs=manifest.epochs,
         evaluation=manifest.evaluation,
-        decisions=_decisions(registry, [manifest.version]),
+        decisions=[entry for entry in registry.entries() if entry.version == manifest.version],
     )
 
 
 def _of_run(registry: Registry, path: Path) -> Details:
     dataset, serving = _json(path / "dataset.json"), _json(path / "serving.json")  # written after evaluation.json
+    versions = _versions_of(path, _published(registry))
     return Details(
         kind="run",
         name=path.resolve().name,
@@ -178,16 +179,12 @@ def _of_run(registry: Registry, path: Path) -> Details:
         data={name: dataset[name] for name in ("full_name", "fingerprint") if name in dataset},
         epochs=_epochs(path),
         evaluation=Evaluation(**_json(path / "evaluation.json"), **serving) if serving else None,
-        decisions=_decisions(registry, _versions_of(path, _published(registry))),
+        decisions=[entry for entry in registry.entries() if entry.version in versions],
     )
 
 
-def _decisions(registry: Registry, versions: Iterable[str]) -> list[Entry]:
-    return [entry for entry in registry.entries() if entry.version in versions]
-
-
 def _published(registry: Registry) -> dict[str, list[str]]:
-    """Versions by the SHA-256 of their model: a run that resumes another's directory has another flow run's id."""
+    """Versions by the SHA-256 of their model, not by their flow run: another one may have resumed the directory."""
     published: dict[str, list[str]] = {}
     for version in registry.versions():
         try:

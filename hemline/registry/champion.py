@@ -119,10 +119,7 @@ class Registry:
     # --- writing
 
     def record(self, decision: Decision, by: str) -> Entry:
-        """Writes a verdict down, and makes a promoted version the champion.
-
-        Raises ChampionChangedError if the champion is no longer the one that it names: compare again.
-        """
+        """Writes a verdict down; a promoted version becomes the champion. ChampionChangedError: compare again."""
         verdict, version, reason = decision.verdict, decision.challenger, decision.sentence
         return self._write(verdict, version, by, reason, decision.champion, decision.measurements)
 

@@ -51,8 +51,7 @@ def removable(artifacts: Path, data: Path | None, retention: Retention, now: dat
     """What need not be kept. data: the directory of prepared data, None to leave it alone."""
     registry, directory = Registry(artifacts), artifacts / "runs"
     removals = [*_old_versions(registry, retention, now), *_old_runs(directory, retention, now)]
-    going = {removal.path for removal in removals}
-    leftovers = _leftovers(registry, directory, data, now)
+    going, leftovers = {removal.path for removal in removals}, _leftovers(registry, directory, data, now)
     return removals + [leftover for leftover in leftovers if not going & set(leftover.path.parents)]
 
 
@@ -74,7 +73,7 @@ def _old_versions(registry: Registry, retention: Retention, now: datetime) -> It
     kept = _in_use(registry) | set(registry.versions()[-retention.keep_versions :])
     for version in registry.versions():
         path = registry.models / version
-        if version not in kept and (days := _days(_inside(path), now)) > retention.keep_days:
+        if version not in kept and (days := _days(path, now)) > retention.keep_days:
             yield Removal(kind="version", path=path, bytes=size_of(path), days=days)
 
 
@@ -84,7 +83,7 @@ def _in_use(registry: Registry) -> set[str]:
 
 
 def _old_runs(directory: Path, retention: Retention, now: datetime) -> Iterator[Removal]:
-    age = {path: _days(_files_of_run(path), now) for path in directory.glob("[!.]*") if path.is_dir()}
+    age = {path: _days(path, now) for path in directory.glob("[!.]*") if path.is_dir()}
     for rank, path in enumerate(sorted(age, key=age.__getitem__)):
         if is_locked(path / runs.LOCK):
             continue
@@ -106,7 +105,7 @@ def _leftovers(registry: Registry, directory: Path, data: Path | None, now: date
         for path in sorted(place.glob(".*")):
             if not is_temporary(path):
                 continue
-            days = _days(_inside(path), now)
+            days = _days(path, now)
             old = days > LEFTOVER_DAYS or path.name.endswith("-deleted")  # nobody writes to what is deleted
             if old and not (lock and is_locked(lock)):
                 yield Removal(kind="leftover", path=path, bytes=size_of(path), days=days)
@@ -132,19 +131,11 @@ def _remove(removal: Removal, registry: Registry) -> bool:
     return True
 
 
-def _inside(path: Path) -> list[Path]:
-    return [path, *path.rglob("*")]
-
-
-def _files_of_run(run: Path) -> list[Path]:
-    """Not its directories and lock, which a prune of its checkpoints or a look at its lock changes."""
-    return [path for path in run.rglob("*") if path.is_file() and path.name != runs.LOCK] or [run]
-
-
-def _days(paths: Iterable[Path], now: datetime) -> float:
-    """Since the last change of any of them."""
+def _days(path: Path, now: datetime) -> float:
+    """Since a file in it was changed last: a prune of its checkpoints or a look at its lock makes a run no younger."""
+    files = [file for file in path.rglob("*") if file.is_file() and file.name != runs.LOCK]
     changes = [0.0]
-    for path in paths:
+    for file in files or [path]:
         with suppress(FileNotFoundError):  # a live process's temporary
-            changes.append(path.lstat().st_mtime)
+            changes.append(file.lstat().st_mtime)
     return (now.timestamp() - max(changes)) / 86400
