@@ -9,8 +9,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from hemline.data.dataset import DatasetRef
-from hemline.records.evaluation import Evaluation
-from hemline.records.run import TrainedRun
+from hemline.records.run import Evaluation, TrainedRun
 from hemline.runtime.devices import DeviceInfo
 
 

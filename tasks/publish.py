@@ -10,9 +10,8 @@ from prefect.cache_policies import NO_CACHE
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
-from hemline.records.evaluation import Evaluation
 from hemline.records.proofs import Parity
-from hemline.records.run import FlowRun, ModelVersion, Record, TrainedRun
+from hemline.records.run import Evaluation, FlowRun, ModelVersion, Record, TrainedRun
 from hemline.runtime.devices import DeviceInfo
 from hemline.runtime.provenance import provenance
 from hemline.storage.runs import models_directory

@@ -4,5 +4,5 @@
     evaluation = evaluate_saved(dataset, device, trained)
 
 Others import anything of it; it imports `data`, `records`, `report`, `runtime` and `storage`. A number that is added to
-`evaluate` is a field of `hemline.records.evaluation.Quality`.
+`evaluate` is a field of `hemline.records.run.Quality`.
 """

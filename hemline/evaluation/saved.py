@@ -9,8 +9,7 @@ import tensorflow as tf
 from hemline.data.dataset import DatasetRef, load_split
 from hemline.evaluation.scores import compile_predict, evaluate
 from hemline.evaluation.serving import export, measure
-from hemline.records.evaluation import Evaluation, Serving
-from hemline.records.run import TrainedRun
+from hemline.records.run import Evaluation, Serving, TrainedRun
 from hemline.report.charts import mistakes_grid
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.files import size_of, whole_directory, whole_file, write_json

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from hemline.records.evaluation import ClassScore, Mistake, Quality
+from hemline.records.run import ClassScore, Mistake, Quality
 
 BATCH = 1000  # examples a step; bounds memory, does not change a result
 PIECE = 100 * BATCH  # examples a call, for splits that do not fit in memory

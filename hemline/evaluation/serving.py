@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hemline.records.evaluation import Latency
+from hemline.records.run import Latency
 
 BATCH = 100  # examples in a batch prediction
 REPEATS = 50

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from hemline.gate.statistics import Comparison, compare
-from hemline.records.evaluation import Evaluation
+from hemline.records.run import Evaluation
 
 
 @dataclass(frozen=True)

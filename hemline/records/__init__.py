@@ -2,6 +2,6 @@
 
     Record(config=config, dataset=dataset, ..., **provenance())         # hemline.records.run
 
-`proofs` is what was proved, `evaluation` how good a model is, `run` what is known of a run and what became of it.
-Others import anything of it; it imports `config`, `data` and `runtime`. artifacts/README.md describes every field.
+`proofs` is what was proved, `run` everything else. Others import anything of it; it imports `config`, `data` and
+`runtime`. artifacts/README.md describes every field.
 """

@@ -1,4 +1,4 @@
-"""What is known of a run of `retrain`, what became of its model, and what a run of `verify` found.
+"""What is known of a run of `retrain`, how good its model is, what became of it, and what a run of `verify` found.
 
     record = Record(config=config, dataset=dataset, ..., **provenance())
     decision.sentence       # 'promoted 0008 over 0007: challenger 0008 is 2.29 points better, 95 % interval ...'
@@ -14,7 +14,6 @@ from pydantic import BaseModel
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
-from hemline.records.evaluation import Evaluation
 from hemline.records.proofs import ClaimResult, Parity
 from hemline.runtime.devices import DeviceInfo
 
@@ -34,6 +33,58 @@ class TrainedRun(BaseModel):
     def model_path(self) -> Path:
         """The trained model, in Keras's format."""
         return self.directory / "model.keras"
+
+
+class ClassScore(BaseModel):
+    """Of one class; null where there is nothing to divide by."""
+
+    examples: int
+    precision: float | None  # true examples of this class / examples predicted as it
+    recall: float | None  # examples of this class predicted as it / examples of this class
+    f1: float | None  # harmonic mean of both
+
+
+class Mistake(BaseModel):
+    """An example that the model is wrong about."""
+
+    index: int  # in the split, from 0
+    true: str
+    predicted: str
+    probability: float  # of the predicted class
+
+
+class Latency(BaseModel):
+    """Medians of the time that the saved signature takes, once loaded and warm."""
+
+    single_ms: float
+    batch_ms: float
+    batch_size: int
+    repeats: int
+
+
+class Quality(BaseModel):
+    """How good a model is on a split (evaluation.json): the same for the same configuration."""
+
+    split: str
+    examples: int
+    loss: float
+    accuracy: float
+    accuracy_interval: tuple[float, float]  # Wilson's, 95 %
+    classes: dict[str, ClassScore]
+    calibration_error: float
+    calibration_bins: int
+    mistakes: list[Mistake]  # the most confident ones, worst first
+
+
+class Serving(BaseModel):
+    """What it costs to serve a model (serving.json); its times vary."""
+
+    latency: Latency
+    size_bytes: int  # of model.keras and saved_model/
+
+
+class Evaluation(Serving, Quality):
+    """Both, for the manifest. (The bases are in reverse, so that Quality's keys come first.)"""
 
 
 class ModelVersion(BaseModel):

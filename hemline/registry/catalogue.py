@@ -19,8 +19,7 @@ from pydantic import BaseModel
 
 from hemline.config.retrain import RetrainConfig
 from hemline.errors import RegistryError
-from hemline.records.evaluation import Evaluation
-from hemline.records.run import Rows
+from hemline.records.run import Evaluation, Rows
 from hemline.registry.champion import Registry
 from hemline.registry.ledger import Entry
 from hemline.registry.versions import MANIFEST, Manifest, verify
@@ -105,7 +104,17 @@ def version_rows(registry: Registry) -> list[VersionRow]:
 def find(registry: Registry, name: str) -> Details:
     """1. a version, as `find_version` does; 2. a run by its directory, its name or a part of it that only it has."""
     if name in ("champion", *registry.versions()) or (Path(name) / MANIFEST).exists():
-        return _of_version(registry, *find_version(registry, name))
+        path, manifest = find_version(registry, name)
+        return Details(
+            kind="version",
+            name=manifest.version,
+            path=path,
+            config=manifest.config.model_dump(mode="json"),
+            data={"full_name": manifest.dataset.full_name, "fingerprint": manifest.fingerprint},
+            epochs=manifest.epochs,
+            evaluation=manifest.evaluation,
+            decisions=[entry for entry in registry.entries() if entry.version == manifest.version],
+        )
     if (Path(name) / "config.json").exists():
         return _of_run(registry, Path(name))
     every = _run_directories(registry)
@@ -153,19 +162,6 @@ def metrics(epochs: Rows, evaluation: Evaluation | None) -> dict[str, float]:
 
 def _run_directories(registry: Registry) -> list[Path]:
     return sorted(path.parent for path in (registry.models.parent / "runs").glob("[!.]*/config.json"))
-
-
-def _of_version(registry: Registry, path: Path, manifest: Manifest) -> Details:
-    return Details(
-        kind="version",
-        name=manifest.version,
-        path=path,
-        config=manifest.config.model_dump(mode="json"),
-        data={"full_name": manifest.dataset.full_name, "fingerprint": manifest.fingerprint},
-        epochs=manifest.epochs,
-        evaluation=manifest.evaluation,
-        decisions=[entry for entry in registry.entries() if entry.version == manifest.version],
-    )
 
 
 def _of_run(registry: Registry, path: Path) -> Details:

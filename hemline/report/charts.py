@@ -20,7 +20,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hemline.records.evaluation import Mistake
+from hemline.records.run import Mistake
 from hemline.storage.files import whole_file
 
 SIDE = 40  # pixels of a mistaken image that are shown, by leaving some out: a report must stay below 200 KB

@@ -11,9 +11,8 @@ files beside it, the model card of a version: a stranger can read it.
 from collections.abc import Iterable, Mapping, Sequence
 
 from hemline.config.optimizers import OptimizerGroup
-from hemline.records.evaluation import Evaluation
 from hemline.records.proofs import ClaimResult, Evidence, Parity
-from hemline.records.run import Decision, Record, Rows, Verification
+from hemline.records.run import Decision, Evaluation, Record, Rows, Verification
 
 
 def markdown(record: Record, title: str, pictures: Mapping[str, str], decision: Decision | None = None) -> str:

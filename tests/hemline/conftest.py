@@ -11,9 +11,8 @@ import pytest
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef, write_split
-from hemline.records.evaluation import Evaluation
 from hemline.records.proofs import Parity
-from hemline.records.run import FlowRun, Record, TrainedRun
+from hemline.records.run import Evaluation, FlowRun, Record, TrainedRun
 from hemline.runtime.devices import DeviceInfo
 
 SHAPE = (4, 4, 1)

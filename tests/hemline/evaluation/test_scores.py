@@ -22,7 +22,7 @@ from hemline.evaluation.scores import (
     wilson,
 )
 from hemline.models.mlp import build_mlp
-from hemline.records.evaluation import ClassScore, Mistake, Quality
+from hemline.records.run import ClassScore, Mistake, Quality
 
 NAMES = ["a", "b", "c"]
 

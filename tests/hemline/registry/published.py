@@ -5,9 +5,8 @@ from pathlib import Path
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef, Split
-from hemline.records.evaluation import ClassScore, Evaluation, Latency
 from hemline.records.proofs import Parity
-from hemline.records.run import FlowRun, Record
+from hemline.records.run import ClassScore, Evaluation, FlowRun, Latency, Record
 from hemline.registry.versions import next_version, seal
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.files import whole_directory

@@ -15,8 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from hemline.config.nested import flat
 from hemline.config.retrain import RetrainConfig
-from hemline.records.evaluation import ClassScore
-from hemline.records.run import Decision, FlowRun, ModelVersion, Record
+from hemline.records.run import ClassScore, Decision, FlowRun, ModelVersion, Record
 from hemline.registry import tracking
 from hemline.registry.tracking import NAME, SETTINGS, send, track
 from hemline.registry.versions import publish, verify

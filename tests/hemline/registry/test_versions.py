@@ -18,8 +18,7 @@ import tensorflow as tf
 
 from hemline.data.dataset import load_split
 from hemline.errors import VersionError
-from hemline.records.evaluation import Quality
-from hemline.records.run import ModelVersion
+from hemline.records.run import ModelVersion, Quality
 from hemline.registry import versions
 from hemline.registry.versions import DIGEST, FILES, MANIFEST, load, next_version, publish, verify
 from hemline.storage.files import sha256_of

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hemline.records.evaluation import Mistake
+from hemline.records.run import Mistake
 from hemline.report.charts import compare_curves, learning_curves, mistakes_grid, parity_map
 
 EPOCHS = pd.DataFrame(
@@ -35,7 +35,7 @@ def test_another_process_gives_the_same_bytes() -> None:
     script = f"""
 import sys, pandas as pd
 from hemline.report.charts import learning_curves, mistakes_grid
-from hemline.records.evaluation import Mistake
+from hemline.records.run import Mistake
 sys.stdout.write(learning_curves(pd.DataFrame({EPOCHS.to_dict("list")!r})))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -7,8 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from hemline.config.retrain import RetrainConfig
-from hemline.records.evaluation import ClassScore, Latency, Mistake
-from hemline.records.run import Record, Rows
+from hemline.records.run import ClassScore, Latency, Mistake, Record, Rows
 from hemline.report.html import data_uri, html
 from hemline.report.markdown import epochs_table, markdown
 from tests.hemline.conftest import FinishedRun
