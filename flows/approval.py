@@ -40,12 +40,6 @@ def ask(decision: Decision, registry: Registry, hours: float) -> Decision:
         answer = Approval(comment=f"nobody answered within {hours:g} hours")
         with get_client(sync_client=True) as client:  # the server still has it paused, and would call it failed
             client.set_flow_run_state(UUID(str(runtime.flow_run.id)), Running(), force=True)
-    answered = _answered(decision, answer, registry)
-    show(answered)
-    return answered
-
-
-def _answered(decision: Decision, answer: Approval, registry: Registry) -> Decision:
     verdict, outcome = "kept", f"kept {decision.champion or 'no champion'}: not approved"
     if answer.promote:
         verdict, outcome = "promoted", f"promoted {decision.challenger}: approved"
@@ -58,4 +52,5 @@ def _answered(decision: Decision, answer: Approval, registry: Registry) -> Decis
         answered = decision.model_copy(update={"verdict": "kept", "champion": registry.champion()})
         answered.sentence = f"kept {answered.champion}: another champion was made during the approval ({error})"
         registry.record(answered, this_run())
+    show(answered)
     return answered

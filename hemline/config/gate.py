@@ -15,7 +15,7 @@ class Gate(Strict):
 
     minimum_accuracy: float = Field(0, ge=0, le=1, description="share of the test examples that must be right")
     margin: float = Field(
-        0, ge=-100, le=100, description="points that the gain's 95 % interval must be above; negative: may be worse"
+        0, ge=-100, le=100, description="points that the gain's 95 % interval must be above; negative: allowed loss"
     )
     max_class_drop: float = Field(10, ge=0, le=100, description="points that the recall of any class may fall")
     max_latency_ms: float | None = Field(
@@ -24,9 +24,5 @@ class Gate(Strict):
     max_size_mb: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="megabytes (10^6) that the version's models may have; null: any"
     )
-    promotion: Literal["auto", "manual"] = Field(
-        "auto", description="'manual' asks a person before a model that passes is promoted"
-    )
-    approval_hours: float = Field(
-        12, gt=0, le=24 * 14, description="manual: hours that a run waits for the answer; then the champion stays"
-    )
+    promotion: Literal["auto", "manual"] = Field("auto", description="'manual' asks a person about what passes")
+    approval_hours: float = Field(12, gt=0, le=24 * 14, description="manual: hours to wait; then the champion stays")

@@ -82,12 +82,10 @@ class Registry:
         """The champions that rollbacks walk back through, the present one last; without those that were rolled back."""
         champions: list[str] = []
         for entry in self.entries():
-            if not entry.moves or entry.champion_after is None:
-                continue
-            if entry.decision == "rolled back":
-                while entry.champion_after in champions:
-                    champions.pop()
-            champions.append(entry.champion_after)
+            while entry.decision == "rolled back" and entry.version in champions:
+                champions.pop()
+            if entry.moves:
+                champions.append(entry.version)
         return champions
 
     def protected(self) -> set[str]:

@@ -145,13 +145,7 @@ def _moment(manifest: Manifest) -> int:
     return int(manifest.created.timestamp() * 1000)
 
 
-def main() -> None:
-    """`python -m hemline.registry.tracking PATH [CHAMPION]`."""
+if __name__ == "__main__":
     from mlflow import MlflowClient
 
-    _, path, champion = sys.argv
-    send(MlflowClient(), Path(path), champion or None)
-
-
-if __name__ == "__main__":
-    main()
+    send(MlflowClient(), Path(sys.argv[1]), sys.argv[2] or None)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hemline.gate.statistics import bootstrap, compare, mcnemar
+from hemline.gate.case import bootstrap, compare, mcnemar
 from tests.hemline.gate.test_deciding import NAMES, pair
 
 
