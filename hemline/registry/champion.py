@@ -126,7 +126,9 @@ class Registry:
         champions = self.succession()
         if to is None and len(champions) < 2:
             now = f"{champions[-1]} is the first" if champions else "there is none yet"
-            raise RegistryError(f"a rollback needs an earlier champion. Received: {now}. Name or promote a version.")
+            raise RegistryError(
+                f"a rollback needs an earlier champion. Received: {now}. Name a version, or promote one."
+            )
         return self._write("rolled back", to or champions[-2], by, reason, champions[-1] if champions else None)
 
     def _write(
