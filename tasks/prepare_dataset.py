@@ -1,9 +1,7 @@
-"""The data, prepared once and reused by every later run.
+"""The data, prepared once and reused by every later run: ref = prepare_dataset(config, run_directory).
 
-    ref = prepare_dataset(config, run_directory)
-
-The cache is keyed by what data is asked for and by this task's source, not by the run. A cached answer
-counts only while every byte it points to is on disk as it was.
+The cache is keyed by the data that is asked for and by this task's source, not by the run. A cached answer counts only
+while every byte it points to is as it was.
 """
 
 from pathlib import Path

@@ -3,7 +3,7 @@
     ref = prepare(DataConfig())         # seconds the first time, then milliseconds
     ref = verified(DataConfig())        # None unless an earlier run left them whole
 
-Decoding never holds more than a batch. What was decoded is used again only while every byte has its SHA-256.
+Decoding holds a batch at a time. Decoded arrays are used again only while every byte has its SHA-256.
 """
 
 import json
@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 
 from hemline.config.data import DataConfig
-from hemline.data.checks import check_features
+from hemline.data.checks import check_known
 from hemline.data.dataset import AGAIN, DatasetRef, for_run, load_split, write_split
 from hemline.errors import DatasetError
 from hemline.storage.files import require_writable, whole_directory, write_json
@@ -20,9 +20,7 @@ from hemline.storage.locks import locked
 log = logging.getLogger(__name__)
 
 LOCK = ".hemline.lock"  # runs that start together on a new machine share the first one's work
-
-
-# What upstream's files decode to. A prepared TFDS directory has no checksums of its own to be held against.
+# What upstream's files decode to: a prepared TFDS directory has no checksums of its own.
 KNOWN_FINGERPRINTS = {
     "fashion_mnist/3.0.1": "7fb9c19b5a4fd2abc97e9033ba0cce9d9ad1b559f825309c75ab1ae0f6191faf",
 }
@@ -38,7 +36,7 @@ def prepare(config: DataConfig) -> DatasetRef:
 
 
 def verified(config: DataConfig) -> DatasetRef | None:
-    """What an earlier run decoded, if every byte of it is still as it was."""
+    """What an earlier run decoded, if every byte is as it was."""
     record = config.decoded_path / "dataset.json"
     if not record.exists():
         return None
@@ -49,7 +47,7 @@ def verified(config: DataConfig) -> DatasetRef | None:
             raise DatasetError(f"{record} must have the fingerprint of its content. {AGAIN}")
         _require_known(ref)
         for name in ref.splits:
-            load_split(for_run(ref, streaming=True), name)  # which reads the files for their digests alone
+            load_split(for_run(ref, streaming=True), name)  # reads the files for their digests alone
     except (TypeError, ValueError, DatasetError) as error:
         log.warning("%s is not used: %s", record.parent, error)
         return None
@@ -71,14 +69,12 @@ def _decode(config: DataConfig) -> DatasetRef:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    from hemline.data.sources import find_builder, prepare_files, unreadable
+    from hemline.data.sources import prepare_files, unreadable
 
-    builder = find_builder(config)
-    shape, class_names = check_features(builder)
+    builder, shape, class_names = check_known(config)
     prepare_files(builder, config)
-    directory = config.decoded_path
     splits = {}
-    with whole_directory(directory, replace=True) as temporary:
+    with whole_directory(config.decoded_path, replace=True) as temporary:
         for name in ("train", "test"):
             if builder.info.splits and name not in builder.info.splits:
                 continue
@@ -89,7 +85,7 @@ def _decode(config: DataConfig) -> DatasetRef:
                 raise unreadable(builder.data_path, error) from error
         ref = DatasetRef(
             full_name=builder.info.full_name,
-            path=directory,
+            path=config.decoded_path,
             image_shape=shape,
             class_names=class_names,
             splits=splits,

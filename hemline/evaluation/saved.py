@@ -1,7 +1,4 @@
-"""The judgement of a trained model as it is on disk.
-
-evaluation = evaluate_saved(dataset, device, trained)
-"""
+"""The evaluation of a trained model from disk: evaluate_saved(dataset, device, trained)."""
 
 import keras
 import tensorflow as tf
@@ -17,10 +14,9 @@ from hemline.storage.files import size_of, whole_directory, whole_file, write_js
 
 
 def evaluate_saved(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun) -> Evaluation:
-    """Evaluates the model from disk, as a user's will come, and the SavedModel made of it, as a server's will.
+    """Evaluates the saved model, makes the SavedModel for servers, and measures that.
 
-    Writes saved_model/, evaluation.json, confusion.csv, mistakes.svg and, apart since times do not repeat,
-    serving.json.
+    Writes saved_model/, evaluation.json, confusion.csv, mistakes.svg, and serving.json, whose times do not repeat.
     """
     images, labels = load_split(dataset, "test")
     served = trained.directory / "saved_model"

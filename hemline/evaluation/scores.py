@@ -5,7 +5,7 @@
     score = Score.of(logits, labels)        # loss and accuracy: means over the examples
     quality, table = evaluate(predict, images, labels, class_names)
 
-Validation after each epoch and the final judgement on the test split are this same code.
+Validation after each epoch and the final evaluation on the test split are this same code.
 """
 
 from collections.abc import Callable
@@ -29,8 +29,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 def compile_predict(model: keras.Model) -> Predict:
     """A function from images (N, H, W, C) uint8 to logits (N, classes) float32.
 
-    The last, partial batch is padded and the padding's logits are dropped, so every example counts
-    once. Compiled anew only for another shape of images.
+    The last, partial batch is padded and the padding's logits are dropped. Compiled once for each shape of images.
     """
 
     @tf.function(jit_compile=True)
@@ -77,7 +76,7 @@ def confusion(logits: np.ndarray, labels: np.ndarray, class_names: list[str]) ->
 
 
 def wilson(correct: int, examples: int) -> tuple[float, float]:
-    """95 % interval of a share; unlike the usual one it is right near 0 and 1 too."""
+    """95 % interval of a share, which holds near 0 and 1 too."""
     from scipy.stats import binomtest
 
     low, high = binomtest(correct, examples).proportion_ci(confidence_level=0.95, method="wilson")
@@ -109,16 +108,12 @@ def class_scores(predicted: np.ndarray, labels: np.ndarray, class_names: list[st
     scores = precision_recall_fscore_support(
         labels, predicted, labels=range(len(class_names)), average=None, zero_division=np.nan
     )
+    shares = np.array(scores[:3])  # (3, classes)
+    rows = np.where(np.isnan(shares), None, shares).T.tolist()
     return {
-        name: ClassScore(
-            examples=int(examples),
-            **{key: None if np.isnan(value) else float(value) for key, value in zip(_SCORES, values, strict=True)},
-        )
-        for name, *values, examples in zip(class_names, *scores, strict=True)
+        name: ClassScore(examples=int(examples), precision=precision, recall=recall, f1=f1)
+        for name, (precision, recall, f1), examples in zip(class_names, rows, scores[3], strict=True)
     }
-
-
-_SCORES = ("precision", "recall", "f1")
 
 
 def most_confident_mistakes(probabilities: np.ndarray, labels: np.ndarray, class_names: list[str]) -> list[Mistake]:

@@ -3,8 +3,7 @@
     export(model, class_names, path)
     latency = measure(path, images)         # median milliseconds through the signature, once loaded
 
-serving_default: image (N, H, W, C) uint8 -> label (N,) int64, name (N,) string,
-probabilities (N, classes) float32.
+serving_default: image (N, H, W, C) uint8 -> label (N,) int64, name (N,) string, probabilities (N, classes) float32.
 """
 
 import time
@@ -20,7 +19,7 @@ from hemline.records.evaluation import Latency
 
 BATCH = 100  # examples in a batch prediction
 REPEATS = 50
-WARM_UP = 5  # calls before the first that counts: the first one builds its plan
+WARM_UP = 5  # calls that do not count: the first one builds its plan
 
 
 def export(model: keras.Model, class_names: list[str], path: Path) -> None:
@@ -40,8 +39,8 @@ def export(model: keras.Model, class_names: list[str], path: Path) -> None:
 
 
 def measure(path: Path, images: np.ndarray, clock: Callable[[], float] = time.perf_counter) -> Latency:
-    """From images in memory (N, H, W, C) uint8 to names in memory, as a server's client waits for them."""
-    loaded = tf.saved_model.load(path)
+    """Times from images (N, H, W, C) uint8 in memory to names in memory, which is what a server's client waits for."""
+    loaded = tf.saved_model.load(path)  # kept: its signatures do not keep it alive
     serve = loaded.signatures["serving_default"]
 
     def milliseconds(batch: np.ndarray) -> float:

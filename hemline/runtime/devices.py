@@ -7,8 +7,7 @@
 One device; or `replicas` of one machine (MirroredStrategy); or the workers named in TF_CONFIG
 (MultiWorkerMirroredStrategy), each of which runs the same flow with the same configuration.
 
-Not run by this project's tests: a real GPU. All but the device itself is tested with a list of
-physical devices given by hand, and several devices with logical CPUs and with two processes.
+Tests run on no real GPU, only on lists of devices made by hand, on logical CPUs and on two processes.
 """
 
 import functools
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class DeviceInfo(BaseModel):
-    """What computed, as the manifest and the report name it."""
+    """What computed."""
 
     name: str  # TensorFlow's, e.g. '/GPU:0'
     kind: str  # 'cpu' or 'gpu'
@@ -41,10 +40,7 @@ class DeviceInfo(BaseModel):
 
 
 def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> DeviceInfo:
-    """The device to use. Only looks: `set_up` is what changes the process.
-
-    'gpu' requires one, 'cpu' ignores it, 'auto' takes one if there is one. batch_size: what the replicas share.
-    """
+    """The device to use; changes nothing. batch_size: what the replicas share."""
     import tensorflow as tf
 
     worker, workers = _place_in_cluster(os.environ.get("TF_CONFIG"))
@@ -66,7 +62,13 @@ def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> 
         name=name,
         kind=kind,
         description=description if shares == 1 else f"{shares} times {description}",
-        settings=_settings() | {"workers": str(workers)},
+        settings={
+            "xla": "on",
+            "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+            "xla_flags": os.environ.get("XLA_FLAGS", ""),
+            "cpus": str(os.cpu_count()),
+            "workers": str(workers),
+        },
         replicas=replicas,
         workers=workers,
         worker=worker,
@@ -74,17 +76,13 @@ def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> 
 
 
 def set_up(device: DeviceInfo) -> None:
-    """Makes this process ready for the device, before TensorFlow computes anything. Doing it again changes nothing.
-
-    GPUs take memory as they need it, all of them, since TensorFlow refuses it for some; a CPU is divided among
-    replicas; workers find each other.
-    """
+    """Makes this process ready for the device, before TensorFlow computes anything. Doing it again changes nothing."""
     import tensorflow as tf
 
     if os.environ.get("TF_CONFIG") == "":
         del os.environ["TF_CONFIG"]  # which TensorFlow would read as JSON
     if device.kind == "gpu":
-        for gpu in tf.config.list_physical_devices("GPU"):
+        for gpu in tf.config.list_physical_devices("GPU"):  # all: TensorFlow refuses memory growth for some
             if not tf.config.experimental.get_memory_growth(gpu):
                 tf.config.experimental.set_memory_growth(gpu, True)
     elif device.replicas > 1:
@@ -101,7 +99,7 @@ def scope(device: DeviceInfo) -> AbstractContextManager[Any]:
 
 
 def smallest(value: int) -> int:
-    """The smallest of what all workers call this with. Inside `scope`."""
+    """The smallest value that any worker calls this with, inside `scope`."""
     import tensorflow as tf
 
     strategy = tf.distribute.get_strategy()
@@ -152,15 +150,6 @@ def _divide_cpu(replicas: int) -> None:
             "a CPU can be divided only before TensorFlow computes. "
             f"Received: replicas={replicas} in a process with {len(parts)}. Start a new process."
         ) from error
-
-
-def _settings() -> dict[str, str]:
-    return {
-        "xla": "on",
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "cpus": str(os.cpu_count()),
-    }
 
 
 def _check_shares(replicas: int, workers: int, batch_size: int | None) -> None:

@@ -4,8 +4,8 @@
         import tensorflow                               # writes to the file
         print("seen on the terminal", file=sys.stderr)
 
-Native code writes to file descriptor 2 past `sys.stderr`. So descriptor 2 becomes the file, and
-`sys.stderr`, with every log handler that writes to it, a duplicate of what descriptor 2 was.
+Native code writes to file descriptor 2, past `sys.stderr`. So descriptor 2 becomes the file, and `sys.stderr`, with
+every log handler that writes to it, a duplicate of what descriptor 2 was.
 """
 
 import logging
@@ -21,8 +21,7 @@ from typing import TextIO
 def noise_in(path: Path, loggers: Sequence[str] = (), copied: Sequence[str] = ()) -> Iterator[None]:
     """Appends to `path` what native code writes to standard error, until the block ends.
 
-    loggers: names of loggers that write to the file and nowhere else. copied: names of loggers that
-    write to the file too.
+    loggers: names of those that write to the file alone. copied: names of those that write to the file too.
     """
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s | %(levelname)-7s | %(name)s - %(message)s"))
@@ -33,10 +32,9 @@ def noise_in(path: Path, loggers: Sequence[str] = (), copied: Sequence[str] = ()
     original = sys.stderr
     original.flush()
     saved = os.dup(2)
-    log = os.open(path, os.O_WRONLY | os.O_APPEND)
     terminal = os.fdopen(os.dup(saved), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
     try:
-        os.dup2(log, 2)
+        os.dup2(handler.stream.fileno(), 2)
         sys.stderr = terminal
         _move_handlers(original, terminal)
         for logger in everyone:
@@ -53,7 +51,6 @@ def noise_in(path: Path, loggers: Sequence[str] = (), copied: Sequence[str] = ()
         sys.stderr = original
         os.dup2(saved, 2)
         os.close(saved)
-        os.close(log)
         terminal.close()
         handler.close()
 
