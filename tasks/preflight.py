@@ -15,7 +15,7 @@ def preflight(config: RetrainConfig) -> DeviceInfo:
     device = select(config.device, config.replicas, config.batch_size)
     set_up(device)
 
-    from hemline.data.checks import check_known
+    from hemline.data.sources import check_known
     from hemline.training.run import check_groups
 
     _, image_shape, class_names = check_known(config.data)

@@ -12,8 +12,8 @@ from prefect.cache_policies import INPUTS, TASK_SOURCE
 
 from hemline.config.data import DataConfig
 from hemline.config.retrain import RetrainConfig
-from hemline.data import checks, decoding
-from hemline.data.dataset import DatasetRef, for_run
+from hemline.data import decoding
+from hemline.data.dataset import DatasetRef, check_sizes, for_run
 from hemline.errors import DatasetUnavailableError
 from hemline.storage.files import write_json
 
@@ -24,7 +24,7 @@ def prepare_dataset(config: RetrainConfig, directory: Path) -> DatasetRef:
     ref = _prepare.with_options(refresh_cache=on_disk is None)(config.data)
     if on_disk is not None and on_disk != ref:  # decoded anew by someone else since it was cached
         ref = _prepare.with_options(refresh_cache=True)(config.data)
-    checks.check_sizes(ref, config.validation, config.batch_size)
+    check_sizes(ref, config.validation, config.batch_size)
     ref = for_run(ref, config.streaming)
     write_json(directory / "dataset.json", ref.record())
     return ref

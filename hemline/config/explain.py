@@ -1,10 +1,4 @@
-"""Refusals of a configuration, a line for each field.
-
-    except ValidationError as error:
-        print(explain(error, "Set it under parameters in prefect.yaml."))
-
-A line states the rule, the value received and the remedy, and ends with where to set it.
-"""
+"""Refusals of a configuration: a line for each field, with rule, value received and remedy."""
 
 import difflib
 

@@ -1,7 +1,6 @@
 """Everything a run can be told, as one pydantic model.
 
-    config = RetrainConfig(epochs=20, groups={"lower": {"learning_rate": 3e-3}})
-    config.groups.by_name()["upper"].optimizer      # 'sgd': what is not given keeps its default
+    config = RetrainConfig(epochs=20, groups={"lower": {"learning_rate": 3e-3}})    # the rest keeps its default
 
 The form in the Prefect UI, the options of `hemline retrain` and the schema of the deployments' parameters are made of
 it, so bounds, units and help text stand here alone.

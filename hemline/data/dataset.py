@@ -2,11 +2,10 @@
 
     ref = for_run(prepare(DataConfig()), config.streaming)
     images, labels = load_split(ref, "train")   # (N, H, W, C) uint8, (N,) int32
-    (images, labels), (validation_images, validation_labels) = load_training(ref, validation=5000)
 
-Images that do not fit in memory are mapped from disk (np.memmap), which is decided once for a run.
-The fingerprint covers pixels, labels and their order, and is verified whenever arrays are loaded: a run never
-trains on anything but what its record names. Mapped files are verified before they are read, not while.
+Images that do not fit in memory are mapped from disk (np.memmap), which is decided once for a run. The fingerprint
+covers pixels, labels and their order, and is verified whenever arrays are loaded: a run never trains on anything but
+what its record names. Mapped files are verified before they are read, not while.
 """
 
 import hashlib
@@ -20,7 +19,7 @@ import numpy as np
 import psutil
 from pydantic import BaseModel
 
-from hemline.errors import DatasetError
+from hemline.errors import ConfigurationError, DatasetError
 from hemline.storage.files import sha256_of
 
 AGAIN = "Run again: the arrays are decoded anew from the prepared data."
@@ -63,6 +62,24 @@ class DatasetRef(BaseModel):
     def record(self) -> dict[str, Any]:
         """What dataset.json holds: the data, and not how a run loads it."""
         return self.model_dump(mode="json", exclude={"streaming"}) | {"fingerprint": self.fingerprint}
+
+
+def check_sizes(ref: DatasetRef, validation: int | Literal["test"], batch_size: int) -> None:
+    """Refuses too few examples to train on."""
+    examples = ref.split("train").examples
+    if validation != "test":
+        if validation >= examples:
+            raise ConfigurationError(
+                f"validation must be < the train split. Received: validation={validation} of {examples} examples. "
+                "Hold out fewer."
+            )
+        examples -= validation
+    if batch_size > examples:
+        raise ConfigurationError(
+            f"batch_size must be <= the examples to train on. Received: batch_size={batch_size} for "
+            f"{examples} examples. Make the batch smaller."
+        )
+    ref.split("test")  # raises DatasetError if there is none
 
 
 def for_run(ref: DatasetRef, streaming: bool | None) -> DatasetRef:

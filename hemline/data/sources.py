@@ -1,6 +1,6 @@
 """Where a TFDS data set's files come from: a chain that works without its upstream host.
 
-    builder = find_builder(config)              # knows features and checksums, has no data yet
+    builder, image_shape, class_names = check_known(config)     # has no data yet
     prepare_files(builder, config)
 
 Tried in this order, each for every data set unless it says otherwise:
@@ -25,6 +25,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 
+import numpy as np
 import requests
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
@@ -59,6 +60,25 @@ def find_builder(config: DataConfig) -> tfds.core.DatasetBuilder:
         ) from error
     except Exception as error:  # TFDS reads the metadata of prepared data here and does not check it
         raise unreadable(config.data_path / config.dataset.partition(":")[0], error) from error
+
+
+def check_known(config: DataConfig) -> tuple[tfds.core.DatasetBuilder, tuple[int, int, int], list[str]]:
+    """Builder, image shape (H, W, C) and class names. Raises DatasetError unless it has images with labels."""
+    builder = find_builder(config)
+    features = builder.info.features
+    named = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
+    image, label = named.get("image"), named.get("label")
+    if not isinstance(label, tfds.features.ClassLabel) or not isinstance(image, tfds.features.Image):
+        raise DatasetError(
+            "the data set must have the features 'image' and 'label' (a ClassLabel). "
+            f"Received: {builder.info.full_name} with {features}. Choose an image-classification data set."
+        )
+    if None in image.shape or image.dtype != np.uint8:
+        raise DatasetError(
+            "images must be uint8 and all of one size. "
+            f"Received: {builder.info.full_name} with shape {image.shape}, {image.dtype}. Choose another data set."
+        )
+    return builder, image.shape, list(label.names)
 
 
 def unreadable(prepared: Path, error: Exception) -> DatasetError:

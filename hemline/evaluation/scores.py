@@ -1,11 +1,10 @@
-"""What a model makes of a whole split, in one compiled pass.
+"""What a model makes of a whole split, in one compiled pass: of validation after each epoch, and of the test split.
 
     predict = compile_predict(model)
     logits = predict(images)                # images: (N, H, W, C) uint8; logits: (N, classes) float32
-    score = Score.of(logits, labels)        # loss and accuracy: means over the examples
     quality, table = evaluate(predict, images, labels, class_names)
 
-Validation after each epoch and the final evaluation on the test split are this same code.
+Scores are means over the examples.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,6 @@
 """The networks that can be trained, and the layer that this project wrote by hand.
 
-    model = build("mlp", image_shape=(28, 28, 1), classes=10, seed=42)
-    logits = model(images)              # images: (B, H, W, C) uint8; logits: (B, classes) float32
+    model = build("mlp", image_shape=(28, 28, 1), classes=10, seed=42)      # (B, H, W, C) uint8 -> (B, classes) float32
 
 Others import `MODELS` and `build` from here, and `LayerNorm` from `layer_norm`. It imports nothing of Hemline. A model
 is a function and a row of `MODELS`: CONTRIBUTING.md, "Add a model".

@@ -1,12 +1,9 @@
 """Layer normalisation (Ba et al., 2016, arXiv:1607.06450), written by hand: exercise 1.
 
-    layer = LayerNorm(epsilon=1e-3)
-    y = layer(x)                        # x, y: (..., features)
+    y = LayerNorm(epsilon=1e-3)(x)      # x, y: (..., features); trainable alpha (ones) and beta (zeros): (features,)
 
-Over the features of each instance, with trainable alpha (ones) and beta (zeros):
-
-    epsilon_on="variance"    alpha * (x - mean) / sqrt(variance + epsilon) + beta
-    epsilon_on="deviation"   alpha * (x - mean) / (sqrt(variance) + epsilon) + beta
+    epsilon_on="variance"               alpha * (x - mean) / sqrt(variance + epsilon) + beta
+    epsilon_on="deviation"              alpha * (x - mean) / (sqrt(variance) + epsilon) + beta
 
 Keras and the exercise's listing compute the first, the exercise's text has the second. They differ by a factor
 sqrt(v + e) / (sqrt(v) + e): 5e-4 at unit variance and epsilon 1e-3, and more than 0.3 where the deviation is near

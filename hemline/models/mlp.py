@@ -1,7 +1,6 @@
 """The network that is trained: the chapter's MLP with the hand-written LayerNorm.
 
     model = build_mlp(image_shape=(28, 28, 1), classes=10, seed=42)
-    logits = model(images)              # images: (B, H, W, C) uint8; logits: (B, classes) float32
 
 The optimizer groups' patterns name its layers: hidden_1, norm_1, hidden_2, norm_2 below, logits on top.
 """

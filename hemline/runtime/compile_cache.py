@@ -4,10 +4,9 @@
 
 TensorFlow trusts what it finds there: a damaged file or an unwritable directory ends a run, and a file's name does not
 tell the processor, version or XLA_FLAGS it is for. So each combination of these has its own directory, a file is used
-only with the SHA-256 that its writer left beside it, and a run goes on without a cache that cannot be written.
-
-The bits are the same with and without: tests/hemline/runtime/test_compile_cache.py. A cache named in
-TF_XLA_FLAGS is the user's own and left alone; `--tf_xla_persistent_cache_directory=` turns it off.
+only with the SHA-256 that its writer left beside it, and a run goes on without a cache that cannot be written. The bits
+are the same with and without. A cache named in TF_XLA_FLAGS is the user's own;
+`--tf_xla_persistent_cache_directory=` turns it off.
 """
 
 import atexit

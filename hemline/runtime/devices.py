@@ -4,10 +4,8 @@
     set_up(device)                      # once, before TensorFlow computes anything
     with scope(device): ...             # variables made inside belong to all replicas
 
-One device; or `replicas` of one machine (MirroredStrategy); or the workers named in TF_CONFIG
-(MultiWorkerMirroredStrategy), each of which runs the same flow with the same configuration.
-
-Tests run on no real GPU, only on lists of devices made by hand, on logical CPUs and on two processes.
+One device; `replicas` of one machine (MirroredStrategy); or the workers named in TF_CONFIG, each of which runs the same
+flow (MultiWorkerMirroredStrategy). Tests run on no real GPU: on made-up devices, logical CPUs and two processes.
 """
 
 import functools
@@ -58,20 +56,16 @@ def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> 
         name, kind, description = "/GPU:0", "gpu", details.get("device_name", "GPU")
     else:
         name, kind, description = "/CPU:0", "cpu", _cpu_model()
+    settings = {
+        "xla": "on",
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "cpus": str(os.cpu_count()),
+        "workers": str(workers),
+    }
+    shown = description if shares == 1 else f"{shares} times {description}"
     return DeviceInfo(
-        name=name,
-        kind=kind,
-        description=description if shares == 1 else f"{shares} times {description}",
-        settings={
-            "xla": "on",
-            "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
-            "xla_flags": os.environ.get("XLA_FLAGS", ""),
-            "cpus": str(os.cpu_count()),
-            "workers": str(workers),
-        },
-        replicas=replicas,
-        workers=workers,
-        worker=worker,
+        name=name, kind=kind, description=shown, settings=settings, replicas=replicas, workers=workers, worker=worker
     )
 
 
@@ -82,7 +76,7 @@ def set_up(device: DeviceInfo) -> None:
     if os.environ.get("TF_CONFIG") == "":
         del os.environ["TF_CONFIG"]  # which TensorFlow would read as JSON
     if device.kind == "gpu":
-        for gpu in tf.config.list_physical_devices("GPU"):  # all: TensorFlow refuses memory growth for some
+        for gpu in tf.config.list_physical_devices("GPU"):  # all: TensorFlow refuses memory growth for only some
             if not tf.config.experimental.get_memory_growth(gpu):
                 tf.config.experimental.set_memory_growth(gpu, True)
     elif device.replicas > 1:

@@ -1,8 +1,6 @@
 """Start-up noise of TensorFlow, XLA and TFDS goes to a file; the terminal is for a person.
 
-    with noise_in(run_dir / "run.log", loggers=("absl", "tensorflow")):
-        import tensorflow                               # writes to the file
-        print("seen on the terminal", file=sys.stderr)
+    with noise_in(run_dir / "run.log", loggers=("absl", "tensorflow")): ...     # sys.stderr is still the terminal
 
 Native code writes to file descriptor 2, past `sys.stderr`. So descriptor 2 becomes the file, and `sys.stderr`, with
 every log handler that writes to it, a duplicate of what descriptor 2 was.

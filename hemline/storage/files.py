@@ -1,9 +1,7 @@
 """Files that appear whole or not at all.
 
-    with whole_file(path) as temporary:         # a sibling; renamed onto path at the end
-        frame.to_parquet(temporary)
-    with whole_directory(path) as temporary:    # the same for a directory that must not exist yet
-        ...
+    with whole_file(path) as temporary: frame.to_parquet(temporary)     # a sibling, renamed onto path at the end
+    with whole_directory(path) as temporary: ...                        # likewise; must not exist yet
 
 What was at `path` stays until the new content is on disk, and for good if writing fails. A killed writer leaves its
 temporary behind, whose name `is_temporary` knows.
@@ -149,8 +147,7 @@ def require_writable(directory: Path, field: str = "artifacts_dir") -> None:
     """Raises StorageError unless the directory can be made, written to, and has room for a run."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory) as probe:
-            probe.write(b"hemline")
+        tempfile.TemporaryFile(dir=directory).close()
     except OSError as error:
         raise StorageError(
             f"{field} must be writable. Received: {field}={directory} ({error.strerror}). "

@@ -1,9 +1,4 @@
-"""Where a run keeps its files under the artifacts directory.
-
-    directory = open_run(config, started, "retrain-fashion_mnist-5-epochs", flow_run_id)
-
-artifacts/README.md describes every file.
-"""
+"""Where a run keeps its files under the artifacts directory; artifacts/README.md describes every file."""
 
 import re
 from collections.abc import Iterator
