@@ -5,7 +5,6 @@ while every byte it points to is as it was.
 """
 
 from pathlib import Path
-from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import INPUTS, TASK_SOURCE
@@ -30,11 +29,6 @@ def prepare_dataset(config: RetrainConfig, directory: Path) -> DatasetRef:
     return ref
 
 
-def _is_passing(task: Any, task_run: Any, state: Any) -> bool:
-    """A network that is away may come back; a corrupt file or an unknown name will not mend."""
-    return isinstance(state.result(raise_on_failure=False), DatasetUnavailableError)
-
-
 @task(
     name="prepare-dataset",
     cache_policy=INPUTS + TASK_SOURCE,
@@ -42,7 +36,10 @@ def _is_passing(task: Any, task_run: Any, state: Any) -> bool:
     result_serializer="json",
     retries=2,
     retry_delay_seconds=[10, 60],
-    retry_condition_fn=_is_passing,
+    # A network that is away may come back; a corrupt file or an unknown name will not mend.
+    retry_condition_fn=lambda task, run, state: isinstance(
+        state.result(raise_on_failure=False), DatasetUnavailableError
+    ),
     timeout_seconds=3600,
 )
 def _prepare(config: DataConfig) -> DatasetRef:

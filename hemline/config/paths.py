@@ -9,10 +9,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]  # of an installed package: the d
 
 
 def root() -> Path:
-    """1. `HEMLINE_ROOT`, if set; 2. the checkout this package is imported from; 3. `~/hemline`.
-
-    Never the current directory: Prefect runs flows in temporary ones.
-    """
+    """1. `HEMLINE_ROOT`, if set; 2. the checkout this package is imported from; 3. `~/hemline`."""
+    # Never the current directory: Prefect runs flows in temporary ones.
     if configured := os.environ.get("HEMLINE_ROOT"):
         path = Path(configured).expanduser()
         if not path.is_absolute():

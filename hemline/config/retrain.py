@@ -24,9 +24,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
     """One training run. Defaults train the chapter's network on Fashion-MNIST."""
 
     recipe: str | None = Field(
-        None,
-        exclude=True,
-        description="name of a file in recipes/, whose values replace the defaults; fields given here override it",
+        None, exclude=True, description="file in recipes/ whose values replace the defaults; other fields override it"
     )
     model: ModelName = Field("mlp", description="network that is trained")
     validation: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["test"] = Field(
@@ -50,11 +48,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
         None, description="directory of an earlier run to go on with, relative to artifacts_dir; same configuration"
     )
     ema_momentum: float | None = Field(
-        None,
-        ge=0,
-        lt=1,
-        description="validate and save the weights' moving average, which keeps this share of itself at each step, "
-        "e.g. 0.99; null takes the weights themselves",
+        None, ge=0, lt=1, description="use the weights' moving average, keeping this share a step, e.g. 0.99; null: off"
     )
     gate: Gate = Field(Gate(), description="what the new model must show to be promoted")
     device: Device = Field(
@@ -71,18 +65,14 @@ class RetrainConfig(WithArtifacts, DataConfig):
         "float32", description="what layers compute in; a mixed one keeps float32 weights, and is for GPUs that have it"
     )
     streaming: Choice = Field(
-        None,
-        description="read images from disk as they are needed, with the same result; null does so if they are "
-        "larger than a quarter of the free memory",
+        None, description="read images from disk as needed; null does so if they exceed a quarter of the free memory"
     )
 
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, given: Any) -> Any:
-        """Fills in the recipe's values, then the layers of the model's groups, wherever nothing is given.
-
-        A configuration on disk has all of them, so it means the same after the recipe has changed.
-        """
+        """Fills in the recipe's values, then the layers of the model's groups, wherever nothing is given."""
+        # A configuration on disk has all of them, so it means the same after the recipe has changed.
         if not isinstance(given, dict):
             return given
         if isinstance(given.get("groups"), OptimizerGroups):

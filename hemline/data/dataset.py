@@ -120,10 +120,7 @@ def _require_digest(path: Path, received: str, expected: str) -> None:
 
 
 def load_training(ref: DatasetRef, validation: int | Literal["test"]) -> tuple[Arrays, Arrays]:
-    """The arrays to train on and those to validate on.
-
-    validation: that many examples from the end of the train split, or 'test' for the test split.
-    """
+    """The arrays to train on, and those to validate on: `validation` examples from the train split's end, or 'test'."""
     images, labels = load_split(ref, "train")
     if validation == "test":
         return (images, labels), load_split(ref, "test")

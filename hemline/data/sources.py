@@ -90,10 +90,7 @@ def unreadable(prepared: Path, error: Exception) -> DatasetError:
 
 
 def prepare_files(builder: tfds.core.DatasetBuilder, config: DataConfig) -> None:
-    """Prepares the builder's data under `config.data_path`, unless it is.
-
-    Raises DatasetError if a source is corrupt, DatasetUnavailableError if none has the files.
-    """
+    """Prepares the builder's data under `config.data_path`, unless it is. Raises DatasetError where that fails."""
     if builder.is_prepared():
         return
     config.data_path.mkdir(parents=True, exist_ok=True)
@@ -164,10 +161,8 @@ SOURCES: dict[str, Source] = {
 
 
 def _with_files_of(builder: tfds.core.DatasetBuilder, directory: Path, shown_as: str) -> Path:
-    """The directory, if it has every file of the data set with its registered SHA-256.
-
-    TFDS checks too, but later, and would go to the network for a missing file.
-    """
+    """The directory, if it has every file of the data set with its registered SHA-256."""
+    # TFDS checks too, but later, and would go to the network for a missing file.
     if not directory.is_dir():
         raise Absent(f"no directory {directory}")
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:  # what lies there is the builder's own business
@@ -187,10 +182,8 @@ def _with_files_of(builder: tfds.core.DatasetBuilder, directory: Path, shown_as:
 
 
 def _restored(directory: Path, config: DataConfig, stack: ExitStack) -> Path:
-    """A copy of Debian's Fashion-MNIST files with upstream's gzip headers, which makes them upstream's to the bit.
-
-    Debian packs the same deflate streams with a ten-byte header free of names and times (RFC 1952).
-    """
+    """A copy of Debian's Fashion-MNIST files with upstream's gzip headers, which makes them upstream's to the bit."""
+    # Debian packs the same deflate streams with a ten-byte header free of names and times (RFC 1952).
     if not directory.is_dir():
         raise Absent(f"no directory {directory}")
     restored = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=config.data_path, prefix=".gzip-")))

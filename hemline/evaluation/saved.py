@@ -30,10 +30,7 @@ WARM_UP = 5  # calls that do not count: the first one builds its plan
 
 
 def evaluate_saved(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun) -> Evaluation:
-    """Evaluates the saved model, makes the SavedModel for servers, and measures that.
-
-    Writes saved_model/, evaluation.json, confusion.csv, mistakes.svg, and serving.json, whose times do not repeat.
-    """
+    """Writes saved_model/, evaluation.json, confusion.csv, mistakes.svg; serving.json, whose times do not repeat."""
     images, labels = load_split(dataset, "test")
     served = trained.directory / "saved_model"
     with tf.device(device.name):

@@ -26,10 +26,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 def compile_predict(model: keras.Model) -> Predict:
-    """A function from images (N, H, W, C) uint8 to logits (N, classes) float32.
-
-    The last, partial batch is padded and the padding's logits are dropped. Compiled once for each shape of images.
-    """
+    """A function from images (N, H, W, C) uint8 to logits (N, classes) float32, compiled once for each image shape."""
 
     @tf.function(jit_compile=True)
     def logits_of(batches: tf.Tensor) -> tf.Tensor:  # (steps, BATCH, H, W, C)
@@ -42,7 +39,7 @@ def compile_predict(model: keras.Model) -> Predict:
         pieces = []
         for start in range(0, len(images), PIECE):
             piece = images[start : start + PIECE]
-            padding = -len(piece) % batch
+            padding = -len(piece) % batch  # of the last, partial batch; its logits are dropped
             padded = np.pad(piece, [(0, padding), *[(0, 0)] * (piece.ndim - 1)]) if padding else piece
             logits = logits_of(tf.constant(padded.reshape(-1, batch, *piece.shape[1:])))
             pieces.append(logits.numpy().reshape(len(padded), -1)[: len(piece)])
@@ -107,27 +104,22 @@ def class_scores(predicted: np.ndarray, labels: np.ndarray, class_names: list[st
     scores = precision_recall_fscore_support(
         labels, predicted, labels=range(len(class_names)), average=None, zero_division=np.nan
     )
-    shares = np.array(scores[:3])  # (3, classes)
-    rows = np.where(np.isnan(shares), None, shares).T.tolist()
+    shares = np.array(scores[:3]).T.tolist()  # (classes, 3)
+    rows = [[None if np.isnan(share) else share for share in row] for row in shares]
     return {
         name: ClassScore(examples=int(examples), precision=precision, recall=recall, f1=f1)
         for name, (precision, recall, f1), examples in zip(class_names, rows, scores[3], strict=True)
     }
 
 
-def most_confident_mistakes(probabilities: np.ndarray, labels: np.ndarray, class_names: list[str]) -> list[Mistake]:
+def most_confident_mistakes(probabilities: np.ndarray, labels: np.ndarray, names: list[str]) -> list[Mistake]:
     """The mistakes with the highest probability, worst first."""
     confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
     return [
-        Mistake(
-            index=int(index),
-            true=class_names[labels[index]],
-            predicted=class_names[predicted[index]],
-            probability=float(confidence[index]),
-        )
-        for index in worst
+        Mistake(index=i, true=names[labels[i]], predicted=names[predicted[i]], probability=float(confidence[i]))
+        for i in worst.tolist()
     ]
 
 

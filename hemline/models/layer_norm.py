@@ -127,9 +127,7 @@ def _normalise(x: tf.Tensor, epsilon: float, epsilon_on: Form) -> tf.Tensor:
 
 
 def _sqrt(variance: tf.Tensor) -> tf.Tensor:
-    """Square root with gradient zero at zero. There it is infinite, and infinity times zero is NaN under XLA.
-
-    The inner `where` keeps the root away from zero, the outer one puts the value back.
-    """
+    """Square root with gradient zero at zero. There it is infinite, and infinity times zero is NaN under XLA."""
+    # The inner `where` keeps the root away from zero, the outer one puts the value back.
     positive = variance > 0
     return tf.where(positive, tf.sqrt(tf.where(positive, variance, tf.ones_like(variance))), tf.zeros_like(variance))

@@ -64,8 +64,7 @@ class _Computing(ast.NodeTransformer):
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         """A string that is a statement is a docstring."""
-        constant = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if constant else node
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         """Of `if TYPE_CHECKING:` only the `else` is ever run."""

@@ -46,7 +46,13 @@ def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> 
     _check_shares(replicas, workers, batch_size)
     gpus = [] if wanted == "cpu" else tf.config.list_physical_devices("GPU")
     if wanted == "gpu" and not gpus:
-        raise _no_gpu()
+        seen = ", ".join(device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())
+        raise DeviceError(
+            "device 'gpu' needs a GPU that TensorFlow can see. "
+            f"Received: device='gpu', TensorFlow {tf.__version__} sees {seen}; built with CUDA: "
+            f"{tf.test.is_built_with_cuda()}; CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}. "
+            "Check nvidia-smi, install the extra with `pip install -e .[gpu]`, or set device to 'auto' or 'cpu'."
+        )
     if gpus and replicas > len(gpus):
         raise DeviceError(
             f"replicas must be <= the GPUs there are. Received: replicas={replicas} with {len(gpus)}. Lower replicas."
@@ -158,18 +164,6 @@ def _check_shares(replicas: int, workers: int, batch_size: int | None) -> None:
             f"every replica takes an equal share of a batch. Received: batch_size={batch_size} for {shares} replicas. "
             f"Set batch_size to {-(-batch_size // shares) * shares}, or change replicas."
         )
-
-
-def _no_gpu() -> DeviceError:
-    import tensorflow as tf
-
-    seen = ", ".join(device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())
-    return DeviceError(
-        "device 'gpu' needs a GPU that TensorFlow can see. "
-        f"Received: device='gpu', TensorFlow {tf.__version__} sees {seen}; built with CUDA: "
-        f"{tf.test.is_built_with_cuda()}; CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}. "
-        "Check nvidia-smi, install the extra with `pip install -e .[gpu]`, or set device to 'auto' or 'cpu'."
-    )
 
 
 def _cpu_model() -> str:

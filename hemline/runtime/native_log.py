@@ -30,9 +30,10 @@ def noise_in(path: Path, loggers: Sequence[str] = (), copied: Sequence[str] = ()
     original = sys.stderr
     original.flush()
     saved = os.dup(2)
+    log = os.open(path, os.O_WRONLY | os.O_APPEND)
     terminal = os.fdopen(os.dup(saved), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
     try:
-        os.dup2(handler.stream.fileno(), 2)
+        os.dup2(log, 2)
         sys.stderr = terminal
         _move_handlers(original, terminal)
         for logger in everyone:
@@ -49,6 +50,7 @@ def noise_in(path: Path, loggers: Sequence[str] = (), copied: Sequence[str] = ()
         sys.stderr = original
         os.dup2(saved, 2)
         os.close(saved)
+        os.close(log)
         terminal.close()
         handler.close()
 
