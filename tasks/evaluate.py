@@ -1,9 +1,4 @@
-"""The saved model's judgement on the untouched test split.
-
-    evaluation = evaluate(dataset, device, trained)
-
-The model is loaded from disk, as a user's will be.
-"""
+"""The saved model's quality on the untouched test split: evaluation = evaluate(dataset, device, trained)."""
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE

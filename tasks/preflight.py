@@ -1,9 +1,4 @@
-"""Everything that can be refused in seconds, before data is touched.
-
-    device = preflight(config)
-
-A run that cannot work must not spend the night finding out.
-"""
+"""Everything that can be refused in seconds, before a night is spent on it: device = preflight(config)."""
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -20,10 +15,10 @@ def preflight(config: RetrainConfig) -> DeviceInfo:
     device = select(config.device, config.replicas, config.batch_size)
     set_up(device)
 
-    from hemline.data.checks import check_known
+    from hemline.data.sources import check_known
     from hemline.training.run import check_groups
 
-    image_shape, class_names = check_known(config.data)
+    _, image_shape, class_names = check_known(config.data)
     check_groups(config, image_shape, len(class_names))
     log = get_run_logger()
     log.info("device: %s, %s", device.kind, device.description)

@@ -1,21 +1,18 @@
-"""The data, prepared once and reused by every later run.
+"""The data, prepared once and reused by every later run: ref = prepare_dataset(config, run_directory).
 
-    ref = prepare_dataset(config, run_directory)
-
-The cache is keyed by what data is asked for and by this task's source, not by the run. A cached answer
-counts only while every byte it points to is on disk as it was.
+The cache is keyed by the data that is asked for and by this task's source, not by the run. A cached answer counts only
+while every byte it points to is as it was.
 """
 
 from pathlib import Path
-from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import INPUTS, TASK_SOURCE
 
 from hemline.config.data import DataConfig
 from hemline.config.retrain import RetrainConfig
-from hemline.data import checks, decoding
-from hemline.data.dataset import DatasetRef, for_run
+from hemline.data import decoding
+from hemline.data.dataset import DatasetRef, check_sizes, for_run
 from hemline.errors import DatasetUnavailableError
 from hemline.storage.files import write_json
 
@@ -26,15 +23,10 @@ def prepare_dataset(config: RetrainConfig, directory: Path) -> DatasetRef:
     ref = _prepare.with_options(refresh_cache=on_disk is None)(config.data)
     if on_disk is not None and on_disk != ref:  # decoded anew by someone else since it was cached
         ref = _prepare.with_options(refresh_cache=True)(config.data)
-    checks.check_sizes(ref, config.validation, config.batch_size)
+    check_sizes(ref, config.validation, config.batch_size)
     ref = for_run(ref, config.streaming)
     write_json(directory / "dataset.json", ref.record())
     return ref
-
-
-def _is_passing(task: Any, task_run: Any, state: Any) -> bool:
-    """A network that is away may come back; a corrupt file or an unknown name will not mend."""
-    return isinstance(state.result(raise_on_failure=False), DatasetUnavailableError)
 
 
 @task(
@@ -44,7 +36,10 @@ def _is_passing(task: Any, task_run: Any, state: Any) -> bool:
     result_serializer="json",
     retries=2,
     retry_delay_seconds=[10, 60],
-    retry_condition_fn=_is_passing,
+    # A network that is away may come back; a corrupt file or an unknown name will not mend.
+    retry_condition_fn=lambda task, run, state: isinstance(
+        state.result(raise_on_failure=False), DatasetUnavailableError
+    ),
     timeout_seconds=3600,
 )
 def _prepare(config: DataConfig) -> DatasetRef:

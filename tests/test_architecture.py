@@ -93,7 +93,7 @@ def test_a_forbidden_import_is_found(path: str, source: str) -> None:
     ("path", "source"),
     [
         ("hemline/data/dataset.py", "from hemline.errors import DatasetError\nfrom hemline.config import data"),
-        ("hemline/data/dataset.py", "from hemline.data.checks import check_known\nimport numpy as np"),
+        ("hemline/data/dataset.py", "from hemline.data.sources import find_builder\nimport numpy as np"),
         ("flows/retrain.py", "from tasks.train import train\nfrom prefect import flow"),
     ],
 )

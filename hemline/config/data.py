@@ -1,11 +1,9 @@
-"""Which examples a run sees.
-
-DataConfig(dataset="mnist").data_path       # absolute: HEMLINE_ROOT/data unless told otherwise
-"""
+"""Which examples a run sees: DataConfig(dataset="mnist").data_path is HEMLINE_ROOT/data by default."""
 
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 from pydantic import Field
@@ -20,18 +18,13 @@ class DataConfig(Strict):
     """Which examples a run sees. The key of the cache of prepared data."""
 
     dataset: str = Field(
-        "fashion_mnist",
-        min_length=1,
-        description="TFDS image-classification data set, with 'image' and 'label' ('name' or 'name:version')",
+        "fashion_mnist", min_length=1, description="TFDS data set with 'image' and 'label', as 'name' or 'name:version'"
     )
     data_dir: Path | None = Field(
-        None,
-        description="directory of prepared data, relative to HEMLINE_ROOT; null takes TFDS_DATA_DIR, or data/",
+        None, description="directory of prepared data, relative to HEMLINE_ROOT; null takes TFDS_DATA_DIR, or data/"
     )
     manual_dir: Path | None = Field(
-        None,
-        description="directory with the data set's files, downloaded by hand; null takes downloads/manual "
-        "under data_dir",
+        None, description="directory of files downloaded by hand; null takes downloads/manual under data_dir"
     )
 
     @property
@@ -46,15 +39,13 @@ class DataConfig(Strict):
 
     @property
     def data(self) -> "DataConfig":
-        """The fields of data and no others, paths absolute: what the cache of prepared data is keyed by."""
-        fields = {name: getattr(self, name) for name in DataConfig.model_fields}
+        """The fields of data alone, paths absolute: what the cache of prepared data is keyed by."""
+        fields = self.model_dump(include=set(DataConfig.model_fields))
         return DataConfig(**fields | {"data_dir": self.data_path, "manual_dir": self.manual_path})
 
     @property
     def decoded_path(self) -> Path:
-        """Where the decoded arrays are: a name made of every field that is no place, so that none is left out."""
+        """Where the decoded arrays are; the name depends on every field but the places."""
         others = self.model_dump(mode="json", exclude=PLACES | {"dataset"}, exclude_defaults=True)
-        name = self.dataset.replace(":", "-").replace("/", "-")
-        if others:
-            name += "-" + hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()[:8]
-        return self.data_path / "decoded" / name
+        digest = "-" + hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()[:8] if others else ""
+        return self.data_path / "decoded" / (re.sub("[:/]", "-", self.dataset) + digest)

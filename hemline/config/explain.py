@@ -1,8 +1,4 @@
-"""Refusals of a configuration, a line for each field.
-
-except ValidationError as error:
-    print(explain(error, "Set it under parameters in prefect.yaml."))
-"""
+"""Refusals of a configuration: a line for each field, with rule, value received and remedy."""
 
 import difflib
 
@@ -14,21 +10,18 @@ from hemline.config.retrain import RetrainConfig
 
 
 def explain(error: ValidationError, where: str) -> str:
-    """A line for each refused field: the rule, the value received, the remedy.
-
-    where: the remedy's place, e.g. 'Set it under parameters in prefect.yaml.'
-    """
+    """A line for each refused field. where: the last sentence of each remedy."""
     lines: dict[str, str] = {}
     rules: dict[str, list[str]] = {}
     for item in error.errors():
-        # A union reports every branch it tried, and the branch as if it were part of the field.
+        # pydantic reports every branch of a union that it tried, with the branch's name in the field's.
         field = ".".join(str(part) for part in item["loc"] if part not in _BRANCHES)
         name = field.rpartition(".")[2]
         if item["type"] == "extra_forbidden":
             close = difflib.get_close_matches(name, _FIELDS, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"Fields: {', '.join(sorted(_FIELDS))}."
             lines[field] = f"{field} is not a field. Received: {name}={item['input']!r}. {hint}"
-        elif item["type"] == "value_error":  # of a check between fields, which says all but where
+        elif item["type"] == "value_error":  # from our own validators: a whole sentence but for the place
             lines[field or item["msg"]] = f"{field}: {item['ctx']['error']} {where}".removeprefix(": ")
         elif item["type"] == "missing":
             lines[field] = f"{field} must be given. Received: {item['input']!r} without it. {where}"
@@ -40,8 +33,6 @@ def explain(error: ValidationError, where: str) -> str:
 
 
 _BRANCHES = {"literal['test']", "constrained-int"}
-
-
 _FIELDS = {*RetrainConfig.model_fields, *OptimizerGroup.model_fields, *Schedule.model_fields, *Gate.model_fields}
 
 

@@ -1,7 +1,4 @@
-"""What several configurations share: how strict they are, their artifacts, and the names that a field may take.
-
-class Gate(Strict): ...             # refuses unknown fields, never changes, has a schema without defaults
-"""
+"""What several configurations share: how strict they are, their artifacts, and the names that a field may take."""
 
 import json
 from pathlib import Path
@@ -22,10 +19,10 @@ else:
 
 
 def for_the_form(schema: dict[str, Any]) -> None:
-    """Makes a model's JSON schema one whose form in the Prefect UI sends what a person filled in, and nothing else.
+    """Changes a model's JSON schema so that its form in the Prefect UI sends only what a person filled in.
 
-    The form sends the defaults in a schema, so that a recipe could not tell what a person asked for from what nobody
-    touched: a default becomes a part of the description. The form cannot set a constant: it becomes a list of one.
+    The form sends every default it finds, which would override a recipe's values: defaults move to the description.
+    It cannot set a constant, which becomes a list of one.
     """
     for field in schema["properties"].values():
         for branch in (field, *field.get("anyOf", ())):
@@ -41,12 +38,12 @@ def _as_choice(schema: dict[str, Any]) -> None:
     schema["enum"] = [True, False, None]
 
 
-# Yes, no, or nothing said. As a plain `bool | None` the form would show a switch, and send false for an untouched one.
+# For a plain `bool | None` the form shows a switch, and sends false for an untouched one.
 Choice = Annotated[bool | None, Field(json_schema_extra=_as_choice)]
 
 
 class Strict(BaseModel):
-    """A typo in a field's name is an error, and a configuration never changes after it is made."""
+    """Refuses unknown fields, and never changes once it is made."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=for_the_form)
 
@@ -65,5 +62,5 @@ class WithArtifacts(Strict):
 
     @property
     def proofs_path(self) -> Path:
-        """Absolute directory of the proofs of this machine."""
+        """Absolute directory of this machine's proofs."""
         return self.artifacts_path / "proofs"

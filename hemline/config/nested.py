@@ -1,4 +1,4 @@
-"""Mappings within mappings: a configuration laid over another, flattened, or compared.
+"""Mappings within mappings: laid over another, flattened, or compared.
 
 merge({"gate": {"margin": 0, "minimum_accuracy": 0}}, {"gate": {"margin": 1}})      # margin 1, the rest kept
 flat({"gate": {"margin": 0}})                                                       # {'gate.margin': 0}
@@ -8,18 +8,18 @@ differences({"epochs": 5, "seed": 1}, {"epochs": 20, "seed": 1})                
 from collections.abc import Mapping
 from typing import Any
 
-ABSENT = "-"  # stands for a field that only the other one has
+ABSENT = "-"  # the value of a field that only the other one has
 
 
 def merge(base: Any, over: Any) -> Any:
-    """`over` where it says something and `base` elsewhere, in mappings within mappings alike."""
+    """The values of `over`, and those of `base` that it lacks, at every depth."""
     if not (isinstance(base, Mapping) and isinstance(over, Mapping)):
         return over
     return {**base, **{name: merge(base.get(name), value) for name, value in over.items()}}
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """One level, names joined by dots. An empty mapping stays a value, or its absence would go unnoticed."""
+    """One level, names joined by dots. An empty mapping stays a value, so that `differences` sees it."""
     result: dict[str, Any] = {}
     for name, value in nested.items():
         inner = isinstance(value, Mapping) and value

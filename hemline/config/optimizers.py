@@ -1,6 +1,6 @@
 """Which optimizer trains which layers, and with what learning rate over time.
 
-OptimizerGroup(layers=["hidden_*"], optimizer="adamw", learning_rate=1e-3, weight_decay=0.01)
+    OptimizerGroup(layers=["hidden_*"], optimizer="adamw", learning_rate=1e-3, weight_decay=0.01)
 
 An optimizer is a row of `OPTIMIZERS`: CONTRIBUTING.md, "Add an optimizer".
 """

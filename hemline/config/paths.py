@@ -1,23 +1,16 @@
-"""Where things are: the checkout, and the directory that holds `data/` and `artifacts/`.
-
-root() / "artifacts"                # HEMLINE_ROOT/artifacts, wherever a flow runs
-CHECKOUT / "recipes"                # what comes with the code
-"""
+"""Where things are: `root()` holds `data/` and `artifacts/`, CHECKOUT what comes with the code, e.g. `recipes/`."""
 
 import os
 from pathlib import Path
 
 from hemline.errors import ConfigurationError
 
-CHECKOUT = Path(__file__).resolve().parents[2]  # or what stands in for it, where this is installed
+CHECKOUT = Path(__file__).resolve().parents[2]  # of an installed package: the directory it is installed in
 
 
 def root() -> Path:
-    """The directory that holds `data/` and `artifacts/`.
-
-    1. `HEMLINE_ROOT`, if set; 2. the checkout this package is imported from; 3. `~/hemline`.
-    Prefect runs flows from temporary directories, so nothing may depend on the current one.
-    """
+    """1. `HEMLINE_ROOT`, if set; 2. the checkout this package is imported from; 3. `~/hemline`."""
+    # Never the current directory: Prefect runs flows in temporary ones.
     if configured := os.environ.get("HEMLINE_ROOT"):
         path = Path(configured).expanduser()
         if not path.is_absolute():

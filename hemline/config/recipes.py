@@ -1,10 +1,9 @@
 """Complete configurations by name: the files in recipes/.
 
     RetrainConfig(recipe="chapter", epochs=20)          # recipes/chapter.yaml, but longer
-    hemline retrain --recipe chapter --epochs 20        # likewise
     parameters: {config: {recipe: chapter, epochs: 20}} # of a deployment, in prefect.yaml
 
-A recipe is replaced by its values when a configuration is made, before anything is run.
+A recipe is replaced by its values when a configuration is made, before anything runs.
 """
 
 from pathlib import Path
@@ -14,12 +13,10 @@ import yaml
 
 from hemline.config.paths import CHECKOUT
 
-DIRECTORY = CHECKOUT / "recipes"
-
 
 def known() -> dict[str, Path]:
     """The recipe files by name."""
-    return {path.stem: path for path in sorted(DIRECTORY.glob("*.yaml"), key=lambda path: path.stem)}
+    return {path.stem: path for path in sorted((CHECKOUT / "recipes").glob("*.yaml"), key=lambda path: path.stem)}
 
 
 def read(name: Any) -> dict[str, Any]:

@@ -1,11 +1,9 @@
 """Everything a run can be told, as one pydantic model.
 
-    config = RetrainConfig(epochs=20, groups={"lower": {"learning_rate": 3e-3}})
-    config.groups.by_name()["upper"].optimizer      # 'sgd': what is not given keeps its default
-    RetrainConfig(recipe="chapter", epochs=20)      # recipes/chapter.yaml, but longer
+    config = RetrainConfig(epochs=20, groups={"lower": {"learning_rate": 3e-3}})    # the rest keeps its default
 
-The same model is the form in the Prefect UI, the options of `hemline retrain` and
-the schema of the deployments' parameters, so bounds, units and help text stand here alone.
+The form in the Prefect UI, the options of `hemline retrain` and the schema of the deployments' parameters are made of
+it, so bounds, units and help text stand here alone.
 """
 
 from pathlib import Path
@@ -26,10 +24,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
     """One training run. Defaults train the chapter's network on Fashion-MNIST."""
 
     recipe: str | None = Field(
-        None,
-        exclude=True,
-        description="name of a file in recipes/, whose values take the place of the defaults; other fields given "
-        "here override it",
+        None, exclude=True, description="file in recipes/ whose values replace the defaults; other fields override it"
     )
     model: ModelName = Field("mlp", description="network that is trained")
     validation: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["test"] = Field(
@@ -53,11 +48,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
         None, description="directory of an earlier run to go on with, relative to artifacts_dir; same configuration"
     )
     ema_momentum: float | None = Field(
-        None,
-        ge=0,
-        lt=1,
-        description="weights are validated and saved as their moving average, which keeps this share of "
-        "itself at each step, e.g. 0.99; null takes them as they are",
+        None, ge=0, lt=1, description="use the weights' moving average, keeping this share a step, e.g. 0.99; null: off"
     )
     gate: Gate = Field(Gate(), description="what the new model must show to be promoted")
     device: Device = Field(
@@ -67,25 +58,21 @@ class RetrainConfig(WithArtifacts, DataConfig):
         1,
         ge=1,
         le=1024,
-        description="devices that share every batch; without GPUs, logical CPUs, which show that it is right, "
-        "not that it is fast. Workers of TF_CONFIG share it by themselves",
+        description="devices that share every batch; without GPUs, logical CPUs, which are no faster than one. "
+        "The workers of TF_CONFIG share batches without it",
     )
     precision: Precision = Field(
         "float32", description="what layers compute in; a mixed one keeps float32 weights, and is for GPUs that have it"
     )
     streaming: Choice = Field(
-        None,
-        description="read images from disk as they are needed, with the same result; null does so if they would "
-        "take more than a quarter of the free memory",
+        None, description="read images from disk as needed; null does so if they exceed a quarter of the free memory"
     )
 
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, given: Any) -> Any:
-        """What is given, over the recipe's values, over the layers that the model's groups have.
-
-        A configuration on disk has all of them, so it means the same when the recipe has changed.
-        """
+        """Fills in the recipe's values, then the layers of the model's groups, wherever nothing is given."""
+        # A configuration on disk has all of them, so it means the same after the recipe has changed.
         if not isinstance(given, dict):
             return given
         if isinstance(given.get("groups"), OptimizerGroups):
@@ -99,6 +86,6 @@ class RetrainConfig(WithArtifacts, DataConfig):
         return merge({"groups": groups}, given)
 
     def what_is_computed(self) -> dict[str, Any]:
-        """The fields that decide a result: not where things are, how often they are saved, or what becomes of it."""
+        """The fields that decide the weights: not where things are, how often they are saved, or the gate."""
         places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming"}
         return self.model_dump(mode="json", exclude=places | {"checkpoint_steps", "keep_checkpoints", "gate"})

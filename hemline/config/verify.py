@@ -1,7 +1,4 @@
-"""What `verify` can be told.
-
-VerifyConfig(grid="full").proofs_path
-"""
+"""What `verify` can be told: VerifyConfig(grid="full").proofs_path."""
 
 from pydantic import Field
 

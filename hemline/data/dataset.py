@@ -2,12 +2,10 @@
 
     ref = for_run(prepare(DataConfig()), config.streaming)
     images, labels = load_split(ref, "train")   # (N, H, W, C) uint8, (N,) int32
-    (images, labels), (validation_images, validation_labels) = load_training(ref, validation=5000)
 
-`hemline.data.decoding` makes the arrays. Images that do not fit in memory are mapped from disk (np.memmap): that is
-decided once for a run, before the first array is loaded, and is part of what its steps are told.
-The fingerprint covers pixels, labels and their order, and is verified whenever arrays are loaded: a run never
-trains on anything but what its record names. Mapped files are verified before they are read, not while.
+Images that do not fit in memory are mapped from disk (np.memmap), which is decided once for a run. The fingerprint
+covers pixels, labels and their order, and is verified whenever arrays are loaded: a run never trains on anything but
+what its record names. Mapped files are verified before they are read, not while.
 """
 
 import hashlib
@@ -21,7 +19,7 @@ import numpy as np
 import psutil
 from pydantic import BaseModel
 
-from hemline.errors import DatasetError
+from hemline.errors import ConfigurationError, DatasetError
 from hemline.storage.files import sha256_of
 
 AGAIN = "Run again: the arrays are decoded anew from the prepared data."
@@ -29,7 +27,7 @@ Arrays = tuple[np.ndarray, np.ndarray]  # images (N, H, W, C) uint8 and labels (
 
 
 class Split(BaseModel):
-    """One split's arrays: how many examples, and the SHA-256 of train-images.u8 and train-labels.i4."""
+    """One split's arrays: how many examples, and the SHA-256 of its images' and its labels' file."""
 
     examples: int
     images: str
@@ -37,7 +35,7 @@ class Split(BaseModel):
 
 
 class DatasetRef(BaseModel):
-    """All that steps tell each other about the data: where it is, what it must be, and how to load it."""
+    """What steps tell each other about the data: where it is, what it must be, and how to load it."""
 
     full_name: str
     path: Path
@@ -53,11 +51,11 @@ class DatasetRef(BaseModel):
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
     def split(self, name: str) -> Split:
-        """One of the splits. Raises DatasetError if there is none of that name."""
+        """Raises DatasetError if there is no such split."""
         if name not in self.splits:
             raise DatasetError(
-                f"the data set must have the split {name!r}. Received: {self.full_name} with "
-                f"{', '.join(self.splits)}. Choose another data set."
+                f"the data set must have the split {name!r}. Received: {self.full_name} with {', '.join(self.splits)}. "
+                "Choose another data set."
             )
         return self.splits[name]
 
@@ -66,18 +64,33 @@ class DatasetRef(BaseModel):
         return self.model_dump(mode="json", exclude={"streaming"}) | {"fingerprint": self.fingerprint}
 
 
-def for_run(ref: DatasetRef, streaming: bool | None) -> DatasetRef:
-    """The same data, with the decision how this run loads it.
+def check_sizes(ref: DatasetRef, validation: int | Literal["test"], batch_size: int) -> None:
+    """Refuses too few examples to train on."""
+    examples = ref.split("train").examples
+    if validation != "test":
+        if validation >= examples:
+            raise ConfigurationError(
+                f"validation must be < the train split. Received: validation={validation} of {examples} examples. "
+                "Hold out fewer."
+            )
+        examples -= validation
+    if batch_size > examples:
+        raise ConfigurationError(
+            f"batch_size must be <= the examples to train on. Received: batch_size={batch_size} for "
+            f"{examples} examples. Make the batch smaller."
+        )
+    ref.split("test")  # raises DatasetError if there is none
 
-    streaming: None decides by memory: TensorFlow copies images once, so a quarter of what is free is the most.
-    """
+
+def for_run(ref: DatasetRef, streaming: bool | None) -> DatasetRef:
+    """The same data, with the decision how this run loads it; None decides by the free memory."""
     size = sum(split.examples for split in ref.splits.values()) * math.prod(ref.image_shape)
-    too_large = size > psutil.virtual_memory().available / 4
+    too_large = size > psutil.virtual_memory().available / 4  # TensorFlow makes a copy
     return ref.model_copy(update={"streaming": too_large if streaming is None else streaming})
 
 
 def load_split(ref: DatasetRef, name: str) -> Arrays:
-    """One split's arrays; images are an np.memmap if the run streams. Raises DatasetError if they changed on disk."""
+    """Images, an np.memmap if the run streams, and labels. Raises DatasetError if they changed on disk."""
     split = ref.split(name)
     path = ref.path / f"{name}-images.u8"
     try:
@@ -107,10 +120,7 @@ def _require_digest(path: Path, received: str, expected: str) -> None:
 
 
 def load_training(ref: DatasetRef, validation: int | Literal["test"]) -> tuple[Arrays, Arrays]:
-    """The arrays to train on and those to validate on.
-
-    validation: that many examples from the end of the train split, or 'test' for the test split.
-    """
+    """The arrays to train on, and those to validate on: `validation` examples from the train split's end, or 'test'."""
     images, labels = load_split(ref, "train")
     if validation == "test":
         return (images, labels), load_split(ref, "test")

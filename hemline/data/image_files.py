@@ -3,8 +3,7 @@
     images = read([Path("shirt.png"), Path("many.npy")], shape=(28, 28, 1))     # a (N, 28, 28, 1) uint8 for each
     PictureError: a picture must be 28 x 28. Received: photo.png of 4000 x 3000. Scale it as the training data was.
 
-Nothing is resized, and nothing converted that would lose something: a model answers for any picture, and
-says as surely what a distorted one is. Every file is checked before the first is used.
+Nothing is resized or converted with a loss: a model is as sure of a distorted picture as of any other.
 """
 
 import warnings
@@ -19,7 +18,7 @@ Shape = tuple[int, int, int]  # (H, W, C)
 
 
 def read(paths: Sequence[Path], shape: Shape) -> list[np.ndarray]:
-    """The pictures of each file, (N, H, W, C) uint8. Raises PictureError with a line for each refused file."""
+    """The pictures of each file, (N, H, W, C) uint8. Raises PictureError with a line for each refused file, if any."""
     images, problems = [], []
     for path in paths:
         try:
@@ -32,13 +31,11 @@ def read(paths: Sequence[Path], shape: Shape) -> list[np.ndarray]:
 
 
 def _read(path: Path, shape: Shape) -> np.ndarray:
-    readers = {".png": _png, ".npy": _npy}
-    reader = readers.get(path.suffix.lower())
+    reader = {".png": _png, ".npy": _npy}.get(path.suffix.lower())
     if reader is None:
         raise _refusal("a file must be a PNG or NPY", path, f"which ends in {path.suffix!r}", "Convert it")
     try:
-        with path.open("rb"):  # so that what fails below is the content
-            pass
+        path.open("rb").close()  # so that what fails below is the content
     except OSError as error:
         raise _refusal("a file must be there and readable", path, f"({error.strerror})", "Name another") from error
     return reader(path, shape)
@@ -56,11 +53,13 @@ def _png(path: Path, shape: Shape) -> np.ndarray:
             image = Image.open(path, formats=["PNG"])
         if image.size != (width, height):  # known before anything is decoded
             raise _size_refusal(path, f"{image.width} x {image.height}", shape)
-        depth, frames = _bit_depth(path), getattr(image, "n_frames", 1)
+        with path.open("rb") as file:
+            depth = file.read(25)[24]  # from the header: Pillow reads 16 bits of colour as 8 without a word
+        frames = getattr(image, "n_frames", 1)
         pixels = np.asarray(image.convert("RGBA"))  # (H, W, 4); exact from every mode of at most 8 bits
     except PictureError:
         raise
-    except Exception as error:  # whatever Pillow raises for a file that is none, is cut off, or is a bomb
+    except Exception as error:  # Pillow raises many kinds: no PNG, cut off, a decompression bomb
         raise _refusal("a .png must be a whole PNG", path, f"({error})", "Save it again") from error
     if depth > 8 or frames > 1:
         what = f"of {depth} bits" if depth > 8 else f"with {frames} frames"
@@ -72,16 +71,10 @@ def _png(path: Path, shape: Shape) -> np.ndarray:
     return pixels[None, ..., :channels]
 
 
-def _bit_depth(path: Path) -> int:
-    """Pillow reads 16 bits of colour as 8 without a word; the ninth byte of the header knows."""
-    with path.open("rb") as file:
-        return file.read(25)[24]
-
-
 def _npy(path: Path, shape: Shape) -> np.ndarray:
     remedy = "Write it with numpy.save"
     try:
-        # Mapped: a header that promises more than the file has is refused and not allocated.
+        # Mapped, so that a header that promises more than the file has is refused and allocates nothing.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a pickle, objects, or whatever a damaged header leads to
         raise _refusal("a .npy must be a whole array of numbers", path, f"({error})", remedy) from error
@@ -102,9 +95,7 @@ def _words(shape: Shape) -> str:
 
 
 def _size_refusal(path: Path, received: str, shape: Shape) -> PictureError:
-    height, width, channels = shape
-    array = f"(N, {height}, {width}, {channels})"
-    rule = f"a picture must be {_words(shape)}, an array {array}"
+    rule = f"a picture must be {_words(shape)}, an array (N, {', '.join(map(str, shape))})"
     return _refusal(rule, path, f"of {received}", "Scale and cut it as the training data was")
 
 

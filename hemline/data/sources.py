@@ -1,6 +1,6 @@
 """Where a TFDS data set's files come from: a chain that works without its upstream host.
 
-    builder = find_builder(config)              # knows features and checksums, has no data yet
+    builder, image_shape, class_names = check_known(config)     # has no data yet
     prepare_files(builder, config)
 
 Tried in this order, each for every data set unless it says otherwise:
@@ -11,8 +11,8 @@ Tried in this order, each for every data set unless it says otherwise:
     upstream    the network, if a probe of seconds says it is there; TFDS alone tries for 204 s
     apt         the same Debian package, fetched by apt-get without installing (Fashion-MNIST)
 
-Whatever the source, TFDS's own builder reads the files and checks the SHA-256 registered for each.
-A source that is not there is passed over; one that is there and corrupt stops the chain.
+Whatever the source, TFDS's own builder reads the files and checks the SHA-256 registered for each. A source without
+the files is passed over; one with corrupt files stops the chain.
 """
 
 import difflib
@@ -25,6 +25,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 
+import numpy as np
 import requests
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
@@ -46,7 +47,7 @@ class Absent(Exception):
 
 
 def find_builder(config: DataConfig) -> tfds.core.DatasetBuilder:
-    """The data set's builder, whether prepared or not. Raises DatasetError if TFDS does not know it."""
+    """The data set's builder, prepared or not. Raises DatasetError if TFDS does not know it."""
     try:
         return tfds.builder(config.dataset, data_dir=config.data_path)
     except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
@@ -57,12 +58,31 @@ def find_builder(config: DataConfig) -> tfds.core.DatasetBuilder:
         raise DatasetError(
             f"dataset must be a name in the TFDS catalogue. Received: dataset={config.dataset!r} ({reason}). {hint}"
         ) from error
-    except Exception as error:  # metadata of prepared data, which TFDS reads here and does not check
+    except Exception as error:  # TFDS reads the metadata of prepared data here and does not check it
         raise unreadable(config.data_path / config.dataset.partition(":")[0], error) from error
 
 
+def check_known(config: DataConfig) -> tuple[tfds.core.DatasetBuilder, tuple[int, int, int], list[str]]:
+    """Builder, image shape (H, W, C) and class names. Raises DatasetError unless it has images with labels."""
+    builder = find_builder(config)
+    features = builder.info.features
+    named = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
+    image, label = named.get("image"), named.get("label")
+    if not isinstance(label, tfds.features.ClassLabel) or not isinstance(image, tfds.features.Image):
+        raise DatasetError(
+            "the data set must have the features 'image' and 'label' (a ClassLabel). "
+            f"Received: {builder.info.full_name} with {features}. Choose an image-classification data set."
+        )
+    if None in image.shape or image.dtype != np.uint8:
+        raise DatasetError(
+            "images must be uint8 and all of one size. "
+            f"Received: {builder.info.full_name} with shape {image.shape}, {image.dtype}. Choose another data set."
+        )
+    return builder, image.shape, list(label.names)
+
+
 def unreadable(prepared: Path, error: Exception) -> DatasetError:
-    """For prepared data that TFDS fails on, in whatever way."""
+    """The refusal of prepared data that TFDS fails on, in whatever way."""
     return DatasetError(
         f"prepared data must be readable. Received: {prepared}: {_short(error)}. "
         f"It is corrupt: delete {prepared} and run again."
@@ -70,16 +90,12 @@ def unreadable(prepared: Path, error: Exception) -> DatasetError:
 
 
 def prepare_files(builder: tfds.core.DatasetBuilder, config: DataConfig) -> None:
-    """Prepares the builder's data under `config.data_path`, unless it is.
-
-    Raises DatasetError if a source is corrupt, DatasetUnavailableError, which names every source
-    tried, if there is none.
-    """
+    """Prepares the builder's data under `config.data_path`, unless it is. Raises DatasetError where that fails."""
+    if builder.is_prepared():
+        return
     config.data_path.mkdir(parents=True, exist_ok=True)
+    tried = []
     with ExitStack() as stack:
-        if builder.is_prepared():
-            return
-        tried = []
         for name, source in SOURCES.items():
             try:
                 _prepare(builder, config, source(builder, config, stack))
@@ -111,12 +127,11 @@ def _debian(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitSt
 def _upstream(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack) -> Path | None:
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
         raise Absent("its licence asks for a download by hand: " + builder.MANUAL_DOWNLOAD_INSTRUCTIONS.strip())
-    for url in builder.url_infos:
+    for url in list(builder.url_infos)[:1]:  # one file speaks for its host; TFDS reports the others
         try:
             requests.head(url, timeout=PROBE_SECONDS, allow_redirects=True).raise_for_status()
         except requests.RequestException as error:
             raise Absent(f"no answer from {url} ({_short(error)})") from error
-        break  # one file speaks for its host; TFDS reports the others
     return None
 
 
@@ -127,12 +142,10 @@ def _apt(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack
         raise Absent("apt-get and dpkg are not on this machine")
     package = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=config.data_path, prefix=".apt-")))
     # Package lists of its own: needs no root, works where the machine's lists are missing, changes nothing.
-    lists = package / "lists"
-    (lists / "partial").mkdir(parents=True)
-    own = [f"Dir::State::lists={lists}", f"Dir::Cache={package / 'cache'}", "APT::Sandbox::User="]
-    options = [word for setting in own for word in ("-o", setting)]
-    _command("apt-get", *options, "-qq", "update", cwd=package)
-    _command("apt-get", *options, "-qq", "download", DEBIAN_PACKAGE, cwd=package)
+    (package / "lists" / "partial").mkdir(parents=True)
+    own = (f"-oDir::State::lists={package}/lists", f"-oDir::Cache={package}/cache", "-oAPT::Sandbox::User=")
+    _command("apt-get", *own, "-qq", "update", cwd=package)
+    _command("apt-get", *own, "-qq", "download", DEBIAN_PACKAGE, cwd=package)
     _command("dpkg", "-x", *(str(deb) for deb in package.glob("*.deb")), "unpacked", cwd=package)
     files = _restored(package / "unpacked" / DEBIAN_DIR.relative_to("/"), config, stack)
     return _with_files_of(builder, files, shown_as=f"apt-get's {DEBIAN_PACKAGE}")
@@ -147,14 +160,9 @@ SOURCES: dict[str, Source] = {
 }
 
 
-# --- their parts
-
-
 def _with_files_of(builder: tfds.core.DatasetBuilder, directory: Path, shown_as: str) -> Path:
-    """The directory, if it has every file of the data set, each with its registered SHA-256.
-
-    TFDS checks again, but later, and would go to the network for a file that is missing.
-    """
+    """The directory, if it has every file of the data set with its registered SHA-256."""
+    # TFDS checks too, but later, and would go to the network for a missing file.
     if not directory.is_dir():
         raise Absent(f"no directory {directory}")
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:  # what lies there is the builder's own business
@@ -174,11 +182,8 @@ def _with_files_of(builder: tfds.core.DatasetBuilder, directory: Path, shown_as:
 
 
 def _restored(directory: Path, config: DataConfig, stack: ExitStack) -> Path:
-    """A copy of Debian's Fashion-MNIST files with upstream's gzip headers.
-
-    Debian packs the same deflate streams with a header free of names and times (RFC 1952). With the
-    first ten bytes put back as they were, the files are upstream's to the bit, which TFDS then checks.
-    """
+    """A copy of Debian's Fashion-MNIST files with upstream's gzip headers, which makes them upstream's to the bit."""
+    # Debian packs the same deflate streams with a ten-byte header free of names and times (RFC 1952).
     if not directory.is_dir():
         raise Absent(f"no directory {directory}")
     restored = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=config.data_path, prefix=".gzip-")))
@@ -190,10 +195,10 @@ def _restored(directory: Path, config: DataConfig, stack: ExitStack) -> Path:
 
 
 def _prepare(builder: tfds.core.DatasetBuilder, config: DataConfig, directory: Path | None) -> None:
-    tfds.disable_progress_bar()  # the run has its own, and TFDS prints: that goes to the log
+    tfds.disable_progress_bar()
     download = tfds.download.DownloadConfig(manual_dir=directory, try_download_gcs=False)
     try:
-        with redirect_stdout(io.StringIO()) as said:
+        with redirect_stdout(io.StringIO()) as said:  # TFDS prints what belongs in the log
             builder.download_and_prepare(
                 download_dir=config.data_path / "downloads", download_config=download, file_format="tfrecord"
             )

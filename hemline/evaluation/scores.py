@@ -1,11 +1,10 @@
-"""What a model makes of a whole split, in one compiled pass.
+"""What a model makes of a whole split, in one compiled pass: of validation after each epoch, and of the test split.
 
     predict = compile_predict(model)
     logits = predict(images)                # images: (N, H, W, C) uint8; logits: (N, classes) float32
-    score = Score.of(logits, labels)        # loss and accuracy: means over the examples
     quality, table = evaluate(predict, images, labels, class_names)
 
-Validation after each epoch and the final judgement on the test split are this same code.
+Scores are means over the examples.
 """
 
 from collections.abc import Callable
@@ -27,11 +26,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 def compile_predict(model: keras.Model) -> Predict:
-    """A function from images (N, H, W, C) uint8 to logits (N, classes) float32.
-
-    The last, partial batch is padded and the padding's logits are dropped, so every example counts
-    once. Compiled anew only for another shape of images.
-    """
+    """A function from images (N, H, W, C) uint8 to logits (N, classes) float32, compiled once for each image shape."""
 
     @tf.function(jit_compile=True)
     def logits_of(batches: tf.Tensor) -> tf.Tensor:  # (steps, BATCH, H, W, C)
@@ -44,7 +39,7 @@ def compile_predict(model: keras.Model) -> Predict:
         pieces = []
         for start in range(0, len(images), PIECE):
             piece = images[start : start + PIECE]
-            padding = -len(piece) % batch
+            padding = -len(piece) % batch  # of the last, partial batch; its logits are dropped
             padded = np.pad(piece, [(0, padding), *[(0, 0)] * (piece.ndim - 1)]) if padding else piece
             logits = logits_of(tf.constant(padded.reshape(-1, batch, *piece.shape[1:])))
             pieces.append(logits.numpy().reshape(len(padded), -1)[: len(piece)])
@@ -77,7 +72,7 @@ def confusion(logits: np.ndarray, labels: np.ndarray, class_names: list[str]) ->
 
 
 def wilson(correct: int, examples: int) -> tuple[float, float]:
-    """95 % interval of a share; unlike the usual one it is right near 0 and 1 too."""
+    """95 % interval of a share, which holds near 0 and 1 too."""
     from scipy.stats import binomtest
 
     low, high = binomtest(correct, examples).proportion_ci(confidence_level=0.95, method="wilson")
@@ -109,31 +104,22 @@ def class_scores(predicted: np.ndarray, labels: np.ndarray, class_names: list[st
     scores = precision_recall_fscore_support(
         labels, predicted, labels=range(len(class_names)), average=None, zero_division=np.nan
     )
+    shares = np.array(scores[:3]).T.tolist()  # (classes, 3)
+    rows = [[None if np.isnan(share) else share for share in row] for row in shares]
     return {
-        name: ClassScore(
-            examples=int(examples),
-            **{key: None if np.isnan(value) else float(value) for key, value in zip(_SCORES, values, strict=True)},
-        )
-        for name, *values, examples in zip(class_names, *scores, strict=True)
+        name: ClassScore(examples=int(examples), precision=precision, recall=recall, f1=f1)
+        for name, (precision, recall, f1), examples in zip(class_names, rows, scores[3], strict=True)
     }
 
 
-_SCORES = ("precision", "recall", "f1")
-
-
-def most_confident_mistakes(probabilities: np.ndarray, labels: np.ndarray, class_names: list[str]) -> list[Mistake]:
+def most_confident_mistakes(probabilities: np.ndarray, labels: np.ndarray, names: list[str]) -> list[Mistake]:
     """The mistakes with the highest probability, worst first."""
     confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
     return [
-        Mistake(
-            index=int(index),
-            true=class_names[labels[index]],
-            predicted=class_names[predicted[index]],
-            probability=float(confidence[index]),
-        )
-        for index in worst
+        Mistake(index=i, true=names[labels[i]], predicted=names[predicted[i]], probability=float(confidence[i]))
+        for i in worst.tolist()
     ]
 
 

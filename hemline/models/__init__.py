@@ -1,10 +1,9 @@
 """The networks that can be trained, and the layer that this project wrote by hand.
 
-    model = build("mlp", image_shape=(28, 28, 1), classes=10, seed=42)
-    logits = model(images)              # images: (B, H, W, C) uint8; logits: (B, classes) float32
+    model = build("mlp", image_shape=(28, 28, 1), classes=10, seed=42)      # (B, H, W, C) uint8 -> (B, classes) float32
 
-Others import `MODELS` and `build` from here, and `LayerNorm` from `hemline.models.layer_norm`. It imports nothing of
-Hemline. A model is a function and a row of `MODELS`: CONTRIBUTING.md, "Add a model".
+Others import `MODELS` and `build` from here, and `LayerNorm` from `layer_norm`. It imports nothing of Hemline. A model
+is a function and a row of `MODELS`: CONTRIBUTING.md, "Add a model".
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network by name. The configuration's schema, help and refusals are made of these."""
+    """A network by name."""
 
     builder: str  # 'module:function' of (image_shape, classes, seed, precision), imported when it is called
     groups: Mapping[str, Sequence[str]]  # patterns of layer names, for optimizer groups that name none

@@ -1,18 +1,13 @@
 """Layer normalisation (Ba et al., 2016, arXiv:1607.06450), written by hand: exercise 1.
 
-    layer = LayerNorm(epsilon=1e-3)
-    y = layer(x)                        # x, y: (..., features)
+    y = LayerNorm(epsilon=1e-3)(x)      # x, y: (..., features); trainable alpha (ones) and beta (zeros): (features,)
 
-Over the features of each instance, with trainable alpha (ones) and beta (zeros):
+    epsilon_on="variance"               alpha * (x - mean) / sqrt(variance + epsilon) + beta
+    epsilon_on="deviation"              alpha * (x - mean) / (sqrt(variance) + epsilon) + beta
 
-    epsilon_on="variance"    alpha * (x - mean) / sqrt(variance + epsilon) + beta
-    epsilon_on="deviation"   alpha * (x - mean) / (sqrt(variance) + epsilon) + beta
-
-The first is what Keras computes and what the exercise's listing computes; the second is the
-formula in the exercise's text. They differ by a factor sqrt(v + e) / (sqrt(v) + e): 5e-4 at unit
-variance and epsilon 1e-3, and more than 0.3 where the deviation is near epsilon.
-
-`hemline.proofs.parity` holds this layer against `keras.layers.LayerNormalization`.
+Keras and the exercise's listing compute the first, the exercise's text has the second. They differ by a factor
+sqrt(v + e) / (sqrt(v) + e): 5e-4 at unit variance and epsilon 1e-3, and more than 0.3 where the deviation is near
+epsilon. `hemline.proofs.parity` compares this layer with `keras.layers.LayerNormalization`.
 """
 
 from collections.abc import Callable
@@ -28,18 +23,17 @@ Form = Literal["variance", "deviation"]
 class LayerNorm(keras.layers.Layer):
     """Normalises the last axis, then scales by alpha and shifts by beta.
 
-    Half-precision inputs are normalised in float32 and cast back, as Keras does: in float16
-    the squares alone would cost an error of 0.18.
+    Half-precision inputs are normalised in float32 and cast back, as Keras does: in float16 the squares alone would
+    cost an error of 0.18.
 
-    Where `keras.layers.LayerNormalization()` stands this layer may stand: it has the same variables, shapes
-    and dtypes under every policy, passes masks on, and `set_weights` takes the other's. It differs (Keras 3.15;
+    It can replace `keras.layers.LayerNormalization()`: variables, shapes and dtypes are the same under every policy,
+    masks are passed on, and `set_weights` takes the other's. It differs (Keras 3.15;
     tests/hemline/models/test_layer_norm_substitute.py) in that
 
-    - its variables are called alpha and beta, not gamma and beta, so that files of weights do not fit;
-    - it normalises the last axis alone, and always scales and shifts; it has no initializers, regularizers or
-      constraints to choose; it has `epsilon_on`; epsilon must be above zero;
-    - a result is rounded to the policy's dtype only. Keras rounds it to the inputs' first: of whole numbers
-      it makes whole numbers;
+    - its variables are called alpha and beta, not gamma and beta, so files of weights do not fit;
+    - it normalises the last axis, always scales and shifts, has no initializers, regularizers or constraints to
+      choose, has `epsilon_on`, and refuses epsilon 0;
+    - a result is rounded to the policy's dtype only. Keras rounds it to the inputs' first, e.g. to whole numbers;
     - float32 gradients for inputs hold for deviations above 4e12, where Keras's are up to 60 % off
       (always under XLA, sometimes elsewhere);
     - second derivatives are those of the formula. Keras's leave out that the mean depends on the inputs.
@@ -88,7 +82,7 @@ class LayerNorm(keras.layers.Layer):
         return tf.cast(alpha * _normalise(x, self.epsilon, self.epsilon_on) + beta, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The input's own."""
+        """The shape of the input."""
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:
@@ -99,10 +93,9 @@ class LayerNorm(keras.layers.Layer):
 def _normalise(x: tf.Tensor, epsilon: float, epsilon_on: Form) -> tf.Tensor:
     """(x - mean) / divisor over the last axis, with its gradient written out.
 
-    XLA makes fewer and larger kernels of it than of the derivatives of mean and variance one by one: the
-    whole training step takes 0.82 of the time (python -m bench.training). The gradient is a function of x
-    alone, not of values kept from the forward pass, so that it can be differentiated again; XLA computes
-    what both have in common once.
+    XLA makes fewer and larger kernels of it than of the derivatives of mean and variance one by one: the whole
+    training step takes 0.82 of the time (python -m bench.training). The gradient depends on x alone, so that it can be
+    differentiated again; XLA computes what it shares with the forward pass once.
     """
 
     def parts(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -134,10 +127,7 @@ def _normalise(x: tf.Tensor, epsilon: float, epsilon_on: Form) -> tf.Tensor:
 
 
 def _sqrt(variance: tf.Tensor) -> tf.Tensor:
-    """Square root whose gradient at zero is zero.
-
-    d sqrt(v)/dv is infinite at v = 0, and inf * 0 is NaN under XLA. The inner `where` keeps the
-    root away from zero, the outer one puts the value back.
-    """
+    """Square root with gradient zero at zero. There it is infinite, and infinity times zero is NaN under XLA."""
+    # The inner `where` keeps the root away from zero, the outer one puts the value back.
     positive = variance > 0
     return tf.where(positive, tf.sqrt(tf.where(positive, variance, tf.ones_like(variance))), tf.zeros_like(variance))

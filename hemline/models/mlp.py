@@ -1,10 +1,8 @@
 """The network that is trained: the chapter's MLP with the hand-written LayerNorm.
 
     model = build_mlp(image_shape=(28, 28, 1), classes=10, seed=42)
-    logits = model(images)              # images: (B, H, W, C) uint8; logits: (B, classes) float32
 
-Layers carry the names that the optimizer groups' patterns are written against:
-hidden_1, norm_1, hidden_2, norm_2 below and logits on top.
+The optimizer groups' patterns name its layers: hidden_1, norm_1, hidden_2, norm_2 below, logits on top.
 """
 
 import keras
@@ -17,13 +15,12 @@ def build_mlp(
 ) -> keras.Sequential:
     """Flatten, Dense 128, LayerNorm, relu, Dense 64, LayerNorm, relu, Dense classes.
 
-    Takes the pixels as they are stored and scales them itself, so that training, evaluation
-    and serving cannot disagree about it. precision: Keras's dtype policy, of all but the logits, which are
-    float32 always.
+    It scales the pixels itself, so that training, evaluation and serving cannot disagree about it.
+    precision: Keras's dtype policy of all but the logits, which are float32.
     """
 
     def dense(units: int, number: int, name: str, dtype: str = precision) -> keras.layers.Dense:
-        # One seed for all layers would give hidden_1 and hidden_2 the same stream of numbers.
+        # With one seed for all, hidden_1 and hidden_2 would start from the same stream of numbers.
         glorot = keras.initializers.GlorotUniform(seed=seed + number)
         return keras.layers.Dense(units, kernel_initializer=glorot, name=name, dtype=dtype)
 

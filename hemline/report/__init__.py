@@ -1,9 +1,7 @@
-"""What a person reads: Markdown, HTML and pictures, made of records.
+"""What a person reads: Markdown, HTML and pictures, made of records; the same record gives the same bytes.
 
-    text = markdown(record, title, pictures)            # hemline.report.markdown
-    page = html(text)                                   # hemline.report.html
-    svg = learning_curves(epochs)                       # hemline.report.charts
+    html(markdown(record, title, pictures))             # hemline.report.html and hemline.report.markdown
 
-Others import anything of it; it imports `config`, `records` and `storage`. A section of the report is a function and
-a row of the table in `markdown`. The same record gives the same bytes.
+Others import anything of it; it imports `config`, `records` and `storage`. A section of the report is a function and a
+row of the table in `markdown`.
 """

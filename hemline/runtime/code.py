@@ -1,15 +1,11 @@
 """Whether the code that computes something is still the same.
 
     digest_of("hemline.proofs.parity")          # SHA-256 of the module and of what it imports of Hemline
-    closure("hemline.proofs.parity")            # that code: a syntax tree for each module
 
-A proof or a training that was computed by code with one digest need not be computed again by code with the same. An
-import counts wherever it stands, inside a function too. So does the `__init__` of each package on the way, but not what
-its functions import: nobody calls them on the way. What computes nothing does not count: docstrings, comments, layout,
-and what `if TYPE_CHECKING:` imports.
-
-Imports are read, not run. A module that is named by a string alone, as in the table of models, is not found: name it
-beside the other.
+Imports inside functions count, and so does the `__init__` of each package on the way, but not what its functions
+import: nobody calls them on the way. What computes nothing does not count: docstrings, comments, layout, and what
+`if TYPE_CHECKING:` imports. Imports are read, not run: a module that only a string names, as in the table of models, is
+not found; name it beside the other.
 """
 
 import ast
@@ -28,10 +24,7 @@ def digest_of(*modules: str) -> str:
 
 
 def closure(*modules: str) -> dict[str, ast.Module]:
-    """The code of these modules, of what they import of Hemline, directly or not, and of the packages around, by name.
-
-    Raises ModuleNotFoundError if one of the given modules is not a module of Hemline.
-    """
+    """The code, by name, of these modules, their packages, and what these import of Hemline, directly or not."""
     found: dict[str, ast.Module] = {}
     done: set[tuple[str, bool]] = set()
     waiting = [(name, True) for name in modules]  # and whether its functions may be called
@@ -48,14 +41,14 @@ def closure(*modules: str) -> dict[str, ast.Module]:
 
 
 def _file(module: str) -> Path | None:
-    """Where the code of a module is; None for a module that is not Hemline's, and for the name of something in one."""
+    """The file of a module of Hemline; None for any other name."""
     path = SOURCE.joinpath(*module.split("."))
     candidates = (path / "__init__.py", path.with_suffix(".py")) if module.partition(".")[0] == PACKAGE else ()
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def _imports(tree: ast.AST, in_functions: bool) -> Iterator[str]:
-    """Names of modules, and of what may be one: the `b` of `from a import b`."""
+    """Names of modules, and of what may be one: the `a.b` of `from a import b`."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -71,8 +64,7 @@ class _Computing(ast.NodeTransformer):
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         """A string that is a statement is a docstring."""
-        constant = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if constant else node
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         """Of `if TYPE_CHECKING:` only the `else` is ever run."""

@@ -1,15 +1,12 @@
 """XLA's compiled programs, kept from one process to the next: half of a nightly run's first epoch.
 
     use_compile_cache(data / "xla-cache")       # before TensorFlow is imported
-    import tensorflow
 
-TensorFlow trusts what it finds there: a damaged file or an unwritable directory ends a run, and the name
-of a file says nothing of processor, version or XLA_FLAGS. So every combination of these has a directory
-of its own, a file is used only with the SHA-256 that the process that wrote it left beside it, and
-without a directory that can be written there is no cache. A run never fails for it.
-
-The bits are the same with and without: tests/hemline/runtime/test_compile_cache.py. A cache named in
-TF_XLA_FLAGS is the user's own and left alone; `--tf_xla_persistent_cache_directory=` turns it off.
+TensorFlow trusts what it finds there: a damaged file or an unwritable directory ends a run, and a file's name does not
+tell the processor, version or XLA_FLAGS it is for. So each combination of these has its own directory, a file is used
+only with the SHA-256 that its writer left beside it, and a run goes on without a cache that cannot be written. The bits
+are the same with and without. A cache named in TF_XLA_FLAGS is the user's own;
+`--tf_xla_persistent_cache_directory=` turns it off.
 """
 
 import atexit
@@ -18,17 +15,20 @@ import logging
 import os
 import platform
 import sys
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
+
+from hemline.storage.files import sha256_of
 
 log = logging.getLogger(__name__)
 
 FLAG = "--tf_xla_persistent_cache_directory"
-KEPT = 32  # programs of 0.6 MB: a configuration with another batch size or other groups is another
+KEPT = 32  # programs of 0.6 MB: each batch size and set of groups has its own
 
 
 def use_compile_cache(directory: Path) -> None:
-    """Lets the TensorFlow that this process will import keep its programs; does nothing if it has been."""
+    """Lets TensorFlow keep its programs in `directory`; does nothing once it is imported."""
     flags = os.environ.get("TF_XLA_FLAGS", "")
     if FLAG in flags or "tensorflow" in sys.modules:
         return
@@ -37,20 +37,18 @@ def use_compile_cache(directory: Path) -> None:
         if any(character.isspace() for character in str(own)):
             raise OSError("TF_XLA_FLAGS has no way to write a path with spaces")
         own.mkdir(parents=True, exist_ok=True)
-        probe = own / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-        _drop_unsealed(own)
+        with tempfile.TemporaryFile(dir=own):
+            _drop_unsealed(own)
     except OSError as error:
         log.warning("XLA compiles anew in every process: %s cannot be a cache: %s", own, error)
         return
-    # Not for GPUs: which model compiled a program is not in the name of the directory.
+    # Not for GPUs: the directory's name does not tell their model.
     os.environ["TF_XLA_FLAGS"] = f"{flags} {FLAG}={own} --tf_xla_persistent_cache_device_types=CPU".strip()
     atexit.register(_seal, own)
 
 
 def _conditions(flags: str) -> str:
-    """A name for what a program depends on beside itself."""
+    """A name for everything else that a compiled program depends on."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     processor = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
@@ -64,8 +62,8 @@ def _drop_unsealed(directory: Path) -> None:
     """Deletes what is damaged, what a killed process left without a checksum, and the oldest beyond KEPT."""
     programs = sorted(directory.glob("*.pb"), key=lambda path: path.stat().st_mtime, reverse=True)
     for number, program in enumerate(programs):
-        seal = _seal_of(program)
-        if number >= KEPT or not seal.exists() or seal.read_text() != _checksum(program):
+        seal = program.with_suffix(".sha256")
+        if number >= KEPT or not seal.exists() or seal.read_text() != sha256_of(program):
             program.unlink(missing_ok=True)
             seal.unlink(missing_ok=True)
 
@@ -74,15 +72,8 @@ def _seal(directory: Path) -> None:
     """Leaves a checksum beside every program that has none."""
     try:
         for program in directory.glob("*.pb"):
-            if not _seal_of(program).exists():
-                _seal_of(program).write_text(_checksum(program))
+            seal = program.with_suffix(".sha256")
+            if not seal.exists():
+                seal.write_text(sha256_of(program))
     except OSError as error:
         log.warning("the next process compiles anew: %s", error)
-
-
-def _seal_of(program: Path) -> Path:
-    return program.with_suffix(".sha256")
-
-
-def _checksum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -4,11 +4,8 @@
     set_up(device)                      # once, before TensorFlow computes anything
     with scope(device): ...             # variables made inside belong to all replicas
 
-One device; or `replicas` of one machine (MirroredStrategy); or the workers named in TF_CONFIG
-(MultiWorkerMirroredStrategy), each of which runs the same flow with the same configuration.
-
-Not run by this project's tests: a real GPU. All but the device itself is tested with a list of
-physical devices given by hand, and several devices with logical CPUs and with two processes.
+One device; `replicas` of one machine (MirroredStrategy); or the workers named in TF_CONFIG, each of which runs the same
+flow (MultiWorkerMirroredStrategy). Tests run on no real GPU: on made-up devices, logical CPUs and two processes.
 """
 
 import functools
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class DeviceInfo(BaseModel):
-    """What computed, as the manifest and the report name it."""
+    """What computed."""
 
     name: str  # TensorFlow's, e.g. '/GPU:0'
     kind: str  # 'cpu' or 'gpu'
@@ -41,10 +38,7 @@ class DeviceInfo(BaseModel):
 
 
 def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> DeviceInfo:
-    """The device to use. Only looks: `set_up` is what changes the process.
-
-    'gpu' requires one, 'cpu' ignores it, 'auto' takes one if there is one. batch_size: what the replicas share.
-    """
+    """The device to use; changes nothing. batch_size: what the replicas share."""
     import tensorflow as tf
 
     worker, workers = _place_in_cluster(os.environ.get("TF_CONFIG"))
@@ -52,7 +46,13 @@ def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> 
     _check_shares(replicas, workers, batch_size)
     gpus = [] if wanted == "cpu" else tf.config.list_physical_devices("GPU")
     if wanted == "gpu" and not gpus:
-        raise _no_gpu()
+        seen = ", ".join(device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())
+        raise DeviceError(
+            "device 'gpu' needs a GPU that TensorFlow can see. "
+            f"Received: device='gpu', TensorFlow {tf.__version__} sees {seen}; built with CUDA: "
+            f"{tf.test.is_built_with_cuda()}; CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}. "
+            "Check nvidia-smi, install the extra with `pip install -e .[gpu]`, or set device to 'auto' or 'cpu'."
+        )
     if gpus and replicas > len(gpus):
         raise DeviceError(
             f"replicas must be <= the GPUs there are. Received: replicas={replicas} with {len(gpus)}. Lower replicas."
@@ -62,29 +62,27 @@ def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> 
         name, kind, description = "/GPU:0", "gpu", details.get("device_name", "GPU")
     else:
         name, kind, description = "/CPU:0", "cpu", _cpu_model()
+    settings = {
+        "xla": "on",
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "cpus": str(os.cpu_count()),
+        "workers": str(workers),
+    }
+    shown = description if shares == 1 else f"{shares} times {description}"
     return DeviceInfo(
-        name=name,
-        kind=kind,
-        description=description if shares == 1 else f"{shares} times {description}",
-        settings=_settings() | {"workers": str(workers)},
-        replicas=replicas,
-        workers=workers,
-        worker=worker,
+        name=name, kind=kind, description=shown, settings=settings, replicas=replicas, workers=workers, worker=worker
     )
 
 
 def set_up(device: DeviceInfo) -> None:
-    """Makes this process ready for the device, before TensorFlow computes anything. Doing it again changes nothing.
-
-    GPUs take memory as they need it, all of them, since TensorFlow refuses it for some; a CPU is divided among
-    replicas; workers find each other.
-    """
+    """Makes this process ready for the device, before TensorFlow computes anything. Doing it again changes nothing."""
     import tensorflow as tf
 
     if os.environ.get("TF_CONFIG") == "":
         del os.environ["TF_CONFIG"]  # which TensorFlow would read as JSON
     if device.kind == "gpu":
-        for gpu in tf.config.list_physical_devices("GPU"):
+        for gpu in tf.config.list_physical_devices("GPU"):  # all: TensorFlow refuses memory growth for only some
             if not tf.config.experimental.get_memory_growth(gpu):
                 tf.config.experimental.set_memory_growth(gpu, True)
     elif device.replicas > 1:
@@ -101,7 +99,7 @@ def scope(device: DeviceInfo) -> AbstractContextManager[Any]:
 
 
 def smallest(value: int) -> int:
-    """The smallest of what all workers call this with. Inside `scope`."""
+    """The smallest value that any worker calls this with, inside `scope`."""
     import tensorflow as tf
 
     strategy = tf.distribute.get_strategy()
@@ -154,15 +152,6 @@ def _divide_cpu(replicas: int) -> None:
         ) from error
 
 
-def _settings() -> dict[str, str]:
-    return {
-        "xla": "on",
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "cpus": str(os.cpu_count()),
-    }
-
-
 def _check_shares(replicas: int, workers: int, batch_size: int | None) -> None:
     shares = replicas * workers
     if replicas > 1 and workers > 1:
@@ -175,18 +164,6 @@ def _check_shares(replicas: int, workers: int, batch_size: int | None) -> None:
             f"every replica takes an equal share of a batch. Received: batch_size={batch_size} for {shares} replicas. "
             f"Set batch_size to {-(-batch_size // shares) * shares}, or change replicas."
         )
-
-
-def _no_gpu() -> DeviceError:
-    import tensorflow as tf
-
-    seen = ", ".join(device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())
-    return DeviceError(
-        "device 'gpu' needs a GPU that TensorFlow can see. "
-        f"Received: device='gpu', TensorFlow {tf.__version__} sees {seen}; built with CUDA: "
-        f"{tf.test.is_built_with_cuda()}; CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}. "
-        "Check nvidia-smi, install the extra with `pip install -e .[gpu]`, or set device to 'auto' or 'cpu'."
-    )
 
 
 def _cpu_model() -> str:

@@ -1,11 +1,9 @@
 """Start-up noise of TensorFlow, XLA and TFDS goes to a file; the terminal is for a person.
 
-    with noise_in(run_dir / "run.log", loggers=("absl", "tensorflow")):
-        import tensorflow                               # writes to the file
-        print("seen on the terminal", file=sys.stderr)
+    with noise_in(run_dir / "run.log", loggers=("absl", "tensorflow")): ...     # sys.stderr is still the terminal
 
-Native code writes to file descriptor 2 past `sys.stderr`. So descriptor 2 becomes the file, and
-`sys.stderr`, with every log handler that writes to it, a duplicate of what descriptor 2 was.
+Native code writes to file descriptor 2, past `sys.stderr`. So descriptor 2 becomes the file, and `sys.stderr`, with
+every log handler that writes to it, a duplicate of what descriptor 2 was.
 """
 
 import logging
@@ -21,8 +19,7 @@ from typing import TextIO
 def noise_in(path: Path, loggers: Sequence[str] = (), copied: Sequence[str] = ()) -> Iterator[None]:
     """Appends to `path` what native code writes to standard error, until the block ends.
 
-    loggers: names of loggers that write to the file and nowhere else. copied: names of loggers that
-    write to the file too.
+    loggers: names of those that write to the file alone. copied: names of those that write to the file too.
     """
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s | %(levelname)-7s | %(name)s - %(message)s"))

@@ -1,7 +1,4 @@
-"""Where a result comes from: the commit of its code, the packages that computed it, the time.
-
-Record(config=config, ..., **provenance())
-"""
+"""Where a result comes from: Record(config=config, ..., **provenance())."""
 
 import importlib.metadata
 import platform
@@ -17,7 +14,7 @@ PACKAGES = ("hemline", "tensorflow", "keras", "tensorflow-datasets", "numpy", "p
 
 
 def provenance(checkout: Path = CHECKOUT) -> dict[str, Any]:
-    """The fields of a record that are the same for all of a process: commit of its code, versions, time."""
+    """The fields of a record that the process alone decides: commit of its code, versions, time."""
     return {"git_commit": _git_commit(checkout), "versions": package_versions(), "created": datetime.now(UTC)}
 
 
@@ -31,12 +28,10 @@ def package_versions() -> dict[str, str]:
 
 
 def _git_commit(checkout: Path) -> str | None:
-    """The commit a run was made from, with '-dirty' if files differ from it; None outside a checkout."""
+    """The checkout's commit, with '-dirty' if files differ from it; None without one."""
     if not (checkout / ".git").exists():  # git would find a repository that merely holds the environment
         return None
     command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+    with suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    return None

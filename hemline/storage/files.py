@@ -1,12 +1,10 @@
 """Files that appear whole or not at all.
 
-    with whole_file(path) as temporary:         # a sibling; renamed onto path at the end
-        frame.to_parquet(temporary)
-    with whole_directory(path) as temporary:    # the same for a directory that must not exist yet
-        ...
+    with whole_file(path) as temporary: frame.to_parquet(temporary)     # a sibling, renamed onto path at the end
+    with whole_directory(path) as temporary: ...                        # likewise; must not exist yet
 
-Whatever was at `path` before stays untouched until the new content is on disk, and stays for good
-if writing fails. A killed writer leaves its temporary behind, whose name `is_temporary` knows.
+What was at `path` stays until the new content is on disk, and for good if writing fails. A killed writer leaves its
+temporary behind, whose name `is_temporary` knows.
 """
 
 import errno
@@ -24,8 +22,6 @@ from typing import Any
 from hemline.errors import StorageError
 
 NEEDED_BYTES = 64 * 2**20  # a run of the default network writes about 4 MB
-
-
 # What whole_file, tempfile's directories and `hide` call their temporaries; all are hidden.
 _TEMPORARY = re.compile(r"\..+-(\d+(\.\w+)?|[a-z0-9_]{8}(-old)?|deleted)")
 
@@ -52,10 +48,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """A temporary sibling directory, which becomes `path` on success.
+    """A temporary sibling directory, which becomes `path` on success. Raises Taken if there is one already.
 
-    replace: whether a directory that is there makes way, for a moment in which there is none; otherwise
-    it is Taken.
+    replace: an existing directory makes way instead; for a moment there is none.
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +77,7 @@ def whole_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """A disk that is full or cannot be written is no bug: one sentence instead of a traceback."""
+    """Raises StorageError for a disk that is full or cannot be written, which is no bug."""
     try:
         yield
     except OSError as error:
@@ -104,12 +99,12 @@ def sync(path: Path) -> None:
 
 
 def hide(path: Path) -> Path:
-    """Renames to a temporary's name: for readers it is all there, and then all gone."""
+    """Renames to a temporary's name, so that readers see all of it or nothing."""
     if is_temporary(path):
         return path
     hidden = path.with_name(f".{path.name}-deleted")
     with storage_errors(path):
-        if hidden.exists():  # of a killed deletion of something by the same name
+        if hidden.exists():  # left by a killed deletion of the same name
             delete(hidden)
         path.rename(hidden)
         sync(path.parent)
@@ -117,7 +112,7 @@ def hide(path: Path) -> Path:
 
 
 def delete(path: Path) -> None:
-    """Removes a file or directory. What is left of it when killed is a temporary, for the next prune."""
+    """Removes a file or directory. A killed deletion leaves a temporary, for the next prune."""
     hidden = hide(path)
     if hidden.is_dir():
         shutil.rmtree(hidden, ignore_errors=True)
@@ -131,7 +126,7 @@ def is_temporary(path: Path) -> bool:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """JSON that a person can read; refuses NaN, which JSON does not have."""
+    """Indented JSON; refuses NaN, which JSON does not have."""
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
@@ -152,8 +147,7 @@ def require_writable(directory: Path, field: str = "artifacts_dir") -> None:
     """Raises StorageError unless the directory can be made, written to, and has room for a run."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory) as probe:
-            probe.write(b"hemline")
+        tempfile.TemporaryFile(dir=directory).close()
     except OSError as error:
         raise StorageError(
             f"{field} must be writable. Received: {field}={directory} ({error.strerror}). "

@@ -1,9 +1,4 @@
-"""Where a run keeps its files under the artifacts directory.
-
-    directory = open_run(config, started, "retrain-fashion_mnist-5-epochs", flow_run_id)
-
-artifacts/README.md describes every file.
-"""
+"""Where a run keeps its files under the artifacts directory; artifacts/README.md describes every file."""
 
 import re
 from collections.abc import Iterator
@@ -40,29 +35,23 @@ def open_run(config: RetrainConfig, started: datetime, name: str, run_id: str) -
     require_writable(config.artifacts_path)
     if config.resume is None:
         directory = run_directory(config.artifacts_path, started, name, run_id)
-        directory.mkdir(parents=True, exist_ok=True)
-    else:
-        directory = config.artifacts_path / config.resume.expanduser()
-        if not (directory / "config.json").exists():
-            raise ConfigurationError(
-                f"resume must be the directory of a run. Received: resume={config.resume}, and {directory} has no "
-                f"config.json. Runs are under {config.artifacts_path / 'runs'}."
-            )
-    if config.resume is None:
         write_json(directory / "config.json", config.model_dump(mode="json"))
+        return directory
+    directory = config.artifacts_path / config.resume.expanduser()
+    if not (directory / "config.json").exists():
+        raise ConfigurationError(
+            f"resume must be the directory of a run. Received: resume={config.resume}, and {directory} has no "
+            f"config.json. Runs are under {config.artifacts_path / 'runs'}."
+        )
     return directory
 
 
 @contextmanager
 def lease(directory: Path) -> Iterator[None]:
-    """Keeps every other process off the run's directory, e.g. an orphan whose run was started again.
-
-    Raises CheckpointError if another holds it.
-    """
+    """Raises CheckpointError if another process writes the run, e.g. an orphan whose run was started again."""
     with ExitStack() as stack:
         try:
-            # Who only looks whether it is locked holds it for a moment.
-            stack.enter_context(locked(directory / LOCK, wait=0.5))
+            stack.enter_context(locked(directory / LOCK, wait=0.5))  # `is_locked` holds it for a moment
         except BlockingIOError as error:
             raise CheckpointError(
                 f"only one process may write a run. Received: {directory}, which another process still writes. "

@@ -15,9 +15,9 @@ from tensorflow_datasets.core.splits import SplitDict
 from hemline.config.data import DataConfig
 from hemline.config.retrain import RetrainConfig
 from hemline.data import decoding, sources
-from hemline.data.checks import check_known, check_sizes
-from hemline.data.dataset import DatasetRef, for_run, load_split, load_training
+from hemline.data.dataset import DatasetRef, check_sizes, for_run, load_split, load_training
 from hemline.data.decoding import KNOWN_FINGERPRINTS, prepare
+from hemline.data.sources import check_known
 from hemline.errors import ConfigurationError, DatasetError
 
 FlipByte = Callable[[Path, int], None]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hemline.evaluation.serving import REPEATS, WARM_UP, export, measure
+from hemline.evaluation.saved import REPEATS, WARM_UP, export, measure
 from hemline.models.mlp import build_mlp
 
 
