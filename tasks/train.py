@@ -2,8 +2,8 @@
 
     trained = train(config, dataset, device, run_directory)
 
-Call it directly, never with `.submit()`: on the main thread a cancelled run stops between two chunks,
-in seconds; in a worker thread it is killed half a minute later.
+Never use `.submit()`: on the main thread a cancelled run stops between two chunks, in seconds; in a worker thread it is
+killed half a minute later.
 """
 
 from pathlib import Path
@@ -19,12 +19,11 @@ from hemline.records.run import Rows, TrainedRun
 from hemline.runtime.devices import DeviceInfo
 
 
-# No retry: training is deterministic, so what failed once fails again. It is the one task with a tag, since a
-# tag is for a limit (`prefect concurrency-limit create train 1`) and makes the task ask for a slot, which a
-# server on SQLite answers 2 s late: it collides with the record of the task before.
+# No retry: training is deterministic, so what failed once fails again. No other task has a tag: a tag is for a limit
+# (`prefect concurrency-limit create train 1`) and costs 2 s on SQLite, where asking for a slot collides with a write.
 @task(name="train", tags=["train"], cache_policy=NO_CACHE, timeout_seconds=12 * 3600, result_serializer="json")
 def train(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path) -> TrainedRun:
-    """Trains, from the newest checkpoint on if there is one. Leaves tables and model.keras in the run's directory."""
+    """Leaves tables and model.keras in the run's directory."""
     from hemline.training import run
 
     progress = create_progress_artifact(progress=0.0, key="training-progress", description="epochs trained")
@@ -37,9 +36,7 @@ def train(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, direct
             get_run_logger().warning("the progress in the UI is not up to date: %s", error)
 
     trained = run.train(config, dataset, device, directory, say=get_run_logger().info, on_epoch=on_epoch)
-    create_table_artifact(
-        key="epochs",
-        table=[{name: round(value, 4) for name, value in row.items()} for row in trained.epochs],
-        description=f"metrics by epoch; every iteration is in {directory / 'iterations.parquet'}",
-    )
+    table = [{name: round(value, 4) for name, value in row.items()} for row in trained.epochs]
+    description = f"metrics by epoch; every iteration is in {directory / 'iterations.parquet'}"
+    create_table_artifact(key="epochs", table=table, description=description)
     return trained

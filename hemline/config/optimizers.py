@@ -10,20 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from hemline.config.fields import Choice, Strict, for_the_form
 
 
 @dataclass(frozen=True)
 class KerasOptimizer:
-    """An optimizer by name. Schema, help, refusals and the optimizers of a run are made of these.
+    """An optimizer. Schema, help and refusals are made of these."""
 
-    The class takes a learning rate, and all that every Keras optimizer takes: a clipping norm, moving averages.
-    """
-
-    keras_class: str  # 'module:class', imported when it is made
-    takes: Mapping[str, Any] = field(default_factory=dict)  # fields of OptimizerGroup, and the class's own defaults
+    keras_class: str  # 'module:class'; takes a learning rate, a clipping norm and moving averages as every Keras one
+    takes: Mapping[str, Any] = field(default_factory=dict)  # fields of OptimizerGroup, with the class's own defaults
     always: Mapping[str, Any] = field(default_factory=dict)  # further arguments of the class
     matrices_only: bool = False  # refuses vectors, embeddings and the last layer
 
@@ -43,7 +40,7 @@ OPTIMIZERS = {
         matrices_only=True,
     ),
 }
-_OPTIONAL = tuple(dict.fromkeys(name for row in OPTIMIZERS.values() for name in row.takes))
+_OPTIONAL = {name for row in OPTIMIZERS.values() for name in row.takes}
 _MATRICES_ONLY = ", ".join(name for name, row in OPTIMIZERS.items() if row.matrices_only)
 
 
@@ -59,17 +56,11 @@ if TYPE_CHECKING:
 else:
     OptimizerName = Literal[tuple(OPTIMIZERS)]
 
-Patterns = Annotated[
-    list[str],
-    Field(min_length=1, description="patterns of layer names, e.g. 'hidden_*' (shell wildcards)"),
-]
-Optimizer = Annotated[
-    OptimizerName,
-    Field(
-        description=f"Keras optimizer ({_MATRICES_ONLY}: only matrices, and neither embeddings nor the last layer's)"
-    ),
-]
-OF_THE_MODEL = "patterns of layer names, e.g. 'hidden_*' (shell wildcards); by default the model's own"
+_PATTERNS = "patterns of layer names, e.g. 'hidden_*' (shell wildcards)"
+_OPTIMIZER = f"Keras optimizer ({_MATRICES_ONLY}: only matrices, and neither embeddings nor the last layer's)"
+Patterns = Annotated[list[str], Field(min_length=1, description=_PATTERNS)]
+PatternsOrTheModels = Annotated[Patterns, Field(description=f"{_PATTERNS}; by default the model's own")]
+Optimizer = Annotated[OptimizerName, Field(description=_OPTIMIZER)]
 LearningRate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False, description="step size of an update")]
 
 
@@ -77,37 +68,26 @@ class Schedule(Strict):
     """How a learning rate changes over the run. Times are in epochs; a fraction of one is a time too."""
 
     kind: Literal["constant", "cosine", "piecewise"] = Field("constant", description="what follows the warm-up")
-    warmup_epochs: float = Field(
-        0, ge=0, allow_inf_nan=False, description="epochs over which the rate first rises linearly"
-    )
-    final_fraction: float = Field(
-        0, ge=0, le=1, description="cosine: the share of the learning rate that is left at the end of the run"
-    )
-    change_at: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+    warmup_epochs: FiniteFloat = Field(0, ge=0, description="epochs over which the rate first rises linearly")
+    final_fraction: float = Field(0, ge=0, le=1, description="cosine: share of the learning rate at the end of the run")
+    change_at: list[Annotated[FiniteFloat, Field(gt=0)]] = Field(
         [], description="piecewise: epochs after which the rate changes, ascending"
     )
-    change_to: list[Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]] = Field(
+    change_to: list[Annotated[FiniteFloat, Field(ge=0, le=1000)]] = Field(
         [], description="piecewise: the share of the learning rate from then on, one for each change_at"
     )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        at, to, kind = self.change_at, self.change_to, f"kind={self.kind!r}"
+        given = f"Received: {kind}, change_at={at}, change_to={to}."
         if self.final_fraction and self.kind != "cosine":
-            raise ValueError(
-                f"final_fraction is for kind 'cosine'. Received: kind={self.kind!r}, "
-                f"final_fraction={self.final_fraction:g}. Remove it or change kind."
-            )
-        given = f"kind={self.kind!r}, change_at={self.change_at}, change_to={self.change_to}"
-        if (self.change_at or self.change_to) and self.kind != "piecewise":
-            raise ValueError(
-                f"change_at and change_to are for kind 'piecewise'. Received: {given}. Remove them or change kind."
-            )
-        if self.kind == "piecewise" and not (
-            len(self.change_at) == len(self.change_to) > 0 and self.change_at == sorted(set(self.change_at))
-        ):
-            raise ValueError(
-                f"kind 'piecewise' needs ascending change_at and as many change_to. Received: {given}. Give both."
-            )
+            given = f"Received: {kind}, final_fraction={self.final_fraction:g}."
+            raise ValueError(f"final_fraction is for kind 'cosine'. {given} Remove it or change kind.")
+        if (at or to) and self.kind != "piecewise":
+            raise ValueError(f"change_at and change_to are for kind 'piecewise'. {given} Remove them or change kind.")
+        if self.kind == "piecewise" and not (len(at) == len(to) > 0 and at == sorted(set(at))):
+            raise ValueError(f"kind 'piecewise' needs ascending change_at and as many change_to. {given} Give both.")
         return self
 
 
@@ -121,31 +101,22 @@ class OptimizerGroup(Strict):
     optimizer: Optimizer
     learning_rate: LearningRate
     schedule: Schedule = Field(Schedule(), description="how the learning rate changes over the run")
-    momentum: float | None = Field(
-        None, ge=0, lt=1, description=_help("momentum", "share of the last update that is kept")
-    )
+    momentum: float | None = Field(None, ge=0, lt=1, description=_help("momentum", "share of the last update to keep"))
     nesterov: Choice = Field(None, description=_help("nesterov", "take the gradient ahead of the momentum"))
     weight_decay: float | None = Field(
-        None,
-        ge=0,
-        le=100,
-        description=_help("weight_decay", "share of a weight, times the learning rate, that is taken off at each step"),
+        None, ge=0, le=100, description=_help("weight_decay", "share a weight loses at a step, times the learning rate")
     )
-    clip_norm: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="largest norm of all the group's gradients together"
-    )
+    clip_norm: FiniteFloat | None = Field(None, gt=0, description="largest norm of all the group's gradients together")
 
     @model_validator(mode="after")
     def _optimizer_takes_what_is_given(self) -> Self:
         takes = OPTIMIZERS[self.optimizer].takes
-        for name in _OPTIONAL:
+        for name in sorted(_OPTIONAL - takes.keys()):
             value = getattr(self, name)
-            if value is not None and name not in takes:
+            if value is not None:
                 takers = ", ".join(optimizer for optimizer, row in OPTIMIZERS.items() if name in row.takes)
-                raise ValueError(
-                    f"{name} is for {takers}. Received: optimizer={self.optimizer!r}, {name}={value!r}. "
-                    "Remove it or change optimizer."
-                )
+                given = f"optimizer={self.optimizer!r}, {name}={value!r}"
+                raise ValueError(f"{name} is for {takers}. Received: {given}. Remove it or change optimizer.")
         momentum = takes.get("momentum") if self.momentum is None else self.momentum
         if self.nesterov and not momentum:
             raise ValueError(
@@ -157,7 +128,7 @@ class OptimizerGroup(Strict):
 class LowerGroup(OptimizerGroup):
     """Every layer below the last one."""
 
-    layers: Patterns = Field([], description=OF_THE_MODEL)
+    layers: PatternsOrTheModels = Field([])
     optimizer: Optimizer = "adam"
     learning_rate: LearningRate = 1e-3
 
@@ -165,16 +136,13 @@ class LowerGroup(OptimizerGroup):
 class UpperGroup(OptimizerGroup):
     """The last Dense layer."""
 
-    layers: Patterns = Field([], description=OF_THE_MODEL)
+    layers: PatternsOrTheModels = Field([])
     optimizer: Optimizer = "sgd"
     learning_rate: LearningRate = 0.1
 
 
 class OptimizerGroups(BaseModel):
-    """Lower and upper layers with an optimizer each, and any further groups by name.
-
-    A group that is given in part keeps the rest of its default; `null` removes it.
-    """
+    """Lower and upper layers, and further groups by name. A group given in part keeps its defaults; null removes it."""
 
     model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra=for_the_form)
     __pydantic_extra__: dict[str, OptimizerGroup] = Field(init=False)
@@ -184,6 +152,5 @@ class OptimizerGroups(BaseModel):
 
     def by_name(self) -> dict[str, OptimizerGroup]:
         """The groups there are, in the order lower, upper, others."""
-        named: dict[str, OptimizerGroup | None] = {"lower": self.lower, "upper": self.upper}
-        named |= self.__pydantic_extra__
+        named = {"lower": self.lower, "upper": self.upper, **self.__pydantic_extra__}
         return {name: group for name, group in named.items() if group is not None}

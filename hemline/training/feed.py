@@ -4,10 +4,9 @@
     for rows, labels, indices in feed(order):                   # order: (chunks, steps, B) int32, -1 for no example
         x, y, weight = feed.batch(rows, labels, indices[step])  # in the compiled step
 
-Arrays in memory lie on the device, whole, and `indices` are the order itself. Arrays mapped from disk
-(np.memmap), because they are too large for memory, are read by a tf.data pipeline, a chunk or two ahead of the
-training, and `indices` count within the chunk. Either way a step sees the same bytes, so the result
-has the same bits. `make bench` measures what the second costs.
+Arrays in memory lie on the device, whole, and `indices` are the order itself. Arrays mapped from disk (np.memmap) are
+read by a tf.data pipeline, AHEAD of the training, and `indices` count within the chunk. Either way a step sees the same
+bytes, so the result has the same bits. `make bench` measures what the second costs.
 """
 
 from collections.abc import Iterator

@@ -4,9 +4,9 @@
     for group in groups:
         group.optimizer.apply(gradients_of(group.variables), group.variables)
 
-Every trainable variable belongs to exactly one group or is frozen, no group is empty and no
-pattern is without a match: `partition` refuses anything else. The chapter's listing shows why:
-it trains 4 of its 10 variables because `model.layers[0]` is Flatten, and nothing says so.
+Every trainable variable belongs to exactly one group or is frozen, no group is empty and every pattern matches:
+`partition` refuses anything else. The chapter's listing shows why: it trains 4 of its 10 variables because
+`model.layers[0]` is Flatten, and nothing says so.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ import keras
 
 from hemline.config.optimizers import OPTIMIZERS, OptimizerGroup
 from hemline.errors import ConfigurationError
-from hemline.training.schedules import ScheduledRate, learning_rate
+from hemline.training.schedules import learning_rate
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,7 @@ class Group:
 
 
 def labelled_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """Trainable variables by 'layer/variable', e.g. 'norm_1/alpha'.
-
-    Not the whole `variable.path`, which loses the model's name when the model is loaded again.
-    """
+    """Trainable variables by 'layer/variable', e.g. 'norm_1/alpha': `variable.path` is another in a loaded model."""
     return {
         layer.name + "/" + f"/{variable.path}".partition(f"/{layer.name}/")[2]: variable
         for layer in model.layers
@@ -48,31 +45,21 @@ def assign(
 ) -> dict[str, str | None]:
     """The group of each label, or None where it is frozen.
 
-    labels: 'layer/variable'. groups: patterns by group name. A pattern (shell wildcards, case
-    counts) is matched against the layer's name and against the whole label.
+    groups: patterns by group name. A pattern (shell wildcards, case counts) is matched against the layer's name and
+    against the whole label.
     """
-    claims: dict[str, list[str | None]] = {label: [] for label in labels}
-    problems: list[str] = []
-    for group, patterns in [*groups.items(), (None, frozen)]:
-        for pattern in patterns:
-            matched = [
-                label
-                for label in labels
-                if fnmatchcase(label, pattern) or fnmatchcase(label.partition("/")[0], pattern)
-            ]
-            if not matched:
-                problems.append(f"pattern {pattern!r} of {_named(group)} matches no layer")
-            for label in matched:
-                if group not in claims[label]:
-                    claims[label].append(group)
-    for group in groups:
-        if not groups[group]:
-            problems.append(f"{_named(group)} has no pattern")
+    problems = [f"{_named(group)} has no pattern" for group, patterns in groups.items() if not patterns]
+    everyone: list[tuple[str | None, Sequence[str]]] = [*groups.items(), (None, frozen)]
+    for group, patterns in everyone:
+        unmatched = [pattern for pattern in patterns if not any(_matches(label, pattern) for label in labels)]
+        problems += [f"pattern {pattern!r} of {_named(group)} matches no layer" for pattern in unmatched]
+    claims = {
+        label: [group for group, patterns in everyone if any(_matches(label, pattern) for pattern in patterns)]
+        for label in labels
+    }
     for label, owners in claims.items():
-        if not owners:
-            problems.append(f"{label} is in no group and not frozen")
-        elif len(owners) > 1:
-            problems.append(f"{label} is in {' and in '.join(map(_named, owners))}")
+        if len(owners) != 1:
+            problems.append(f"{label} is in {' and in '.join(map(_named, owners)) or 'no group and not frozen'}")
     if labels and all(owners == [None] for owners in claims.values()):
         problems.append("nothing is left to train")
     if problems:
@@ -83,6 +70,10 @@ def assign(
             f"Variables: {', '.join(labels)}. Change the patterns under groups or frozen."
         )
     return {label: owners[0] for label, owners in claims.items()}
+
+
+def _matches(label: str, pattern: str) -> bool:
+    return fnmatchcase(label, pattern) or fnmatchcase(label.partition("/")[0], pattern)
 
 
 def _named(group: str | None) -> str:
@@ -101,43 +92,33 @@ def partition(
     """The model's variables in their groups, each with a fresh optimizer of its own.
 
     steps_per_epoch, epochs: what schedules are counted in. ema_momentum: see `averaged`.
-    All that the next step depends on is in the variables of the model and of these optimizers.
     """
     variables = labelled_variables(model)
     owner = assign(list(variables), {name: group.layers for name, group in groups.items()}, frozen)
     parts = []
     for name, group in groups.items():
         members = {label: variable for label, variable in variables.items() if owner[label] == name}
-        if OPTIMIZERS[group.optimizer].matrices_only:
+        row = OPTIMIZERS[group.optimizer]
+        if row.matrices_only:
             _require_matrices(model, name, group.optimizer, members)
-        optimizer = _optimizer(group, learning_rate(name, group, steps_per_epoch, epochs), ema_momentum)
+        rate = learning_rate(name, group, steps_per_epoch, epochs)
+        given = {field: getattr(group, field) for field in row.takes}
+        given |= {"global_clipnorm": group.clip_norm, "ema_momentum": ema_momentum}
+        arguments = {field: value for field, value in given.items() if value is not None}
+        make = resolve_name(row.keras_class)
+        optimizer = make(rate, use_ema=ema_momentum is not None, **arguments, **row.always)
         optimizer.build(list(members.values()))  # slots must exist before the loop is traced
         parts.append(Group(name, list(members.values()), optimizer))
     return parts
 
 
-def _optimizer(
-    group: OptimizerGroup, rate: float | ScheduledRate, ema_momentum: float | None
-) -> keras.optimizers.Optimizer:
-    row = OPTIMIZERS[group.optimizer]
-    given = {name: getattr(group, name) for name in row.takes} | {
-        "global_clipnorm": group.clip_norm,
-        "ema_momentum": ema_momentum,
-        "use_ema": None if ema_momentum is None else True,
-    }
-    arguments = {name: value for name, value in given.items() if value is not None}
-    optimizer: keras.optimizers.Optimizer = resolve_name(row.keras_class)(rate, **arguments, **row.always)
-    return optimizer
-
-
 def _require_matrices(model: keras.Model, name: str, optimizer: str, members: Mapping[str, keras.Variable]) -> None:
-    """Muon makes the update of a matrix orthogonal; for all else Keras's would quietly be an Adam."""
+    """Muon makes the update of a matrix orthogonal; any other variable Keras's Muon would quietly train by Adam."""
     layers = [layer for layer in model.layers if layer.trainable_variables]
     others = {layer.name for layer in layers if isinstance(layer, keras.layers.Embedding)} | {layers[-1].name}
-    refused = [
+    if refused := [
         label for label, variable in members.items() if len(variable.shape) != 2 or label.partition("/")[0] in others
-    ]
-    if refused:
+    ]:
         raise ConfigurationError(
             f"{optimizer} takes matrices only, and neither an embedding nor the last layer's. Received: "
             f"group {name!r} with {', '.join(refused)}. Give {optimizer} e.g. layers ['hidden_*/kernel'], and these to "
@@ -149,17 +130,15 @@ def _require_matrices(model: keras.Model, name: str, optimizer: str, members: Ma
 def averaged(groups: Sequence[Group]) -> Iterator[None]:
     """Inside, variables hold the moving averages of their values after each step, if the run keeps them.
 
-    The averages are variables of each group's optimizer, made by Keras: after the first step a copy of the
-    weights, then `ema_momentum` of themselves and the rest of the weights. So a checkpoint of model and
-    optimizers is complete, if it is made outside.
+    Keras keeps the averages in each group's optimizer: after the first step a copy of the weights, then
+    `ema_momentum` of the average and the rest of the weights. A checkpoint must be made outside.
     """
     groups = [group for group in groups if group.optimizer.use_ema]
-    trained = [[variable.numpy() for variable in group.variables] for group in groups]
+    trained = [(variable, variable.numpy()) for group in groups for variable in group.variables]
     for group in groups:
         group.optimizer.finalize_variable_values(group.variables)
     try:
         yield
     finally:
-        for group, values in zip(groups, trained, strict=True):
-            for variable, value in zip(group.variables, values, strict=True):
-                variable.assign(value)
+        for variable, value in trained:
+            variable.assign(value)

@@ -3,20 +3,17 @@
     history = History(run_dir, State(epoch=1, step=0), trainer.batch_sizes)
     history.add_chunk(chunk)                        # keeps every step's exact values
     history.end_epoch(score, timing)                # writes the epoch's rows
-    history.running()                               # what a progress display shows
 
 `iterations.parquet` is a directory with a file for each epoch, which pandas reads as one table: a long run
 writes each row once and keeps none in memory.
 
-Two means of the training loss are kept. `running_loss` weights every batch alike, as the chapter's
-`Mean` metric does and displays; `running_loss_weighted` weights every example alike. They differ by the
-last, smaller batch of an epoch. Accuracy is weighted by example in both worlds.
+`running_loss` weights every batch alike, as the chapter's `Mean` metric does and displays; `running_loss_weighted`
+weights every example alike. They differ by the last, smaller batch of an epoch. Accuracy weights every example alike.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,15 +26,6 @@ from hemline.training.checkpoints import State
 from hemline.training.loop import Chunk
 
 
-class Running(NamedTuple):
-    """Means over an epoch's iterations so far."""
-
-    epoch: int
-    iteration: int
-    loss: float
-    accuracy: float
-
-
 class History:
     """The tables of one run. The disk has whole epochs only, in files that never change again.
 
@@ -45,27 +33,22 @@ class History:
     """
 
     def __init__(self, directory: Path, first: State, batch_sizes: np.ndarray):
-        self.directory = directory
+        self.directory, self.batch_sizes = directory, batch_sizes
         self.epochs, self.timing = list(first.epochs), list(first.timing)
-        self._chunks: list[Chunk] = []
-        if first.step:
-            losses, correct = np.array(first.losses, np.float32), np.array(first.correct, np.int32)
-            self.add_chunk(Chunk(first.epoch, 0, losses, correct, batch_sizes[: first.step]))
+        # Of the current epoch, a value for each of its steps so far.
+        self._epoch, self._losses = first.epoch, np.array(first.losses, np.float32)
+        self._correct = np.array(first.correct, np.int32)
 
     def add_chunk(self, chunk: Chunk) -> None:
         """Takes the values of some more steps of the current epoch."""
-        self._chunks.append(chunk)
+        self._epoch = chunk.epoch
+        self._losses = np.concatenate([self._losses, chunk.losses])
+        self._correct = np.concatenate([self._correct, chunk.correct])
 
     def state(self, epoch: int, step: int) -> State:
         """What a checkpoint before this step must hold of the tables."""
-        return State(
-            epoch=epoch,
-            step=step,
-            epochs=self.epochs,
-            timing=self.timing,
-            losses=[loss for chunk in self._chunks for loss in chunk.losses.tolist()],
-            correct=[correct for chunk in self._chunks for correct in chunk.correct.tolist()],
-        )
+        current = {"losses": self._losses.tolist(), "correct": self._correct.tolist()}
+        return State(epoch=epoch, step=step, epochs=self.epochs, timing=self.timing, **current)
 
     def best_epoch(self) -> int:
         """The first epoch with the lowest validation loss."""
@@ -82,19 +65,15 @@ class History:
         try:
             yield
         except DivergenceError:
-            if self._chunks:
+            if len(self._losses):
                 self._write_iterations()
             raise
 
-    def running(self) -> Running:
-        """Where the current epoch stands."""
-        losses, correct, examples = self._columns()
-        return Running(
-            epoch=self._chunks[-1].epoch,
-            iteration=len(losses),
-            loss=float(losses.mean(dtype=np.float64)),
-            accuracy=float(correct.sum() / examples.sum()),
-        )
+    def running(self) -> tuple[int, int, float, float]:
+        """The current epoch, its iterations so far, and their mean loss and accuracy."""
+        steps = len(self._losses)
+        accuracy = self._correct.sum() / self.batch_sizes[:steps].sum()
+        return self._epoch, steps, float(self._losses.mean(dtype=np.float64)), float(accuracy)
 
     def end_epoch(self, validation: Score, timing: Row) -> Row:
         """Closes the current epoch, writes the tables and returns the epoch's row."""
@@ -110,42 +89,21 @@ class History:
         }
         self.epochs.append(row)
         self.timing.append({"epoch": row["epoch"]} | timing)
-        self._chunks.clear()
-        epochs = pd.DataFrame(self.epochs)
-        with whole_file(self.directory / "epochs.parquet") as path:
-            epochs.to_parquet(path, index=False)
-        with whole_file(self.directory / "epochs.csv") as path:
-            epochs.to_csv(path, index=False)
-        with whole_file(self.directory / "timing.csv") as path:
-            pd.DataFrame(self.timing).to_csv(path, index=False)
+        self._losses, self._correct = self._losses[:0], self._correct[:0]
+        for name, rows in {"epochs.parquet": self.epochs, "epochs.csv": self.epochs, "timing.csv": self.timing}.items():
+            _write(pd.DataFrame(rows), self.directory / name)
         return row
 
     def _write_iterations(self) -> pd.DataFrame:
         """The current epoch's iterations so far, as a table that is also on disk."""
-        table = self._iteration_table()
-        part = self.directory / "iterations.parquet" / f"epoch-{self._chunks[-1].epoch:05d}.parquet"
-        with whole_file(part) as path:
-            table.to_parquet(path, index=False)
-        return table
-
-    def _columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        chunks = self._chunks
-        return (
-            np.concatenate([chunk.losses for chunk in chunks]),
-            np.concatenate([chunk.correct for chunk in chunks]),
-            np.concatenate([chunk.examples for chunk in chunks]),
-        )
-
-    def _iteration_table(self) -> pd.DataFrame:
-        losses, correct, examples = self._columns()
-        iteration = np.arange(1, len(losses) + 1)
-        seen = examples.cumsum()
-        epoch = self._chunks[-1].epoch
-        return pd.DataFrame(
+        losses, correct, epoch = self._losses, self._correct, self._epoch
+        examples = self.batch_sizes[: len(losses)]
+        iteration, seen = np.arange(1, len(losses) + 1), examples.cumsum()
+        table = pd.DataFrame(
             {
                 "epoch": np.int32(epoch),
                 "iteration": iteration.astype(np.int32),
-                "step": (epoch - 1) * len(losses) + iteration,
+                "step": (epoch - 1) * len(self.batch_sizes) + iteration,
                 "examples": examples,
                 "loss": losses,
                 "accuracy": correct / examples,
@@ -154,3 +112,11 @@ class History:
                 "running_accuracy": correct.cumsum() / seen,
             }
         )
+        _write(table, self.directory / "iterations.parquet" / f"epoch-{epoch:05d}.parquet")
+        return table
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    write = table.to_csv if path.suffix == ".csv" else table.to_parquet
+    with whole_file(path) as temporary:
+        write(temporary, index=False)

@@ -7,9 +7,7 @@
 
 Images stay uint8 and are gathered by a permutation keyed by (seed, epoch), so that there is no generator
 whose state could be lost. CHUNK steps run in one compiled call; between calls Python is back in control, to
-show progress and to be cancelled.
-
-The step itself is in `step`. Inside a `tf.distribute` strategy's scope, its replicas share every batch.
+show progress and to be cancelled. Inside a `tf.distribute` strategy's scope, its replicas share every batch.
 
 `make bench` measures this loop beside `fit`, the chapter's loop, PyTorch, JAX and the matrix products
 alone. Of the step's time, on 2 cores: LayerNorm's written-out gradient 0.82, images gathered in words of 8
@@ -29,7 +27,7 @@ from hemline.training.feed import Feed
 from hemline.training.groups import Group
 from hemline.training.loss_scale import LossScale
 from hemline.training.replicas import on_replicas
-from hemline.training.step import Step, make_step
+from hemline.training.step import make_step
 
 CHUNK = 128  # steps in a compiled call, 70 ms here; an epoch in one call is no faster, and could not be interrupted
 
@@ -42,7 +40,6 @@ class Chunk:
     first_step: int  # within the epoch, from 0
     losses: np.ndarray  # (steps,) float32, mean over the step's examples, before its update
     correct: np.ndarray  # (steps,) int32, how many examples had their largest logit at their label
-    examples: np.ndarray  # (steps,) int32, the batch size except in the last step of an epoch
 
 
 class Trainer:
@@ -50,7 +47,7 @@ class Trainer:
 
     model: (B, H, W, C) uint8 to (B, classes) logits. groups: which optimizer trains which variable.
     images: (N, H, W, C) uint8, in memory or np.memmap. labels: (N,) int32.
-    loss_scale: for float16, whose smallest number is 6e-8; None takes gradients as they are.
+    loss_scale: for float16; None takes gradients as they are.
     """
 
     def __init__(
@@ -64,13 +61,12 @@ class Trainer:
         seed: int,
         loss_scale: LossScale | None = None,
     ):
-        self.batch_size, self.seed = batch_size, seed
-        self.examples = len(images)
+        self.batch_size, self.seed, self.examples = batch_size, seed, len(images)
         self.steps = -(-self.examples // batch_size)
         self.batch_sizes = np.full(self.steps, batch_size, np.int32)  # (steps,), examples in each
         self.batch_sizes[-1] = self.examples - (self.steps - 1) * batch_size
         self.feed = Feed(images, labels)
-        self.run_steps = _compile(_make_step(model, groups, loss_scale), self.feed)
+        self.run_steps = _compile(model, groups, loss_scale, self.feed)
 
     def permutation(self, epoch: int) -> np.ndarray:
         """(steps, batch) int32 indices of the epoch's examples in order; -1 fills the last batch."""
@@ -93,14 +89,13 @@ class Trainer:
         for (start, end), (rows, labels, indices) in zip(spans, self.feed(order), strict=True):
             # Tensors: each Python number would be a new trace.
             losses, correct = self.run_steps(rows, labels, indices, tf.constant(end - start))
-            chunk = Chunk(
-                epoch=epoch,
-                first_step=start,
-                losses=losses.numpy()[: end - start],
-                correct=correct.numpy()[: end - start],
-                examples=self.batch_sizes[start:end],
-            )
-            _require_finite(chunk, self.steps)
+            chunk = Chunk(epoch, start, losses.numpy()[: end - start], correct.numpy()[: end - start])
+            bad = np.flatnonzero(~np.isfinite(chunk.losses))
+            if len(bad):
+                raise DivergenceError(
+                    f"the training loss must stay finite. Received: loss={chunk.losses[bad[0]]} at epoch {epoch}, "
+                    f"iteration {start + bad[0] + 1} of {self.steps}. Lower the learning rates."
+                )
             yield chunk
 
 
@@ -113,33 +108,19 @@ def _spans(start: int, steps: int, stop_every: int | None) -> Iterator[tuple[int
         start = end
 
 
-def _require_finite(chunk: Chunk, steps: int) -> None:
-    finite = np.isfinite(chunk.losses)
-    if not finite.all():
-        bad = int(np.argmin(finite))
-        raise DivergenceError(
-            f"the training loss must stay finite. Received: loss={chunk.losses[bad]} at epoch {chunk.epoch}, "
-            f"iteration {chunk.first_step + bad + 1} of {steps}. Lower the learning rates."
-        )
-
-
-def _make_step(model: keras.Model, groups: Sequence[Group], loss_scale: LossScale | None) -> Step:
-    """The step of the exercise, and around it what this run needs."""
+def _compile(
+    model: keras.Model, groups: Sequence[Group], loss_scale: LossScale | None, feed: Feed
+) -> tf.types.experimental.PolymorphicFunction:
+    """A loop over a chunk of steps: the exercise's, and around it what this run needs."""
     step = make_step(model, groups, loss_scale.tape if loss_scale else tf.GradientTape)
-    if _several_replicas():
+    replicated = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    if replicated:
         step = on_replicas(step, groups)
-    return loss_scale.around(step) if loss_scale else step
+    if loss_scale:
+        step = loss_scale.around(step)
 
-
-def _several_replicas() -> bool:
-    return bool(tf.distribute.get_strategy().num_replicas_in_sync > 1)
-
-
-def _compile(step: Step, feed: Feed) -> tf.types.experimental.PolymorphicFunction:
-    """A loop over a chunk of steps. XLA compiles the whole of it, unless replicas have to speak to each other."""
-
-    # `while`, not `for i in tf.range(steps)`: XLA compiles the latter anew for every bound.
-    @tf.function(jit_compile=not _several_replicas())
+    # XLA compiles no communication between replicas, and `for i in tf.range(steps)` anew for every bound.
+    @tf.function(jit_compile=not replicated)
     def run_steps(rows, labels, order, steps):  # type: ignore[no-untyped-def]
         losses = tf.zeros([CHUNK], tf.float32)
         correct = tf.zeros([CHUNK], tf.int32)

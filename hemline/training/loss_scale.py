@@ -3,10 +3,10 @@
     loss_scale = LossScale()
     step = loss_scale.around(make_step(model, groups, loss_scale.tape))
 
-float16 ends at 6e-8, where many gradients begin. So the gradients of the loss times a power of 2 are taken, which
-costs no digit, and divided by it afterwards. A step whose gradients overflow is left out and the scale halved;
-after GROWTH steps without one it is doubled. Keras's LossScaleOptimizer keeps a scale for each optimizer; here
-several optimizers share one loss.
+Many gradients are below 6e-8, the smallest number of float16. So the loss is multiplied by a power of 2, which costs
+no digit, and its gradients are divided by it. A step whose gradients overflow is left out and the scale halved; after
+GROWTH steps without overflow it is doubled. Keras's LossScaleOptimizer keeps a scale for each optimizer; here several
+optimizers share one loss.
 """
 
 from dataclasses import replace
@@ -28,25 +28,22 @@ class LossScale(tf.Module):
         self.finite_steps = tf.Variable(0, trainable=False, name="finite_steps")
 
     def tape(self) -> tf.GradientTape:
-        """A tape whose gradients are as of any other, but come from the scaled loss."""
+        """A tape that takes gradients of the scaled loss and divides them by the scale."""
         return _ScaledTape(self.scale)
 
     def around(self, step: Step) -> Step:
-        """The same step, left out where a gradient is not finite; on all replicas or on none."""
+        """The same step, left out, on all replicas or on none, if a gradient is not finite."""
         strategy = tf.distribute.get_strategy()
 
         def apply(gradients: Gradients) -> None:
             finite = strategy.reduce("SUM", strategy.run(_overflows, (gradients,)), axis=None) == 0
             if finite:
                 step.apply(gradients)
-            self._adjust(finite)
+            scale, grows = self.scale, self.finite_steps + 1 == GROWTH
+            scale.assign(tf.where(finite, tf.where(grows, 2 * scale, scale), tf.maximum(scale / 2, 1)))
+            self.finite_steps.assign(tf.where(finite & ~grows, self.finite_steps + 1, 0))
 
         return replace(step, apply=apply)
-
-    def _adjust(self, finite: tf.Tensor) -> None:
-        grows = self.finite_steps + 1 == GROWTH
-        self.scale.assign(tf.where(finite, tf.where(grows, 2 * self.scale, self.scale), tf.maximum(self.scale / 2, 1)))
-        self.finite_steps.assign(tf.where(finite & ~grows, self.finite_steps + 1, 0))
 
 
 class _ScaledTape(tf.GradientTape):

@@ -7,8 +7,8 @@
     model.fit(images, labels, batch_size=128, epochs=5, callbacks=[keras.callbacks.BackupAndRestore("backup")])
 
 On the same batches, all of one size, the weights are the same to the bit. `model.save` and Keras's callbacks keep
-the state of every optimizer; `tf.train.Checkpoint` does not. A callback that sets the learning rate cannot work:
-give the group a `schedule`.
+the state of every optimizer; `tf.train.Checkpoint` does not. A callback that sets the learning rate would set it for
+all groups: give a group a `schedule` instead.
 """
 
 import re

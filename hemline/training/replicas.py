@@ -15,16 +15,13 @@ from hemline.training.step import Computed, Gradients, Step
 
 
 def on_replicas(step: Step, groups: Sequence[Group]) -> Step:
-    """The same step, its batches divided. Losses and correct examples are of the whole batch, gradients each replica's.
-
-    XLA compiles no communication between replicas, so it is only `compute` that is compiled.
-    """
+    """The same step, its batches divided. Loss and correct examples are the whole batch's, gradients each replica's."""
     strategy = tf.distribute.get_strategy()
     parts = strategy.num_replicas_in_sync
-    compiled = tf.function(step.compute, jit_compile=True)
+    compiled = tf.function(step.compute, jit_compile=True)  # and no more: XLA compiles no communication
 
     def compute_share(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor, examples: tf.Tensor) -> Computed:
-        """The k-th of equal parts. Losses are divided by the examples of all replicas, so that gradients add up."""
+        """Takes the k-th of equal parts. `examples` are those of all replicas, so that gradients add up."""
         k = tf.distribute.get_replica_context().replica_id_in_sync_group
 
         def mine(batch: tf.Tensor) -> tf.Tensor:
@@ -38,12 +35,8 @@ def on_replicas(step: Step, groups: Sequence[Group]) -> Step:
 
     def apply_share(gradients: Gradients) -> None:
         """Keras sums the replicas' gradients: doing it here would double them. But it clips before it sums."""
-        step.apply(
-            [
-                _summed_in_first(own) if group.optimizer.global_clipnorm else own
-                for group, own in zip(groups, gradients, strict=True)
-            ]
-        )
+        clipped = [bool(group.optimizer.global_clipnorm) for group in groups]
+        step.apply([_summed_in_first(own) if clips else own for clips, own in zip(clipped, gradients, strict=True)])
 
     def apply(gradients: Gradients) -> None:
         strategy.run(apply_share, (gradients,))

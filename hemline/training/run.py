@@ -1,11 +1,8 @@
 """One training run, from arrays to a saved model in its own directory.
 
     trained = train(config, dataset, device, directory, say=print)
-    evaluation = evaluate_saved(dataset, device, trained)
 
-The directory's files are described in artifacts/README.md. All of them appear whole, after every epoch.
-Called again on the same directory, `train` goes on where it was: a killed run ends with the same bits as
-one that was left alone.
+artifacts/README.md describes the directory's files; each of them appears whole, after every epoch.
 """
 
 import math
@@ -29,7 +26,7 @@ from hemline.training.groups import Group, averaged, partition
 from hemline.training.history import History
 from hemline.training.loop import Trainer
 from hemline.training.loss_scale import LossScale
-from hemline.training.progress import Display
+from hemline.training.progress import Display, Say
 
 
 def check_groups(config: RetrainConfig, image_shape: tuple[int, int, int], classes: int) -> None:
@@ -42,80 +39,66 @@ def train(
     dataset: DatasetRef,
     device: DeviceInfo,
     directory: Path,
-    say: Callable[[str], None],
+    say: Say,
     on_epoch: Callable[[Rows], None] = lambda rows: None,
 ) -> TrainedRun:
-    """Trains and saves the model.
+    """Trains and saves the model, from the directory's newest whole checkpoint on if it has one, to the same bits.
 
-    1. If the directory has a whole checkpoint, goes on from the newest, bit for bit; 2. otherwise starts
-    from scratch. say: receives the lines a person reads. on_epoch: receives the table so far after every
-    epoch.
+    on_epoch: receives, after each epoch, the rows of all so far.
     """
     with scope(device):
         run = _Run(config, dataset, device, directory, say)
         history = run.history
-        with Display(config.epochs, run.trainer.steps, say) as display, history.kept_on_divergence():
+        with run.display, history.kept_on_divergence():
             for epoch in range(run.first.epoch, config.epochs + 1):
                 if history.stops_early(config.early_stopping):
                     break
-                row = run.epoch(epoch, display)
-                display.end_epoch(row)
+                run.display.end_epoch(run.epoch(epoch))
                 on_epoch(history.epochs)
         run.save_model()
     return TrainedRun(directory=directory, epochs=history.epochs)
 
 
 class _Run:
-    """The parts of a run, assembled, and where it goes on: `first` is its next step."""
+    """The parts of a run, and where it starts or goes on: `first` is its next step."""
 
-    def __init__(
-        self,
-        config: RetrainConfig,
-        dataset: DatasetRef,
-        device: DeviceInfo,
-        directory: Path,
-        say: Callable[[str], None],
-    ):
+    def __init__(self, config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path, say: Say):
         (images, labels), self.validation = load_training(dataset, config.validation)
         self.config, self.directory, self.say = config, directory, say
-        self.model, self.groups = _model_and_groups(
-            config, dataset.image_shape, len(dataset.class_names), examples=len(images)
-        )
-        loss_scale = LossScale() if config.precision == "mixed_float16" else None
+        classes = len(dataset.class_names)
+        self.model, self.groups = _model_and_groups(config, dataset.image_shape, classes, examples=len(images))
+        scale = LossScale() if config.precision == "mixed_float16" else None
         self.trainer = Trainer(
-            self.model,
-            self.groups,
-            images,
-            labels,
-            batch_size=config.batch_size,
-            seed=config.seed,
-            loss_scale=loss_scale,
+            self.model, self.groups, images, labels, batch_size=config.batch_size, seed=config.seed, loss_scale=scale
         )
         self.predict = compile_predict(self.model)
+        identity = {"config": config.what_is_computed(), "fingerprint": dataset.fingerprint}
+        settings = device.settings | {"device": device.description} | package_versions()
         self.checkpoints = Checkpoints(
-            directory / "checkpoints",
-            self.model,
-            self.groups,
-            loss_scale=loss_scale,
-            identity={"config": config.what_is_computed(), "fingerprint": dataset.fingerprint},
-            settings=device.settings | {"device": device.description} | package_versions(),
-            keep=config.keep_checkpoints,
+            directory / "checkpoints", self.model, self.groups, identity, settings, config.keep_checkpoints, scale
         )
         restored = self.checkpoints.restore()
         if restored:
             say(f"resumed at epoch {restored.epoch}, iteration {restored.step + 1}, from {self.checkpoints.directory}")
         self.first = restored or State(epoch=1, step=0)
         self.history = History(directory, self.first, self.trainer.batch_sizes)
+        self.display = Display(config.epochs, self.trainer.steps, say)
 
-    def epoch(self, epoch: int, display: Display) -> Row:
+    def epoch(self, epoch: int) -> Row:
         """Trains an epoch or the rest of it, validates, saves, and returns the epoch's row."""
         first_step = self.first.step if epoch == self.first.epoch else 0
         began = time.perf_counter()
-        self._train(epoch, first_step, display)
+        self._train(epoch, first_step)
         trained = time.perf_counter()
+        examples = (self.trainer.steps - first_step) * self.config.batch_size
         with averaged(self.groups):
             score = self._validate(epoch)
-            row = self.history.end_epoch(score, self._timing(began, trained, self.trainer.steps - first_step))
+            timing: Row = {
+                "train_seconds": round(trained - began, 4),
+                "validation_seconds": round(time.perf_counter() - trained, 4),
+                "examples_per_second": round(examples / (trained - began)),
+            }
+            row = self.history.end_epoch(score, timing)
             if self.config.early_stopping and self.history.best_epoch() == epoch:
                 self.checkpoints.save_best(epoch)
         self.checkpoints.save(self.history.state(epoch + 1, 0))
@@ -131,11 +114,11 @@ class _Run:
             with whole_file(self.directory / "model.keras") as path:
                 self.model.save(path)
 
-    def _train(self, epoch: int, first_step: int, display: Display) -> None:
+    def _train(self, epoch: int, first_step: int) -> None:
         every = self.config.checkpoint_steps
         for chunk in self.trainer.epoch(epoch, first_step, stop_every=every):
             self.history.add_chunk(chunk)
-            display.advance(self.history.running())
+            self.display.advance(*self.history.running())
             step = chunk.first_step + len(chunk.losses)
             if every and step % every == 0 and step < self.trainer.steps:
                 self.checkpoints.save(self.history.state(epoch, step))
@@ -151,25 +134,13 @@ class _Run:
             )
         return score
 
-    def _timing(self, began: float, trained: float, steps: int) -> Row:
-        return {
-            "train_seconds": round(trained - began, 4),
-            "validation_seconds": round(time.perf_counter() - trained, 4),
-            "examples_per_second": round(steps * self.config.batch_size / (trained - began)),
-        }
-
 
 def _model_and_groups(
     config: RetrainConfig, image_shape: tuple[int, int, int], classes: int, examples: int
 ) -> tuple[keras.Model, list[Group]]:
     """A new model and its groups. examples: in an epoch."""
     model = build(config.model, image_shape, classes, config.seed, config.precision)
-    groups = partition(
-        model,
-        config.groups.by_name(),
-        config.frozen,
-        steps_per_epoch=math.ceil(examples / config.batch_size),
-        epochs=config.epochs,
-        ema_momentum=config.ema_momentum,
+    steps, groups, frozen = math.ceil(examples / config.batch_size), config.groups.by_name(), config.frozen
+    return model, partition(
+        model, groups, frozen, steps_per_epoch=steps, epochs=config.epochs, ema_momentum=config.ema_momentum
     )
-    return model, groups

@@ -3,11 +3,12 @@
     rate = learning_rate("lower", group, steps_per_epoch=469, epochs=5)    # a number, or a ScheduledRate
     keras.optimizers.Adam(rate)
 
-A configuration counts in epochs; here they become steps, and below this line there are only steps.
+A configuration counts in epochs, which become steps here.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
@@ -18,32 +19,20 @@ from hemline.errors import ConfigurationError
 
 
 @keras.saving.register_keras_serializable(package="hemline")
+@dataclass(frozen=True, eq=False)
 class ScheduledRate(keras.optimizers.schedules.LearningRateSchedule):
     """The rate at step 0, 1, 2, ...: rises linearly to `peak` in the last step of the warm-up, then changes from there.
 
-    cosine_steps: half a cosine wave from `peak`, at the end of the warm-up, to `final_fraction` of it at
-    this step. change_at, change_to: from each of these steps on, the rate is that share of `peak`.
+    cosine_steps: the step at which half a cosine wave, from `peak` at the end of the warm-up, has come down to
+    `final_fraction` of it. change_at, change_to: from each of these steps on, the rate is that share of `peak`.
     """
 
-    def __init__(
-        self,
-        peak: float,
-        warmup_steps: int = 0,
-        cosine_steps: int = 0,
-        final_fraction: float = 0.0,
-        change_at: Sequence[int] = (),
-        change_to: Sequence[float] = (),
-    ):
-        self._config = {
-            "peak": peak,
-            "warmup_steps": warmup_steps,
-            "cosine_steps": cosine_steps,
-            "final_fraction": final_fraction,
-            "change_at": list(change_at),
-            "change_to": list(change_to),
-        }
-        self.peak, self.warmup_steps, self.cosine_steps = peak, warmup_steps, cosine_steps
-        self.final_fraction, self.changes = final_fraction, list(zip(change_at, change_to, strict=True))
+    peak: float
+    warmup_steps: int = 0
+    cosine_steps: int = 0
+    final_fraction: float = 0.0
+    change_at: Sequence[int] = ()
+    change_to: Sequence[float] = ()
 
     def __call__(self, step: Any) -> Any:
         """float32 scalar. The optimizer's own count of its steps is all the state there is."""
@@ -52,7 +41,7 @@ class ScheduledRate(keras.optimizers.schedules.LearningRateSchedule):
         if self.cosine_steps:
             progress = ops.clip((step - self.warmup_steps) / (self.cosine_steps - self.warmup_steps), 0.0, 1.0)
             share = self.final_fraction + (1 - self.final_fraction) * 0.5 * (1 + ops.cos(math.pi * progress))
-        for at, to in self.changes:
+        for at, to in zip(self.change_at, self.change_to, strict=True):
             share = ops.where(step >= at, to, share)
         if self.warmup_steps:
             share *= ops.minimum((step + 1) / self.warmup_steps, 1.0)
@@ -60,16 +49,13 @@ class ScheduledRate(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self) -> dict[str, Any]:
         """What Keras saves with an optimizer."""
-        return self._config
+        return asdict(self)
 
 
 def learning_rate(
     name: str, group: OptimizerGroup, steps_per_epoch: int | None, epochs: int | None
 ) -> float | ScheduledRate:
-    """The group's rate as its optimizer takes it. name: the group's, for the refusal.
-
-    A constant rate needs neither steps_per_epoch nor epochs.
-    """
+    """The group's rate as its optimizer takes it. name: the group's. A constant rate needs no length of the run."""
     schedule = group.schedule
     if schedule == Schedule():
         return group.learning_rate
@@ -78,8 +64,8 @@ def learning_rate(
     for field, times in {"warmup_epochs": [schedule.warmup_epochs], "change_at": schedule.change_at}.items():
         if max(times, default=0) >= epochs:
             raise ConfigurationError(
-                f"groups.{name}.schedule.{field} must be < epochs. Received: {field}={max(times):g} of "
-                f"{epochs} epochs. Change it or epochs."
+                f"groups.{name}.schedule.{field} must be < epochs. "
+                f"Received: {field}={max(times):g} of {epochs} epochs. Change it or epochs."
             )
 
     def steps(duration: float) -> int:

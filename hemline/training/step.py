@@ -3,7 +3,7 @@
     step = make_step(model, groups)
     loss, correct = step(x, y, weight)          # inside a tf.function
 
-`loss_scale` and `replicas` are put around it: they replace a tape or one of the two halves, and leave the rest.
+`loss_scale` and `replicas` wrap it: they replace the tape or one of the two halves, and leave the rest.
 """
 
 from collections.abc import Callable, Sequence

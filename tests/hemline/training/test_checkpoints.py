@@ -117,6 +117,12 @@ def test_a_corrupt_newest_is_passed_over_loudly(
     assert {float(value) for variable in variables for value in variable.numpy().ravel()} == {2.0}
 
 
+def test_a_record_that_is_no_text_is_passed_over(tmp_path: Path) -> None:
+    checkpoints, _ = three_saved(tmp_path)
+    (tmp_path / "checkpoints" / "epoch-00003-step-000000" / "record.json").write_bytes(b"\xff")
+    assert checkpoints.restore() == State(epoch=2, step=0)
+
+
 @pytest.mark.parametrize(
     ("change", "difference"),
     [

@@ -5,7 +5,6 @@ import io
 import pytest
 from rich.console import Console
 
-from hemline.training.history import Running
 from hemline.training.progress import LINES_PER_EPOCH, Display
 
 ROW: dict[str, int | float] = {
@@ -25,7 +24,7 @@ def show(console: Console, iterations: int, ends_of_chunks: list[int], epochs: i
     with Display(2, iterations, said.append, console) as display:
         for epoch in range(1, epochs + 1):
             for iteration in ends_of_chunks:
-                display.advance(Running(epoch, iteration, loss=1 / iteration, accuracy=0.5))
+                display.advance(epoch, iteration, loss=1 / iteration, accuracy=0.5)
             display.end_epoch(ROW | {"epoch": epoch})
     return said
 
