@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hemline.errors import HemlineError
-from hemline.records.run import Outcome
-from hemline.records.verification import Verification
+from hemline.records.run import Outcome, Verification
 from hemline.report.markdown import claim_rows
 
 
