@@ -13,7 +13,7 @@ from prefect.artifacts import create_markdown_artifact
 from hemline.config.verify import VerifyConfig
 from hemline.errors import VerificationError
 from hemline.proofs.store import Proofs
-from hemline.records.run import Verification
+from hemline.records.verification import Verification
 from hemline.report.markdown import verification_markdown
 from hemline.runtime.devices import select, set_up
 from hemline.runtime.provenance import package_versions

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from hemline.errors import StorageError
 from hemline.runtime.code import digest_of
@@ -76,7 +76,7 @@ class Proofs:
             kept = KeptProof.model_validate_json(path.read_text())
         except FileNotFoundError:
             return None
-        except (OSError, ValidationError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:  # not UTF-8, not JSON or not a proof
             log.warning("%s is proved again: %s cannot be read: %s", name, path, error)
             return None
         if kept.surroundings != self._surroundings or kept.digest != _digest(kept.text):

@@ -14,7 +14,7 @@ from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
 from hemline.records.decision import Decision
 from hemline.records.evaluation import Evaluation
-from hemline.records.proofs import ClaimResult, Parity
+from hemline.records.proofs import Parity
 from hemline.runtime.devices import DeviceInfo
 
 Row = dict[str, int | float]
@@ -73,20 +73,3 @@ class Record(BaseModel):
     git_commit: str | None
     versions: dict[str, str]
     created: datetime
-
-
-class Verification(BaseModel):
-    """What the flow `verify` found on a machine. VerificationError carries it if anything fails."""
-
-    device: DeviceInfo
-    parity: Parity
-    claims: list[ClaimResult]
-    versions: dict[str, str]
-
-    @property
-    def failures(self) -> list[str]:
-        """A sentence for parity, if it fails, and one for each claim that does."""
-        failed = [f"claim {one.number} fails: {one.question.claim}" for one in self.claims if one.finding == "fails"]
-        if self.parity.failed:
-            failed.insert(0, f"{self.parity.failed} of {self.parity.cases} cases of layer parity are out of tolerance")
-        return failed

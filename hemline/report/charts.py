@@ -10,13 +10,12 @@ The same table gives the same bytes: no date, no ids of the process.
 
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -29,23 +28,12 @@ SIDE = 40  # pixels of a mistaken image that are shown, by leaving some out: a r
 
 def learning_curves(epochs: pd.DataFrame) -> str:
     """Loss and accuracy by epoch, training beside validation."""
-    figure = Figure(figsize=(9, 3.2), layout="constrained")  # not pyplot: no global state, no display
-    for axes, metric in _loss_and_accuracy(figure):
-        for split, label in (("train", "training"), ("val", "validation")):
-            axes.plot(epochs["epoch"], epochs[f"{split}_{metric}"], marker="o", markersize=4, label=label)
-        axes.legend(frameon=False)
-    return _svg(figure)
+    return _svg(_curves([("", epochs)]))
 
 
 def compare_curves(runs: Sequence[tuple[str, pd.DataFrame]], path: Path) -> None:
     """Writes the learning curves of several runs over each other, as SVG or PNG by the path's suffix."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axes, metric in _loss_and_accuracy(figure):
-        for number, (name, epochs) in enumerate(runs):
-            for split, label, style in (("train", "training", "--"), ("val", "validation", "-")):
-                values = epochs["epoch"], epochs[f"{split}_{metric}"]
-                axes.plot(*values, style, color=f"C{number}", marker=".", label=f"{_plain(name)}, {label}")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    figure = _curves([(f"{_plain(name)}, ", epochs) for name, epochs in runs])
     with whole_file(path) as temporary:
         if path.suffix == ".svg":
             temporary.write_text(_svg(figure))
@@ -53,13 +41,18 @@ def compare_curves(runs: Sequence[tuple[str, pd.DataFrame]], path: Path) -> None
             figure.savefig(temporary, dpi=150)
 
 
-def _loss_and_accuracy(figure: Figure) -> Iterator[tuple[Axes, str]]:
-    """Axes for each, and its name."""
+def _curves(runs: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
+    figure = Figure(figsize=(9, 3.6), layout="constrained")  # not pyplot: no global state, no display
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for number, (prefix, epochs) in enumerate(runs):
+            for split, label, style in (("train", "training", "--"), ("val", "validation", "-")):
+                values = epochs["epoch"], epochs[f"{split}_{metric}"]
+                axes.plot(*values, style, color=f"C{number}", marker=".", label=prefix + label)
         axes.set(xlabel="epoch", ylabel=metric)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        yield axes, metric
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    return figure
 
 
 def mistakes_grid(images: np.ndarray, mistakes: Sequence[Mistake], columns: int = 8) -> str:

@@ -14,7 +14,8 @@ from hemline.config.optimizers import OptimizerGroup
 from hemline.records.decision import Decision
 from hemline.records.evaluation import Evaluation
 from hemline.records.proofs import ClaimResult, Parity
-from hemline.records.run import Record, Rows, Verification
+from hemline.records.run import Record, Rows
+from hemline.records.verification import Verification
 
 
 def markdown(record: Record, title: str, pictures: Mapping[str, str], decision: Decision | None = None) -> str:
@@ -153,11 +154,10 @@ def _intended_use(record: Record) -> str:
 
 
 def _classes(evaluation: Evaluation) -> str:
-    rows = [
-        (name, score.examples)
-        + tuple("-" if share is None else f"{share:.1%}" for share in (score.precision, score.recall, score.f1))
-        for name, score in evaluation.classes.items()
-    ]
+    rows = []
+    for name, score in evaluation.classes.items():
+        shares = ("-" if share is None else f"{share:.1%}" for share in (score.precision, score.recall, score.f1))
+        rows.append((name, score.examples, *shares))
     return (
         f"{_table(('class', 'examples', 'precision', 'recall', 'F1'), rows)}\n\n"
         "Precision: of the examples that the model gives this class, the share that have it. "

@@ -224,7 +224,7 @@ def dynamic_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
         (4, reset_states_is_back, "it has the listing's reset_states"),
         (5, layer_norm_forgets_epsilon, "a loaded layer computes the same"),
         (5, layers_can_fit, "compile, fit, save, summary of a layer, a model"),
-        (6, one_rate_for_all, "1 - 0.5 * 2, 1 - 0.25 * 3 by two optimizers"),
+        (6, one_rate_for_all, "1 - 0.5 * 2, 1 - 0.25 * 1 by two optimizers"),
         (6, no_multi_optimizer, "gathering the evidence"),
         (7, py_function_has_no_gradient, "gathering the evidence"),
         (7, autograph_is_off, "gathering the evidence"),
