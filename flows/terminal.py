@@ -9,12 +9,10 @@ Nothing here runs on a worker.
 
 import logging
 
-from rich.console import Console
-from rich.table import Table
-
 from hemline.errors import HemlineError
 from hemline.records.run import Outcome, Verification
 from hemline.report.markdown import claim_rows
+from hemline.report.terminal import show
 
 
 def quiet_refusals() -> None:
@@ -42,12 +40,7 @@ log       {version.run / "run.log"}"""
 
 def tables(verification: Verification) -> None:
     """Prints layer parity, then the claims."""
-    console = Console()
-    for title, rows in (
-        ("LayerNorm parity", verification.parity.rows),
-        ("The chapter's claims", claim_rows(verification.claims)),
-    ):
-        table = Table(*rows[0], title=title)
-        for row in rows:
-            table.add_row(*map(str, row.values()))
-        console.print(table)
+    print("LayerNorm parity\n")
+    show(verification.parity.rows)
+    print("\nThe chapter's claims\n")
+    show(claim_rows(verification.claims))

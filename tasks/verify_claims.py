@@ -6,7 +6,6 @@ The table is shown in the UI whether the claims hold or not. An earlier proof is
 """
 
 from collections.abc import Collection
-from functools import partial
 from pathlib import Path
 
 from prefect import task
@@ -15,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import TypeAdapter
 
 from hemline.proofs.questions import QUESTIONS
-from hemline.proofs.store import Proof, Proofs
+from hemline.proofs.store import Proofs
 from hemline.records.proofs import ClaimResult
 from hemline.report.markdown import claim_rows
 from hemline.runtime.devices import DeviceInfo
@@ -27,29 +26,24 @@ RESULTS = TypeAdapter(list[ClaimResult])
 def verify_claims(
     device: DeviceInfo, proofs: Path, only: Collection[int] = tuple(QUESTIONS), required: bool = True
 ) -> list[ClaimResult]:
-    """Proves them, or takes an earlier proof.
+    """Proves them, or takes an earlier proof. proofs: the directory of earlier proofs. only: numbers of claims.
 
-    proofs: the directory of earlier proofs. only: numbers of claims. required: whether to raise ProofError if a claim
-    fails that `retrain` relies on.
+    required: whether to raise ProofError if a claim fails that `retrain` relies on.
     """
     from hemline.proofs import claims
 
-    def show(results: list[ClaimResult], text: str) -> None:
-        holding = sum(result.finding != "fails" for result in results)
-        create_table_artifact(
-            key="claims",
-            table=claim_rows(results),
-            description=f"the chapter's claims on {device.description}: {holding} of {len(results)} hold",
-        )
+    def prove() -> tuple[str, bool]:
+        results = claims.check(only)
+        return RESULTS.dump_json(results).decode(), all(result.finding != "fails" for result in results)
 
-    proof = Proof(
-        name=f"claims-{'-'.join(map(str, only))}",
-        module=claims.__name__,
-        prove=partial(claims.check, only),
-        holds=lambda results: all(result.finding != "fails" for result in results),
-        require=claims.require,
-        dump=lambda results: RESULTS.dump_json(results).decode(),
-        load=RESULTS.validate_json,
+    text, _ = Proofs(proofs, device).obtain(f"claims-{'-'.join(map(str, only))}", claims.__name__, prove)
+    results = RESULTS.validate_json(text)
+    holding = sum(result.finding != "fails" for result in results)
+    create_table_artifact(
+        key="claims",
+        table=claim_rows(results),
+        description=f"the chapter's claims on {device.description}: {holding} of {len(results)} hold",
     )
-    results, _ = Proofs(proofs, device).obtain(proof, show, required)
+    if required:
+        claims.require(results)
     return results

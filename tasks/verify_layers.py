@@ -6,23 +6,18 @@ The table is written whether the proof holds or not, and its failures and worst 
 proof is taken if nothing has changed since.
 """
 
-from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from hemline.config.fields import Grid
-from hemline.proofs.store import Proof, Proofs
+from hemline.proofs.store import Proofs
 from hemline.records.proofs import Parity
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.files import whole_file
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @task(name="verify-layers", cache_policy=NO_CACHE, timeout_seconds=3600, result_serializer="json")
@@ -37,27 +32,23 @@ def verify_layers(
 
     from hemline.proofs import parity, parity_table
 
-    def show(table: "pd.DataFrame", text: str) -> None:
-        if directory:
-            with whole_file(directory / "parity.csv") as path:
-                path.write_text(text)
-        found = parity_table.summary(table)
-        create_table_artifact(
-            key="layer-norm-parity",
-            table=found.rows,
-            description=f"LayerNorm against its references on {device.description}: "
-            f"{found.cases - found.failed} of {found.cases} cases within tolerance. Failures, then the worst case of "
-            "every value of every axis, with its largest difference in units of the tolerance. All cases: parity.csv",
-        )
+    def prove() -> tuple[str, bool]:
+        table = parity.compare(grid=grid)
+        return table.to_csv(index=False), bool(table["ok"].all())
 
-    proof = Proof(
-        name=f"parity-{grid}",
-        module=parity.__name__,
-        prove=partial(parity.compare, grid=grid),
-        holds=lambda table: bool(table["ok"].all()),
-        require=parity_table.require,
-        dump=lambda table: table.to_csv(index=False),
-        load=lambda text: pd.read_csv(StringIO(text)),
+    text, seconds = Proofs(proofs, device).obtain(f"parity-{grid}", parity.__name__, prove)
+    table = pd.read_csv(StringIO(text))
+    if directory:
+        with whole_file(directory / "parity.csv") as path:
+            path.write_text(text)
+    found = parity_table.summary(table, seconds)
+    create_table_artifact(
+        key="layer-norm-parity",
+        table=found.rows,
+        description=f"LayerNorm against its references on {device.description}: "
+        f"{found.cases - found.failed} of {found.cases} cases within tolerance. Failures, then the worst case of "
+        "every value of every axis, with its largest difference in units of the tolerance. All cases: parity.csv",
     )
-    table, seconds = Proofs(proofs, device).obtain(proof, show, required)
-    return parity_table.summary(table, seconds)
+    if required:
+        parity_table.require(table)
+    return found

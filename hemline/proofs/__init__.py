@@ -2,8 +2,9 @@
 
     table = compare()                                   # hemline.proofs.parity: LayerNorm against its references
     results = check([7, 8])                             # hemline.proofs.claims: the chapter's nine answers
-    Proofs(directory, device).obtain(proof, show)       # hemline.proofs.store: an earlier proof, or a new one
+    Proofs(directory, device).obtain(name, module, prove)   # hemline.proofs.store: an earlier proof, or a new one
 
 Others import all but the evidence; it imports `errors`, `models`, `config`, `storage`, `runtime` and `records`. A case
-of parity is a value in `grid`; a claim is a question and a function in `CLAIMS`; another proof is a `Proof` and a task.
+of parity is a value in `grid`; a claim is a question and a function in `CLAIMS`; another proof is a function, and a
+task that obtains it.
 """

@@ -3,20 +3,17 @@
     results = check()                   # or check([7, 8]); a ClaimResult for each
     require(results)                    # raises ProofError if one fails that `retrain` relies on
 
-A claim yields evidence: small facts, each with what was expected and what was observed here and now. It
-fails if a fact does not hold, and holds with a correction if one contradicts the chapter's answer. The
-texts are in `hemline.proofs.questions`.
-
-All nine take 4 s on 2 cores. They draw no random numbers, register nothing and leave no setting changed.
+A claim yields facts, each with what was expected and what was observed here and now. It fails if a fact does not
+hold, and holds with a correction if one contradicts the chapter's answer. Its texts are in `hemline.proofs.questions`.
+All nine take 4 s on 2 cores.
 """
 
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 
 from hemline.errors import ProofError
-from hemline.proofs import component_evidence, evidence, loop_evidence
+from hemline.proofs import component_evidence, evidence
 from hemline.proofs.questions import QUESTIONS, RELIED_ON
 from hemline.records.proofs import ClaimResult, Evidence
 
@@ -27,17 +24,22 @@ CLAIMS: tuple[Callable[[], Iterator[Evidence]], ...] = (
     component_evidence.losses,
     component_evidence.metrics,
     component_evidence.layers_and_models,
-    loop_evidence.custom_loops,
-    loop_evidence.python_in_components,
+    component_evidence.custom_loops,
+    evidence.python_in_components,
     evidence.tf_functions,
-    loop_evidence.dynamic_models,
+    evidence.dynamic_models,
 )
 
 
-def check(numbers: Iterable[int] | None = None) -> list[ClaimResult]:
-    """The results of some claims, by default of all."""
-    with _no_warnings():
-        return [_check_one(number, CLAIMS[number - 1]) for number in (QUESTIONS if numbers is None else numbers)]
+def check(numbers: Iterable[int] = tuple(QUESTIONS)) -> list[ClaimResult]:
+    """The results of these claims."""
+    logger = logging.getLogger("tensorflow")  # warns of code that makes one graph after another, as claims do
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        return [_check_one(number, CLAIMS[number - 1]) for number in numbers]
+    finally:
+        logger.setLevel(level)
 
 
 def require(results: Iterable[ClaimResult]) -> None:
@@ -55,18 +57,6 @@ def require(results: Iterable[ClaimResult]) -> None:
             f"Received: failed={[result.number for result in failed]}. Look for a global setting of TensorFlow or "
             f"Keras that was changed, or for another version of them.\n{facts}"
         )
-
-
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    """TensorFlow warns of code that makes one graph after another, as some claims do on purpose."""
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _check_one(number: int, gather: Callable[[], Iterator[Evidence]]) -> ClaimResult:

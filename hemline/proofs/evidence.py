@@ -1,14 +1,18 @@
-"""Evidence on TensorFlow itself: what questions 1, 2 and 8 come to on this machine, here and now.
+"""Evidence on TensorFlow and its graphs: what questions 1, 2 and 7 to 9 come to on this machine, here and now.
 
     for found in tf_functions():        # question 8
         found.what, found.expected, found.observed, found.holds
 
-`component_evidence` and `loop_evidence` have the other questions, `claims` all nine. No function of evidence draws a
-random number, registers a class or leaves a setting changed.
+`component_evidence` has the other questions, `claims` all nine. No function of evidence draws a random number,
+registers a class or leaves a setting changed. Numbers are small: worked by hand, and exact in float32.
 """
 
 import operator
+import tempfile
 from collections.abc import Callable, Iterator
+from statistics import median
+from time import perf_counter
+from timeit import timeit
 from typing import Any
 
 import keras
@@ -16,6 +20,9 @@ import numpy as np
 import tensorflow as tf
 
 from hemline.records.proofs import Evidence
+
+# What Python's `if` or `while` on a tensor raises in a graph, unless AutoGraph has converted it.
+NotConverted = tf.errors.OperatorNotAllowedInGraphError
 
 
 def fact(what: str, observed: object, expected: object, corrects: bool = False) -> Evidence:
@@ -26,30 +33,26 @@ def fact(what: str, observed: object, expected: object, corrects: bool = False) 
 
 def refused(what: str, action: Callable[[], object], error: type[Exception], corrects: bool = False) -> Evidence:
     """Holds if the action raises the error. Any other error is left to the caller."""
+    observed = "accepted"
     try:
         action()
     except error:
-        return fact(what, error.__name__, error.__name__, corrects)
-    return fact(what, "accepted", error.__name__, corrects)
+        observed = error.__name__
+    return fact(what, observed, error.__name__, corrects)
 
 
-def graphs(function: Any) -> int:
+def _graphs(function: Any) -> int:
     """How many graphs a TF function has made so far."""
     return function.experimental_get_tracing_count()
 
 
 def not_numpy() -> Iterator[Evidence]:
     """1: what TensorFlow adds, and what it does differently under the same name."""
-    here = tf.DeviceSpec.from_string(tf.constant(0).device)  # of several workers, each looks at its own
-    specs = [tf.DeviceSpec.from_string(device.name) for device in tf.config.list_logical_devices()]
-    devices = [
-        f"/device:{spec.device_type}:{spec.device_index}"
-        for spec in specs
-        if (spec.job, spec.task) in ((here.job, here.task), (None, None))
-    ]
+    ours = tf.constant(0).device.rpartition("/device:")[0]  # of several workers, each looks at its own devices
+    names = (device.name.rpartition("/device:") for device in tf.config.list_logical_devices())
+    devices = [f"/device:{name}" for owner, _, name in names if owner in (ours, "")]
     yield fact("devices, by where each multiplied matrices", [_placed(device) for device in devices], devices)
-    gpu: Any = "gpu"
-    yield refused("NumPy array on a GPU", lambda: np.zeros(1, device=gpu), ValueError)
+    yield refused("NumPy array on a GPU", lambda: np.zeros(1, device="gpu"), ValueError)  # type: ignore[call-overload]
 
     x = tf.constant([1.0, 2.0])
     with tf.GradientTape(persistent=True) as tape:
@@ -75,8 +78,6 @@ def not_numpy() -> Iterator[Evidence]:
 
     yield refused("assignment to an element of a tensor", lambda: operator.setitem(x, 0, 5.0), TypeError)
     yield refused("int32 tensor + float32 tensor", lambda: tf.constant(1) + x, tf.errors.InvalidArgumentError)
-    dtypes = [tf.constant(1.5).dtype.name, np.array(1.5).dtype.name]
-    yield fact("dtype of 1.5, in TensorFlow and in NumPy", dtypes, ["float32", "float64"])
     taken = keras.layers.Identity()(tf.constant(np.ones(1))).dtype.name
     yield fact("dtype of a float64 array in a Keras layer", taken, "float32")
     with tf.device("/CPU:0"):  # where an array can be a view of a tensor
@@ -101,22 +102,61 @@ def range_and_arange() -> Iterator[Evidence]:
     mixed = tf.range(1) + np.array([2**40 + 7])
     yield fact("int32 tensor 0 + int64 array 2**40 + 7", [mixed.dtype.name, int(mixed[0])], ["int32", 7])
     yield fact("dtype where int32 is asked for", tf.constant(np.arange(10), tf.int32).dtype.name, "int32")
-    looked_up = [tf.gather(ours, index).numpy().tolist() for index in (ours, theirs)]
-    yield fact("either serves as an index", looked_up, [list(range(10))] * 2)
+
+
+class _Component(keras.Model):
+    """Does what a Python function does; counts how often Python runs."""
+
+    def __init__(self, function: Callable[[tf.Tensor], tf.Tensor], run_eagerly: bool = False):
+        super().__init__(name="component")
+        self.function, self.runs = function, 0
+        self.compile(run_eagerly=run_eagerly, jit_compile=False)  # with a GPU, Keras would: XLA has no py_function
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        self.runs += 1
+        return self.function(x)
+
+    def of_each(self, *numbers: float) -> list[float]:
+        """Its outputs for numbers, a batch each."""
+        return self.predict(np.array(numbers, np.float32)[:, None], batch_size=1, verbose=0).ravel().tolist()
+
+
+def _branches(x: tf.Tensor) -> tf.Tensor:
+    if tf.reduce_sum(x) > 0:
+        return 2 * x
+    return x - 1
+
+
+def python_in_components() -> Iterator[Evidence]:
+    """7: what AutoGraph converts, what runs while tracing, the ways out and their price."""
+    by_keras = _Component(lambda x: keras.ops.cond(tf.reduce_sum(x) > 0, lambda: 2 * x, lambda: x - 1))
+    yield refused("`if` in a Keras component", lambda: _Component(_branches).of_each(3), NotConverted, corrects=True)
+    for name, component, runs, corrects in (
+        ("@tf.function on it", _Component(tf.function(_branches)), 1, False),
+        ("keras.ops.cond", by_keras, 1, False),
+        ("run_eagerly=True", _Component(_branches, run_eagerly=True), 3, True),
+    ):
+        outputs = component.of_each(3, -3, 5)
+        yield fact(f"{name}: 3 batches, runs of Python", [*outputs, component.runs], [6.0, -4.0, 10.0, runs], corrects)
+
+    wrapped = _Component(lambda x: tf.py_function(np.sqrt, [x], tf.float32))
+    yield fact("tf.py_function: NumPy's roots of 1, 4, 9", wrapped.of_each(1, 4, 9), [1.0, 2.0, 3.0], corrects=True)
+    x = tf.constant(4.0)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        roots = [tf.py_function(root, [x], tf.float32) for root in (tf.sqrt, np.sqrt)]
+    slopes = [float(tape.gradient(root, x)) for root in roots]
+    yield fact("gradient of √x at 4 by it, TensorFlow's and NumPy's", slopes, [0.25, 0.0])
 
 
 def tf_functions() -> Iterator[Evidence]:
     """8: each pattern, and what comes of it."""
     seen: list[int] = []
-    terms, rate, variable = [1.0], 1.0, tf.Variable(1.0)
+    terms, rate, variable, zero = [1.0], 1.0, tf.Variable(1.0), tf.constant(0.0)
 
     @tf.function
-    def appends(x: tf.Tensor) -> tf.Tensor:
+    def appends_and_captures(x: tf.Tensor) -> tuple[tf.Tensor, ...]:
         seen.append(1)
-        return x
-
-    @tf.function
-    def captures(x: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return x + sum(terms), x + rate, x + variable
 
     @tf.function
@@ -130,43 +170,72 @@ def tf_functions() -> Iterator[Evidence]:
         tf.function(lambda numbers: 2 * numbers[0]),
         tf.function(lambda tensor: 2 * tensor),
     ]
-    zero = tf.constant(0.0)
-    for _ in range(3):
-        appends(zero)
-    yield fact("appends to a Python list in 3 calls", len(seen), 1)
+    appends_and_captures(zero)
+    terms.append(10.0)
+    rate = 2.0
+    variable.assign(2.0)
+    values = [float(value) for value in appends_and_captures(zero)]
+    yield fact("captured list, number, tf.Variable after a change", values, [1.0, 1.0, 2.0])
+    yield fact("appends to a Python list in 2 calls", len(seen), 1)
     yield refused("variable made inside", lambda: tf.function(tf.Variable)(1.0), ValueError)
     for number in (1, 2, 3):
         for double, argument in zip(doubles, (number, [number], tf.constant(number)), strict=True):
             double(argument)
-    yield fact("graphs for 1, 2, 3 as numbers, in lists, as tensors", [graphs(double) for double in doubles], [3, 3, 1])
-    captures(zero)
-    terms.append(10.0)
-    rate = 2.0
-    variable.assign(2.0)
-    values = [float(value) for value in captures(zero)]
-    yield fact("captured list, number, tf.Variable after a change", values, [1.0, 1.0, 2.0])
-    over_python, over_tensor = ([_nodes(loop, length) for length in (10, 100)] for loop in (_loop, _tensor_loop))
-    yield Evidence(
-        what="nodes of loops of 10 and of 100, over a Python range and over tf.range",
-        expected="more, the same",
-        observed=f"{over_python}, {over_tensor}",
-        holds=over_python[1] > over_python[0] and over_tensor[1] == over_tensor[0],
-    )
-    product = [float(multiplies(tf.constant(1.0))), graphs(multiplies)]
+    traced = [_graphs(double) for double in doubles]
+    yield fact("graphs for 1, 2, 3 as numbers, in lists, as tensors", traced, [3, 3, 1])
+    grows = [_nodes(steps, 100) > _nodes(steps, 10) for steps in (range, tf.range)]
+    yield fact("more nodes for a loop of 100 than of 10, over a Python range, over tf.range", grows, [True, False])
+    product = [float(multiplies(tf.constant(1.0))), _graphs(multiplies)]
     yield fact("product over a Python tuple, graphs", product, [24.0, 1], corrects=True)
 
 
-def _loop(x: tf.Tensor, length: int) -> tf.Tensor:
-    for _ in range(length):
-        x = x * 2
-    return x
+def _nodes(steps: Callable[[int], Any], length: int) -> int:
+    """How many a graph has that loops over so many steps."""
+
+    def loop(x: tf.Tensor) -> tf.Tensor:
+        for _ in steps(length):
+            x = x * 2
+        return x
+
+    return len(tf.function(loop).get_concrete_function(tf.constant(1.0)).graph.as_graph_def().node)
 
 
-def _tensor_loop(x: tf.Tensor, length: int) -> tf.Tensor:
-    for _ in tf.range(length):
-        x = x * 2
-    return x
+def _halvings(x: tf.Tensor) -> tf.Tensor:
+    """How often x can be halved before it is 1 or less: as many steps as the data says."""
+    count = tf.zeros_like(x)
+    while tf.reduce_max(x) > 1:
+        x = x / 2
+        count += 1
+    return count
 
 
-def _nodes(loop: Callable[..., tf.Tensor], length: int) -> int:
-    return len(tf.function(loop).get_concrete_function(tf.constant(1.0), length).graph.as_graph_def().node)
+def dynamic_models() -> Iterator[Evidence]:
+    """9: a structure that the data decides, by eager execution and in a graph."""
+    numbers, steps = (8, 1, 64), [3.0, 0.0, 6.0]
+    yield refused("`while` in call", lambda: _Component(_halvings).of_each(*numbers), NotConverted, corrects=True)
+    yield refused("Layer(dynamic=True)", lambda: keras.layers.Layer(dynamic=True), ValueError)
+    eager, graph = _Component(_halvings, run_eagerly=True), _Component(tf.function(_halvings))
+    yield fact("run_eagerly=True: halvings of 8, 1, 64", eager.of_each(*numbers), steps)
+    yield fact("@tf.function on it: the same, graphs", [*graph.of_each(*numbers), _graphs(graph.function)], [*steps, 1])
+    with tempfile.TemporaryDirectory() as directory:
+        yield refused("export of the eager one", lambda: eager.export(directory, verbose=False), NotConverted)
+        graph.export(directory, verbose=False)
+        serve = tf.saved_model.load(directory).serve
+        served = [serve(tf.constant([[x]], tf.float32)).numpy().item() for x in numbers]
+    yield fact("export of the graph, loaded without its code", served, steps, corrects=True)
+    times = times_as_long(_halvings, tf.function(_halvings), tf.constant(2.0**100))
+    what = "100 halvings, eager against graph: times as long"
+    yield Evidence(what=what, expected="2 or more", observed=f"{times:.1f}", holds=times >= 2)  # 25 on 2 cores
+    layers = keras.Sequential([keras.Input((1,)), keras.layers.Identity()])
+    knows = [hasattr(model, "input_shape") for model in (layers, graph)]
+    yield fact("shapes known of a model of layers, of one of code", knows, [True, False])
+
+
+def times_as_long(one: Callable[[Any], Any], other: Callable[[Any], Any], argument: Any) -> float:
+    """Ratio of median times, taken in turns so that a busy machine slows both."""
+
+    def seconds(function: Callable[[Any], Any]) -> float:
+        return timeit(lambda: function(argument).numpy(), timer=perf_counter, number=1)
+
+    ours, theirs = zip(*((seconds(one), seconds(other)) for _ in range(10)), strict=True)
+    return median(ours) / median(theirs)

@@ -4,16 +4,16 @@
         layer = variant.make(LayerNorm, variant.parameters(rng))
         x, upstream = variant.draw("normal", rng)
 
-In the default grid any two values of form, rank, features, policy and epsilon meet in a layer. Every layer is
-tried with every kind of input, eagerly and as a graph. XLA, which takes 0.1 s to compile one, has so many
-that every form and every rank meets every value of the others; in the full grid it has them all.
+In the default grid any two values of form, rank, features, policy and epsilon meet in a layer. Every layer is tried
+with every kind of input, eagerly and as a graph. XLA takes 0.1 s to compile one, so it has as many as let every form
+and every rank meet every value of the others. The full grid has every combination, all in every mode.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations, product
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
@@ -22,9 +22,7 @@ import tensorflow as tf
 from hemline.models.layer_norm import Form
 from hemline.proofs.reference import QUANTITIES, SMALLEST, ULP
 
-if TYPE_CHECKING:
-    from hemline.config.fields import Grid
-
+Grid = Literal["default", "full"]  # as in the configuration, on which no proof depends
 Mode = Literal["eager", "graph", "xla"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
@@ -95,9 +93,8 @@ class Variant:
 
     def parameters(self, rng: np.random.Generator) -> tuple[tf.Tensor, tf.Tensor]:
         """alpha, beta: (features,). Drawn, or what they have to be in a new layer."""
-        drawn = (
-            [np.ones(self.features), np.zeros(self.features)] if self.as_built else rng.normal(size=(2, self.features))
-        )
+        size = self.features
+        drawn = (np.ones(size), np.zeros(size)) if self.as_built else rng.normal(size=(2, size))
         alpha, beta = (tf.constant(values, self.dtypes["alpha_gradient"]) for values in drawn)
         return alpha, beta
 
@@ -124,7 +121,7 @@ class Variant:
 
 
 @cache
-def variants(grid: "Grid") -> list[Variant]:
+def variants(grid: Grid) -> list[Variant]:
     """The layers of a grid, in the same order every time."""
     full = list(product(get_args(Form), LEADING, FEATURES, POLICIES, EPSILONS))
     if grid == "full":

@@ -34,6 +34,9 @@ def require(table: pd.DataFrame) -> None:
 
 def summary(table: pd.DataFrame, seconds: float | None = None) -> Parity:
     """The table in short. seconds: that making it took; None if an earlier proof was taken."""
+    named = [("failed", "", row) for _, row in _failures(table).head(SHOWN).iterrows()]
+    for axis in AXES:
+        named += [(f"worst by {axis}", str(value), _worst(cases)) for value, cases in table.groupby(axis, sort=False)]
     worst = _worst(table)
     return Parity(
         cases=len(table),
@@ -41,18 +44,11 @@ def summary(table: pd.DataFrame, seconds: float | None = None) -> Parity:
         worst_ratio=float(worst["ratio"]),
         worst_case=str(worst["case"]),
         seconds=seconds,
-        rows=_rows(table),
+        rows=[  # as text: the UI cannot show infinity
+            {"what": what, "value": value, "case": row["case"], "ratio": f"{row['ratio']:.2g}"}
+            for what, value, row in named
+        ],
     )
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, str]]:
-    """Failures, then the worst case of every value of every axis. As text: the UI cannot show infinity."""
-    rows = [("failed", "", row) for _, row in _failures(table).head(SHOWN).iterrows()]
-    for axis in AXES:
-        rows += [(f"worst by {axis}", str(value), _worst(cases)) for value, cases in table.groupby(axis, sort=False)]
-    return [
-        {"what": what, "value": value, "case": row["case"], "ratio": f"{row['ratio']:.2g}"} for what, value, row in rows
-    ]
 
 
 def _failures(table: pd.DataFrame) -> pd.DataFrame:

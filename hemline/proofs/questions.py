@@ -1,10 +1,7 @@
-"""The chapter's nine questions: what it asks, what it answers, what of that is claimed here.
+"""The chapter's nine questions: what it asks, what it answers, what is claimed here. No TensorFlow to import.
 
-    question = QUESTIONS[7]
-    question.claim, question.correction         # a sentence each
-    RELIED_ON[7]                                # why `retrain` needs it to be true
-
-`hemline.proofs.claims` gathers the evidence. Texts only: no TensorFlow to import.
+QUESTIONS[7].claim, QUESTIONS[7].correction     # a sentence each; `hemline.proofs.claims` gathers the evidence
+RELIED_ON[7]                                    # why `retrain` needs it to be true
 """
 
 # ruff: noqa: RUF001  the chapter's punctuation is Chinese

@@ -8,20 +8,14 @@ A result may be wrong by
 
     FACTOR * ULP[dtype of the computation] * condition + ULP[dtype of the result] / 2 * |result|
 
-and a comparison of two by twice that. The second term is the last rounding: all that half precision may cost,
-since it is computed in float32. The first is what the computation costs. `condition` is what the result would
-change by, in ulps, if every number on the way to it were wrong by an ulp of the largest that it is made of.
-Its heart is a row's
-
-    amplification = max|x| / divisor
-
-The mean is rounded like the largest x, and a normalised value carries that, over the divisor: the hand-written
-layer in x - mean, Keras in scale * x - scale * mean. It is 3 for normal inputs, 1e4 where an offset is 1e4
-deviations, 1000 max|x| for constant rows with an epsilon of 1e-6 under the root, and 1e6 max|x| with the same
-epsilon outside, where little more than a finite number is asked for.
-
-FACTOR is the number of roundings in a row: about log2(784) = 10 in a sum of 784 terms taken in blocks, then
-square, sum, root, quotient and two products.
+and a comparison of two by twice that. The second term is the last rounding: all that half precision may cost, since it
+is computed in float32. The first is what the computation costs. FACTOR is the number of roundings in a row: about
+log2(784) = 10 in a sum of 784 terms taken in blocks, then square, sum, root, quotient and two products. `condition` is
+what the result would change by, in ulps, if every number on the way to it were wrong by an ulp of the largest that it
+is made of. Its heart is a row's amplification, max|x| / divisor. The mean is rounded like the largest x, and a
+normalised value carries that, over the divisor: the hand-written layer in x - mean, Keras in scale * x - scale * mean.
+It is 3 for normal inputs, 1e4 where an offset is 1e4 deviations, 1000 max|x| for constant rows with an epsilon of 1e-6
+under the root, and 1e6 max|x| with the same epsilon outside, where little more than a finite number is asked for.
 """
 
 import numpy as np
@@ -87,19 +81,17 @@ def tolerance(value: np.ndarray, condition: np.ndarray, computed_in: str, result
 
 
 def measure(ours: Quantities, expected: Quantities, allowed: Quantities, dtypes: dict[str, str]) -> dict[str, object]:
-    """The largest difference of each quantity in units of what is allowed, the largest of these as ratio, and ok.
+    """Of each quantity the largest difference in units of what is allowed; the largest of these as ratio; ok if <= 1.
 
     Infinite for what is not finite, or not of the expected shape and the given dtype. output_error: the largest
-    absolute difference of an output. ok: whether ratio is 1 at most.
+    absolute difference of an output.
     """
-    ratios: dict[str, float] = {}
+    ratios, differences = {}, {}
     for name in QUANTITIES:
         with np.errstate(invalid="ignore", over="ignore"):
-            difference = np.abs(ours[name].astype(np.float64) - expected[name].astype(np.float64))
-            ratio = float((difference / allowed[name]).max())
+            differences[name] = np.abs(ours[name].astype(np.float64) - expected[name].astype(np.float64))
+            ratio = float((differences[name] / allowed[name]).max())
         alike = ours[name].dtype.name == dtypes[name] and ours[name].shape == expected[name].shape
         ratios[name] = ratio if alike and np.isfinite(ratio) and np.isfinite(allowed[name]).all() else np.inf
-        if name == "output":
-            output_error = float(difference.max())
     worst = max(ratios.values())
-    return {**ratios, "output_error": output_error, "ratio": worst, "ok": worst <= 1}
+    return {**ratios, "output_error": float(differences["output"].max()), "ratio": worst, "ok": worst <= 1}

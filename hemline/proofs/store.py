@@ -1,11 +1,9 @@
 """What training relies on, proved on this machine and kept until something changes that it depends on.
 
-    proof = Proof("parity-default", "hemline.proofs.parity", prove=compare, holds=..., require=require, ...)
-    table, seconds = Proofs(artifacts / "proofs", device).obtain(proof, show)
+    text, seconds = Proofs(artifacts / "proofs", device).obtain("parity-default", "hemline.proofs.parity", prove)
 
 A proof holds for its surroundings (package versions, device, kernel settings, TensorFlow's and Keras's global
-settings) and for the code of the module that proves it, with what that imports. If any of them differs, there is no
-proof.
+settings) and for the code of the module that proves it, with what that imports.
 """
 
 import hashlib
@@ -14,13 +12,12 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from hemline.errors import StorageError
 from hemline.runtime.code import digest_of
@@ -28,21 +25,7 @@ from hemline.runtime.devices import DeviceInfo
 from hemline.runtime.provenance import package_versions
 from hemline.storage.files import write_json
 
-Result = TypeVar("Result")
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Proof(Generic[Result]):
-    """What is proved, and how its result is written."""
-
-    name: str  # of its file
-    module: str  # that proves it, as 'hemline.proofs.parity'
-    prove: Callable[[], Result]
-    holds: Callable[[Result], bool]
-    require: Callable[[Result], None]  # raises an error with the facts if training cannot rely on the result
-    dump: Callable[[Result], str]
-    load: Callable[[str], Result]
 
 
 class KeptProof(BaseModel):
@@ -62,63 +45,56 @@ class Proofs:
         self._directory, self._device = directory, device.name
         self._surroundings = _surroundings(device)
 
-    def obtain(
-        self, proof: Proof[Result], show: Callable[[Result, str], None], required: bool = True
-    ) -> tuple[Result, float | None]:
-        """The result of the earlier proof, or of a new one and the seconds that it took. Keeps what is new and holds.
+    def obtain(self, name: str, module: str, prove: Callable[[], tuple[str, bool]]) -> tuple[str, float | None]:
+        """The text of the earlier proof, or of a new one and the seconds that it took.
 
-        show: called with the result and its text, whether it holds or not. required: whether to call `require` then.
+        name: of its file. module: that proves it. prove: gives the text, and whether it holds: it is kept if it does.
         """
         import tensorflow as tf
 
-        seconds, kept = None, self._find(proof)
-        if kept:
-            result, text = proof.load(kept.text), kept.text
-            log.info("nothing has changed since %s was proved at %s", proof.name, f"{kept.made:%F %H:%M} UTC")
-        else:
-            began = time.perf_counter()
-            with tf.device(self._device):
-                result = proof.prove()
-            text, seconds = proof.dump(result), time.perf_counter() - began
-        show(result, text)
-        if required:
-            proof.require(result)
-        if not kept and proof.holds(result):
-            log.info("%s is proved, in %.1f s", proof.name, seconds)
-            self._keep(proof, text)
-        return result, seconds
+        if kept := self._find(name, module):
+            log.info("nothing has changed since %s was proved at %s", name, f"{kept.made:%F %H:%M} UTC")
+            return kept.text, None
+        began = time.perf_counter()
+        with tf.device(self._device):
+            text, holds = prove()
+        seconds = time.perf_counter() - began
+        if holds:
+            log.info("%s is proved, in %.1f s", name, seconds)
+            self._keep(name, module, text)
+        return text, seconds
 
     def forget(self) -> None:
         """Removes every proof for these surroundings: what is about to be proved may not hold any more."""
         for path in self._directory.glob(self._path("*").name):
             path.unlink(missing_ok=True)
 
-    def _find(self, proof: Proof[Any]) -> KeptProof | None:
+    def _find(self, name: str, module: str) -> KeptProof | None:
         """The proof as it is kept, if it is whole and nothing has changed since."""
-        path = self._path(proof.name)
+        path = self._path(name)
         try:
             kept = KeptProof.model_validate_json(path.read_text())
         except FileNotFoundError:
             return None
-        except (OSError, ValidationError, UnicodeDecodeError) as error:
-            log.warning("%s is proved again: %s cannot be read: %s", proof.name, path, error)
+        except (OSError, ValueError) as error:  # not UTF-8, not JSON or not a proof
+            log.warning("%s is proved again: %s cannot be read: %s", name, path, error)
             return None
         if kept.surroundings != self._surroundings or kept.digest != _digest(kept.text):
-            log.warning("%s is proved again: %s was changed", proof.name, path)
+            log.warning("%s is proved again: %s was changed", name, path)
             return None
-        if kept.code != digest_of(proof.module):
-            log.info("%s is proved again: its code has changed", proof.name)
+        if kept.code != digest_of(module):
+            log.info("%s is proved again: its code has changed", name)
             return None
         return kept
 
-    def _keep(self, proof: Proof[Any], text: str) -> None:
+    def _keep(self, name: str, module: str, text: str) -> None:
         """A directory that cannot be written costs time, not the run."""
-        made, code = datetime.now(UTC), digest_of(proof.module)
+        made, code = datetime.now(UTC), digest_of(module)
         kept = KeptProof(made=made, surroundings=self._surroundings, code=code, digest=_digest(text), text=text)
         try:
-            write_json(self._path(proof.name), kept.model_dump(mode="json"))
+            write_json(self._path(name), kept.model_dump(mode="json"))
         except (OSError, StorageError) as error:
-            log.warning("%s will be proved again by the next run: %s", proof.name, error)
+            log.warning("%s will be proved again by the next run: %s", name, error)
 
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}-{_digest(json.dumps(self._surroundings, sort_keys=True))[:16]}.json"

@@ -28,34 +28,31 @@ SIDE = 40  # pixels of a mistaken image that are shown, by leaving some out: a r
 
 def learning_curves(epochs: pd.DataFrame) -> str:
     """Loss and accuracy by epoch, training beside validation."""
-    figure = Figure(figsize=(9, 3.2), layout="constrained")  # not pyplot: no global state, no display
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for split, label in (("train", "training"), ("val", "validation")):
-            axes.plot(epochs["epoch"], epochs[f"{split}_{metric}"], marker="o", markersize=4, label=label)
-        axes.set(xlabel="epoch", ylabel=metric)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
-    return _svg(figure)
+    return _svg(_curves([("", epochs)]))
 
 
 def compare_curves(runs: Sequence[tuple[str, pd.DataFrame]], path: Path) -> None:
     """Writes the learning curves of several runs over each other, as SVG or PNG by the path's suffix."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for number, (name, epochs) in enumerate(runs):
-            for split, label, style in (("train", "training", "--"), ("val", "validation", "-")):
-                values = epochs["epoch"], epochs[f"{split}_{metric}"]
-                axes.plot(*values, style, color=f"C{number}", marker=".", label=f"{_plain(name)}, {label}")
-        axes.set(xlabel="epoch", ylabel=metric)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    figure = _curves([(f"{_plain(name)}, ", epochs) for name, epochs in runs])
     with whole_file(path) as temporary:
         if path.suffix == ".svg":
             temporary.write_text(_svg(figure))
         else:
             figure.savefig(temporary, dpi=150)
+
+
+def _curves(runs: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
+    figure = Figure(figsize=(9, 3.6), layout="constrained")  # not pyplot: no global state, no display
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for number, (prefix, epochs) in enumerate(runs):
+            for split, label, style in (("train", "training", "--"), ("val", "validation", "-")):
+                values = epochs["epoch"], epochs[f"{split}_{metric}"]
+                axes.plot(*values, style, color=f"C{number}", marker=".", label=prefix + label)
+        axes.set(xlabel="epoch", ylabel=metric)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    return figure
 
 
 def mistakes_grid(images: np.ndarray, mistakes: Sequence[Mistake], columns: int = 8) -> str:
@@ -68,9 +65,8 @@ def mistakes_grid(images: np.ndarray, mistakes: Sequence[Mistake], columns: int 
         image = images[mistake.index]  # (H, W, C)
         image = image[:: math.ceil(len(image) / SIDE), :: math.ceil(image.shape[1] / SIDE)]
         # Grey or RGB: of other channels the first is shown. Black on white prints, and reads, better.
-        axes.imshow(
-            image if image.shape[-1] == 3 else 255 - image[..., 0], cmap="gray", vmin=0, vmax=255, interpolation="none"
-        )
+        shown = image if image.shape[-1] == 3 else 255 - image[..., 0]
+        axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="none")
         called = f"{_plain(mistake.true)}\ncalled {_plain(mistake.predicted)} {mistake.probability:.0%}"
         axes.set_title(called, fontsize=7)
     return _svg(figure, text="none")  # letters, not their outlines: half the size

@@ -1,4 +1,4 @@
-"""TODO report.html."""
+"""The report as a page that needs nothing else: `html(text)`, with pictures as `data_uri(svg)`."""
 
 import base64
 

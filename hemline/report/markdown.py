@@ -1,17 +1,17 @@
-"""The report a person reads: Markdown made of a run's record, and HTML made of that.
+"""The report a person reads: Markdown made of a run's record.
 
     text = markdown(record, "retrain-fashion_mnist", pictures={"learning_curves": data_uri(svg), ...})
-    page = html(text)
     proof = verification_markdown(found)        # of the flow `verify`
 
-The same Markdown is the report in the Prefect UI, `report.html` of the run and, with the pictures as
-files beside it, the model card of a version: a stranger can read it.
+The same Markdown is the report in the Prefect UI, `report.html` of the run and, with the pictures as files beside it,
+the model card of a version: a stranger can read it. A paragraph is one line: Prefect's UI shows a single line break
+as the end of one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from hemline.config.optimizers import OptimizerGroup
-from hemline.records.proofs import ClaimResult, Evidence, Parity
+from hemline.records.proofs import ClaimResult, Parity
 from hemline.records.run import Decision, Evaluation, Record, Rows, Verification
 
 
@@ -21,25 +21,21 @@ def markdown(record: Record, title: str, pictures: Mapping[str, str], decision: 
     pictures: addresses of learning_curves, mistakes and parity. decision: what became of the version, which its card
     cannot know.
     """
-    verdict = [_verdict(record), f"![loss and accuracy by epoch]({pictures['learning_curves']})"]
-    if decision:
-        verdict.insert(0, f"**{_capital(decision.sentence)}.**")
-    # A paragraph is one line: Prefect's UI shows a single line break as the end of one.
+    result = f"{_result(record)}\n\n![loss and accuracy by epoch]({pictures['learning_curves']})"
     sections = {
-        "": "\n\n".join(verdict),
         "How to load it": _loading(record),
         "What it is for": _intended_use(record),
         "Test results by class": _classes(record.evaluation),
         "Calibration, size and speed": _table(("what", "value"), _measured(record.evaluation)),
         "Most confident mistakes": _mistakes(record.evaluation, pictures["mistakes"]),
-        "Epochs": f"{epochs_table(record.epochs)}\n\n{_legend(record)}",
-        "LayerNorm parity": _parity(record.parity, pictures["parity"]),
+        "Epochs": _epochs(record),
+        "LayerNorm parity": f"{_parity(record.parity)}\n\n![largest difference by policy and inputs]"
+        f"({pictures['parity']})",
         "Data": _data(record),
         "How it was made": _table(("what", "value"), _provenance(record)),
     }
-    return f"# {title}\n" + "".join(
-        f"\n{name and f'## {name}{2 * chr(10)}'}{text}\n" for name, text in sections.items()
-    )
+    paragraphs = [f"# {title}", *([_bold(decision.sentence)] if decision else []), result]
+    return "\n\n".join([*paragraphs, *(f"## {name}\n\n{text}" for name, text in sections.items())]) + "\n"
 
 
 def epochs_table(epochs: Rows) -> str:
@@ -55,10 +51,8 @@ def claim_rows(results: Iterable[ClaimResult]) -> list[dict[str, str | int]]:
             "number": result.number,
             "claim": result.question.claim,
             "finding": result.finding,
-            "evidence": "; ".join(
-                [f"{sum(fact.holds for fact in result.evidence)} of {len(result.evidence)} facts hold"]
-                + [f"not {fact.what}: {fact.observed}" for fact in result.evidence if not fact.holds]
-            ),
+            "evidence": f"{sum(fact.holds for fact in result.evidence)} of {len(result.evidence)} facts hold"
+            + "".join(f"; not {fact.what}: {fact.observed}" for fact in result.evidence if not fact.holds),
             "correction": result.question.correction or "",
         }
         for result in results
@@ -71,18 +65,16 @@ def decision_markdown(decision: Decision) -> str:
         (name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else value)
         for name, value in decision.measurements.items()
     )
-    return f"**{_capital(decision.sentence)}.**\n\n{_table(('what', 'value'), rows)}\n"
+    return f"{_bold(decision.sentence)}\n\n{_table(('what', 'value'), rows)}\n"
 
 
 def verification_markdown(found: Verification) -> str:
     """What `verify` found: in a sentence, then both proofs."""
-    sentence = "; ".join(found.failures) or "everything that training relies on holds"
-    versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     return f"""# Verification on {found.device.description}
 
-**{_capital(sentence)}.**
+{_bold("; ".join(found.failures) or "everything that training relies on holds")}
 
-{versions}
+{_listed(found.versions)}
 
 ## LayerNorm parity
 
@@ -95,41 +87,30 @@ def verification_markdown(found: Verification) -> str:
 {claims_markdown(found.claims)}"""
 
 
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
-
-
 def claims_markdown(results: Iterable[ClaimResult]) -> str:
     """Each question, the chapter's answer, what is claimed, and the proof."""
-    return "\n".join(map(_claim, results))
-
-
-def _claim(result: ClaimResult) -> str:
-    question = result.question
-    paragraphs = [
-        f"### {result.number}. {question.english}",
-        f"> {question.original}",
-        f"> The chapter: {question.original_answer}",
-        f"**{result.finding.capitalize()}.** {question.claim}",
-    ]
-    if question.correction:
-        paragraphs.append(f"Correction: {question.correction}")
-    if result.relied_on:
-        paragraphs.append(f"`retrain` relies on it: {result.relied_on}.")
-    paragraphs.append(_table(("fact", "expected", "observed", "holds"), map(_fact, result.evidence)))
+    paragraphs = []
+    for result in results:
+        question = result.question
+        paragraphs += [
+            f"### {result.number}. {question.english}",
+            f"> {question.original}",
+            f"> The chapter: {question.original_answer}",
+            f"**{result.finding.capitalize()}.** {question.claim}",
+        ]
+        if question.correction:
+            paragraphs.append(f"Correction: {question.correction}")
+        if result.relied_on:
+            paragraphs.append(f"`retrain` relies on it: {result.relied_on}.")
+        rows = []
+        for fact in result.evidence:
+            held = "**no**" if not fact.holds else "yes, against the chapter" if fact.corrects else "yes"
+            rows.append((fact.what, _value(fact.expected), _value(fact.observed), held))
+        paragraphs.append(_table(("fact", "expected", "observed", "holds"), rows))
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _fact(fact: Evidence) -> tuple[str, str, str, str]:
-    against = ", against the chapter" if fact.corrects else ""
-    return fact.what, _value(fact.expected), _value(fact.observed), f"yes{against}" if fact.holds else "**no**"
-
-
-def _value(text: str) -> str:
-    return "`" + " ".join(text.replace("`", "'").split()) + "`"  # an error may have any characters in it
-
-
-def _verdict(record: Record) -> str:
+def _result(record: Record) -> str:
     evaluation, epochs = record.evaluation, record.epochs
     low, high = evaluation.accuracy_interval
     return (
@@ -170,23 +151,22 @@ def _intended_use(record: Record) -> str:
 
 
 def _classes(evaluation: Evaluation) -> str:
-    rows = (
-        (name, score.examples, *map(_percent, (score.precision, score.recall, score.f1)))
-        for name, score in evaluation.classes.items()
-    )
-    legend = (
+    rows = []
+    for name, score in evaluation.classes.items():
+        shares = ("-" if share is None else f"{share:.1%}" for share in (score.precision, score.recall, score.f1))
+        rows.append((name, score.examples, *shares))
+    return (
+        f"{_table(('class', 'examples', 'precision', 'recall', 'F1'), rows)}\n\n"
         "Precision: of the examples that the model gives this class, the share that have it. "
         "Recall: of the examples that have this class, the share to which the model gives it."
     )
-    return f"{_table(('class', 'examples', 'precision', 'recall', 'F1'), rows)}\n\n{legend}"
 
 
 def _measured(evaluation: Evaluation) -> Iterable[tuple[str, str]]:
-    bins = f"{evaluation.calibration_bins} bins of confidence"
-    yield "expected calibration error", f"{evaluation.calibration_error:.2%} ({bins})"
-    yield "loss", f"{evaluation.loss:.4f}"
     latency = evaluation.latency
-    of = f"median of {latency.repeats}, through the saved signature"
+    bins, of = evaluation.calibration_bins, f"median of {latency.repeats}, through the saved signature"
+    yield "expected calibration error", f"{evaluation.calibration_error:.2%} ({bins} bins of confidence)"
+    yield "loss", f"{evaluation.loss:.4f}"
     yield "one prediction", f"{latency.single_ms:.2f} ms ({of})"
     yield f"a batch of {latency.batch_size}", f"{latency.batch_ms:.2f} ms"
     yield "model.keras and saved_model", f"{evaluation.size_bytes / 1e6:.2f} MB"
@@ -209,19 +189,22 @@ def _data(record: Record) -> str:
     )
 
 
-def _legend(record: Record) -> str:
+def _epochs(record: Record) -> str:
     held_out = record.config.validation
     split = "the test split" if held_out == "test" else f"{held_out:,} examples held out from the train split"
-    return f"Training loss and accuracy are running means over the epoch's iterations; validation is on {split}."
+    return (
+        f"{epochs_table(record.epochs)}\n\n"
+        f"Training loss and accuracy are running means over the epoch's iterations; validation is on {split}."
+    )
 
 
-def _parity(parity: Parity, picture: str = "") -> str:
+def _parity(parity: Parity) -> str:
     text = f"{parity.cases - parity.failed} of {parity.cases:,} cases within tolerance"
     if parity.seconds is not None:
         text += f", found in {parity.seconds:.0f} s"
     if parity.worst_ratio is not None:
         text += f". Nearest to its tolerance, at {parity.worst_ratio:.0%} of it: `{parity.worst_case}`"
-    return f"{text}." + (f"\n\n![largest difference by policy and inputs]({picture})" if picture else "")
+    return f"{text}."
 
 
 def _provenance(record: Record) -> Iterable[tuple[str, str]]:
@@ -234,15 +217,15 @@ def _provenance(record: Record) -> Iterable[tuple[str, str]]:
         yield "weights", f"moving average, momentum {config.ema_momentum:g}"
     yield "batch size, seed", f"{config.batch_size}, {config.seed}"
     yield "device", f"{record.device.kind}, {record.device.description}"
-    yield "settings", ", ".join(f"{name} {value}" for name, value in record.device.settings.items() if value)
-    yield "versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())
+    yield "settings", _listed({name: value for name, value in record.device.settings.items() if value})
+    yield "versions", _listed(record.versions)
     yield "git commit", record.git_commit or "not from a checkout"
     yield "flow run", f"{record.flow_run.name} ({record.flow_run.id})"
     yield "made", f"{record.created:%Y-%m-%d %H:%M} UTC"
 
 
 def _optimizer(group: OptimizerGroup) -> str:
-    """What is not as by default, in the configuration's words."""
+    """Its name and rate, then what differs from the default, in the configuration's words."""
     given = group.model_dump(exclude={"layers", "optimizer", "learning_rate", "schedule"}, exclude_none=True)
     schedule = group.schedule.model_dump(exclude_defaults=True)
     given |= {"schedule" if name == "kind" else name: value for name, value in schedule.items()}
@@ -250,18 +233,22 @@ def _optimizer(group: OptimizerGroup) -> str:
     return ", ".join([group.optimizer, f"learning rate {group.learning_rate:g}", *words])
 
 
+def _bold(sentence: str) -> str:
+    return f"**{sentence[:1].upper()}{sentence[1:]}.**"
+
+
+def _listed(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
 def _code(patterns: Iterable[str]) -> str:
     return ", ".join(f"`{pattern}`" for pattern in patterns)  # or their wildcards are Markdown's emphasis
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"
-
-
-def _cell(text: object) -> str:
-    return str(text).replace("|", "\\|")
+def _value(text: str) -> str:
+    return "`" + " ".join(text.replace("`", "'").split()) + "`"  # an error may have any characters in it
 
 
 def _table(names: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     lines = [names, ["---"] * len(names), *rows]
-    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

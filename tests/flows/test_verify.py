@@ -51,6 +51,15 @@ def test_a_run_stops_at_a_claim_it_relies_on(eagerly: None, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []  # nothing was proved
 
 
+def test_a_run_stops_at_a_wrong_layer_with_its_table_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = parity.compare(modes=["eager"]).assign(ok=False)
+    monkeypatch.setattr(parity, "compare", lambda grid: table)
+    with pytest.raises(ProofError, match=f"Received: {len(table)} of {len(table)} cases out of tolerance"):
+        verify_layers(select("cpu"), tmp_path / "proofs", tmp_path)
+    assert (tmp_path / "parity.csv").read_text() == table.to_csv(index=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["parity.csv"]  # nothing was proved
+
+
 def test_an_earlier_proof_is_taken_and_its_table_written(
     proofs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,7 +71,7 @@ def test_parity_is_of_the_layer_its_reference_and_nothing_else() -> None:
 
 def test_claims_are_of_the_layer_and_their_evidence() -> None:
     found = set(code.closure(CLAIMS))
-    assert {"hemline.models.layer_norm", "hemline.proofs.loop_evidence", "hemline.records.proofs"} <= found
+    assert {"hemline.models.layer_norm", "hemline.proofs.component_evidence", "hemline.records.proofs"} <= found
     assert not {name for name in found if name.startswith(("hemline.config", "hemline.runtime", "hemline.training"))}
 
 
