@@ -151,7 +151,7 @@ def metrics(epochs: Rows, evaluation: Evaluation | None) -> dict[str, float]:
     values: dict[str, float | None] = {}
     if epochs:
         names = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
-        values |= {"epochs": len(epochs)} | {name: epochs[-1][name] for name in names}
+        values |= {"epochs": len(epochs)} | {name: epochs[-1].get(name) for name in names}
     if evaluation is not None:
         values |= {"test_loss": evaluation.loss, "test_accuracy": evaluation.accuracy}
         values |= {"calibration_error": evaluation.calibration_error, "size_bytes": evaluation.size_bytes}

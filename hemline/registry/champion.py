@@ -48,7 +48,6 @@ class Registry:
     def __init__(self, artifacts: Path, now: Callable[[], datetime] = utc_now):
         self.models, self.directory, self.now = models_directory(artifacts), registry_directory(artifacts), now
         self.ledger, self.alias = Ledger(self.directory), self.directory / "champion.json"
-        self.entries = self.ledger.entries
 
     # --- reading, which waits for nobody
 
@@ -56,6 +55,10 @@ class Registry:
         """Every version there is, oldest first."""
         names = (path.name for path in self.models.glob("[0-9]*") if path.name.isdigit() and path.is_dir())
         return sorted(names, key=int)
+
+    def entries(self) -> list[Entry]:
+        """The ledger, oldest first."""
+        return self.ledger.entries()
 
     def champion(self) -> str | None:
         """The version in production. Repairs champion.json on the way."""
