@@ -11,7 +11,6 @@ alone would take 0.8 and TensorFlow 8 (2 cores, others at work).
 """
 
 import csv
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -25,8 +24,6 @@ from hemline.errors import HemlineError
 from hemline.report import terminal
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from hemline.registry.champion import Registry
 
 app = typer.Typer(
@@ -43,20 +40,16 @@ def _spelled(version: str) -> str:
     return version.zfill(4) if version.isdecimal() else version
 
 
+def _name(metavar: str, help_text: str) -> Any:
+    return typer.Argument(help=help_text, parser=_spelled, metavar=metavar)
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a sentence, for the ledger.")]
-VersionNumber = Annotated[str, typer.Argument(help="A version's number.", parser=_spelled, metavar="VERSION")]
-AnyVersion = Annotated[
-    str, typer.Argument(help="A version's number, 'champion', or a directory.", parser=_spelled, metavar="VERSION")
-]
-RunOrVersion = Annotated[
-    str,
-    typer.Argument(
-        help="A version's number, 'champion', a directory, or part of a run's name.",
-        parser=_spelled,
-        metavar="RUN_OR_VERSION",
-    ),
-]
+VersionNumber = Annotated[str, _name("VERSION", "A version's number.")]
+AnyVersion = Annotated[str, _name("VERSION", "A version's number, 'champion', or a directory.")]
+ANY_RUN = "A version's number, 'champion', a directory, or part of a run's name."
+RunOrVersion = Annotated[str, _name("RUN_OR_VERSION", ANY_RUN)]
 DECISION = ("at", "decision", "version", "champion_after", "by", "reason")
 
 
@@ -215,13 +208,14 @@ def predict(
         raise typer.BadParameter("exclude each other.", param_hint="--csv and --json")
     from hemline.data.image_files import read
     from hemline.registry.catalogue import find_version
+    from hemline.registry.versions import classify
 
     path, manifest = find_version(_registry(context), version)
     images = read(files, manifest.dataset.image_shape)  # before TensorFlow takes its seconds
     origins = [(str(file), index) for file, array in zip(files, images, strict=True) for index in range(len(array))]
     rows = [
         {"file": file, "index": index, "label": label, "probability": probability, "version": manifest.version}
-        for (file, index), (label, probability) in zip(origins, _labels(path, images), strict=True)
+        for (file, index), (label, probability) in zip(origins, classify(path, images), strict=True)
     ]
     if as_csv:
         writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
@@ -229,21 +223,6 @@ def predict(
         writer.writerows(rows)
     else:
         terminal.show(rows, as_json)
-
-
-def _labels(version: Path, images: "Sequence[np.ndarray]") -> list[tuple[str, float]]:
-    """Class and its probability for each picture of each array (N, H, W, C)."""
-    import numpy as np
-
-    from hemline.runtime.native_log import noise_in
-
-    with noise_in(Path(os.devnull), loggers=("absl", "tensorflow")):  # TensorFlow's start is no answer
-        from hemline.evaluation.scores import compile_predict, probabilities_of
-        from hemline.registry.versions import load
-
-        model, manifest = load(version)
-        probabilities = probabilities_of(compile_predict(model)(np.concatenate(images)))  # (N, classes)
-    return [(manifest.class_names[row.argmax()], round(float(row.max()), 6)) for row in probabilities]
 
 
 # --- deciding
@@ -254,7 +233,9 @@ def _decision(name: str, help_text: str) -> None:
 
     @app.command(name, help=help_text)
     def decide(context: typer.Context, version: VersionNumber, reason: Reason, as_json: Json = False) -> None:
-        terminal.show(getattr(_registry(context), name)(version, _person(), reason), as_json, DECISION)
+        from hemline.registry.champion import person
+
+        terminal.show(getattr(_registry(context), name)(version, person(), reason), as_json, DECISION)
 
 
 _decision("promote", "Make a version the champion.")
@@ -270,7 +251,9 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Make an earlier version the champion again."""
-    terminal.show(_registry(context).rollback(_person(), reason, version), as_json, DECISION)
+    from hemline.registry.champion import person
+
+    terminal.show(_registry(context).rollback(person(), reason, version), as_json, DECISION)
 
 
 _decision("protect", "Keep a version from being pruned.")
@@ -299,7 +282,7 @@ def prune(
     print(f"{remark}: {summary(removals)}.", file=sys.stderr)
 
 
-# --- their parts
+# --- what they need
 
 
 def _artifacts(context: typer.Context) -> Path:
@@ -312,9 +295,3 @@ def _registry(context: typer.Context) -> "Registry":
     from hemline.registry.champion import Registry
 
     return Registry(_artifacts(context))
-
-
-def _person() -> str:
-    from hemline.registry.champion import person
-
-    return person()

@@ -9,7 +9,9 @@ and manifest.sha256 has the manifest's. Verifying needs no TensorFlow.
 """
 
 import hashlib
+import os
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +19,13 @@ from typing import TYPE_CHECKING
 from hemline.errors import VersionError
 from hemline.records.run import ModelVersion, Record
 from hemline.registry.ledger import Ledger
+from hemline.runtime.native_log import noise_in
 from hemline.storage.files import Taken, sha256_of, whole_directory, whole_file, write_json
 from hemline.storage.runs import registry_directory
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
 MANIFEST = "manifest.json"
 DIGEST = "manifest.sha256"  # in the format of `sha256sum -c`
@@ -150,6 +154,18 @@ def load(path: Path) -> "tuple[keras.Model, Manifest]":
             f"Keras {manifest.versions.get('keras')}: install that, or take another version.",
             problem,
         ) from error
+
+
+def classify(path: Path, images: "Sequence[np.ndarray]") -> list[tuple[str, float]]:
+    """The verified model's class and its probability for each image of each array (N, H, W, C) uint8."""
+    import numpy as np
+
+    with noise_in(Path(os.devnull), loggers=("absl", "tensorflow")):  # TensorFlow's start is no answer
+        from hemline.evaluation.scores import compile_predict, probabilities_of
+
+        model, manifest = load(path)
+        probabilities = probabilities_of(compile_predict(model)(np.concatenate(images)))  # (N, classes)
+    return [(manifest.class_names[row.argmax()], round(float(row.max()), 6)) for row in probabilities]
 
 
 def _manifest(path: Path) -> Manifest:
