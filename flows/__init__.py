@@ -3,6 +3,7 @@
 `command`, `server` and `terminal` are for a person who runs one in a terminal; `approval` asks a person on the way.
 """
 
+import logging
 import os
 
 # Prefect reads these when it is first imported, which is after this. A worker's runs have Prefect before
@@ -14,3 +15,5 @@ for _name, _value in {
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
 }.items():
     os.environ.setdefault(_name, _value)
+# Prefect sends that logger's records to the API and leaves its level to the root, which takes warnings alone.
+logging.getLogger("hemline").setLevel(logging.INFO)

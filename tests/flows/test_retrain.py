@@ -78,6 +78,7 @@ def test_a_run_leaves_every_file_and_artifact(finished: State[Outcome | None]) -
     assert outcome.decision.verdict == "promoted"  # the first one
     assert Registry(version.path.parents[1]).champion() == "0001"
     assert {path.name for path in version.run.iterdir()} == RUN_FILES
+    assert "INFO    | hemline.proofs.store - " in (version.run / "run.log").read_text()  # the computing layer's own
 
     model, manifest = versions.load(version.path)
     assert manifest.version == "0001"
