@@ -1,7 +1,6 @@
 """How a run from a terminal finds its Prefect server, and how both end.
 
     end_on_signals()                                    # first: Ctrl-C and kill work, however this was started
-    with announced() as announce: announce(url)         # `make up`, while its server runs
     connect()                                           # a run: joins that server, or starts a temporary one
 
 Two servers on one SQLite file lock each other out, and the run on the wrong one loses its tasks. So a run joins the
@@ -10,11 +9,9 @@ server of this user's `make up`; if there is none, its temporary server has a da
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from hemline.storage.locks import is_locked, locked
+from hemline.storage.locks import is_locked
 
 
 def end_on_signals() -> None:
@@ -31,25 +28,6 @@ def end_on_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ending)
 
 
-@contextmanager
-def announced() -> Iterator[Callable[[str], object]]:
-    """Gives the function that tells this user's runs where the server is. Refuses a second server.
-
-    The file is locked while the server runs. A lock ends with its process, so a killed server's address is not used.
-    """
-    file = _announcement()
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(file, wait=1))  # a run that looks holds it for an instant
-        except BlockingIOError:
-            raise SystemExit(
-                f"One server at a time may use the database in {file.parent}. Received: a second one, beside "
-                f"{file.read_text() or 'one that is starting'}. Use that one, or set PREFECT_HOME to another directory."
-            ) from None
-        file.write_text("")
-        yield file.write_text
-
-
 def connect() -> None:
     """Reaches the Prefect server, or starts a temporary one, so that it outlives a Ctrl-C.
 
@@ -62,7 +40,7 @@ def connect() -> None:
 
     settings = get_current_settings()
     if settings.api.url is None:
-        if address := _announcement().read_text() if is_locked(_announcement()) else "":
+        if address := announcement().read_text() if is_locked(announcement()) else "":
             os.environ["PREFECT_API_URL"] = address
         elif "connection_url" not in settings.server.database.model_fields_set:
             os.environ["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{settings.home}/terminal.db"
@@ -83,7 +61,9 @@ def connect() -> None:
         )
 
 
-def _announcement() -> Path:
+def announcement() -> Path:
+    """Where `make up` writes its server's address. The file is locked while the server runs, and a lock ends with its
+    process: the address of a server that was killed is not used."""
     from prefect.settings import get_current_settings
 
     return get_current_settings().home / "hemline-server"  # importing Prefect has made its home

@@ -17,9 +17,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
-from flows.server import announced, end_on_signals
+from flows.server import announcement, end_on_signals
+from hemline.storage.locks import locked
 
 HOST = "127.0.0.1"
 POOL = "gpu"
@@ -60,6 +62,25 @@ def main() -> None:
         finally:
             announce("")
     raise SystemExit("server or worker ended by itself; the lines above say why.")
+
+
+@contextmanager
+def announced() -> Iterator[Callable[[str], object]]:
+    """Gives the function that tells this user's runs where the server is. Refuses a second server.
+
+    The file is locked while the server runs. A lock ends with its process, so a killed server's address is not used.
+    """
+    file = announcement()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(file, wait=1))  # a run that looks holds it for an instant
+        except BlockingIOError:
+            raise SystemExit(
+                f"One server at a time may use the database in {file.parent}. Received: a second one, beside "
+                f"{file.read_text() or 'one that is starting'}. Use that one, or set PREFECT_HOME to another directory."
+            ) from None
+        file.write_text("")
+        yield file.write_text
 
 
 def require_free(port: int) -> None:

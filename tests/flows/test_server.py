@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_HOME, temporary_settings
 
-from flows.server import announced
 from hemline.storage.locks import is_locked
+from ops.up import announced
 from tests.system.conftest import ROOT, ignore_ctrl_c
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
