@@ -152,7 +152,12 @@ def _apt(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack
 
 
 Source = Callable[[tfds.core.DatasetBuilder, DataConfig, ExitStack], Path | None]
-SOURCES: dict[str, Source] = {"manual": _manual, "debian": _debian, "upstream": _upstream, "apt": _apt}
+SOURCES: dict[str, Source] = {
+    "manual": _manual,
+    "debian": _debian,
+    "upstream": _upstream,
+    "apt": _apt,
+}
 
 
 def _with_files_of(builder: tfds.core.DatasetBuilder, directory: Path, shown_as: str) -> Path:

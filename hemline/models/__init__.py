@@ -23,7 +23,9 @@ class Architecture:
     groups: Mapping[str, Sequence[str]]  # patterns of layer names, for optimizer groups that name none
 
 
-MODELS = {"mlp": Architecture("hemline.models.mlp:build_mlp", {"lower": ["hidden_*", "norm_*"], "upper": ["logits"]})}
+MODELS = {
+    "mlp": Architecture("hemline.models.mlp:build_mlp", {"lower": ["hidden_*", "norm_*"], "upper": ["logits"]}),
+}
 
 
 def build(

@@ -39,7 +39,12 @@ class LayerNorm(keras.layers.Layer):
     - second derivatives are those of the formula. Keras's leave out that the mean depends on the inputs.
     """
 
-    def __init__(self, epsilon: float = 1e-3, epsilon_on: Form = "variance", **kwargs: Any):
+    def __init__(
+        self,
+        epsilon: float = 1e-3,
+        epsilon_on: Form = "variance",
+        **kwargs: Any,
+    ):
         if not epsilon > 0:
             raise ValueError(
                 f"epsilon must be > 0, or a constant row divides by zero. Received: epsilon={epsilon}. "

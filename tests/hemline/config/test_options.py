@@ -145,7 +145,10 @@ def test_variables_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatc
         ),
         (("--epochs", "0"), "epochs must be >= 1. Received: epochs='0'"),
         (("--epochs", "-1"), "epochs must be >= 1. Received: epochs='-1'"),
-        (("--dataset", ""), "dataset must be a text with at least 1 character. Received: dataset=''"),
+        (
+            ("--dataset", ""),
+            "dataset must be a text with at least 1 character. Received: dataset=''",
+        ),
         (("--device", "tpu"), "device must be 'auto', 'cpu' or 'gpu'. Received: device='tpu'"),
         (
             ("--groups.lower.learning-rate", "nan"),

@@ -64,7 +64,10 @@ def test_some_can_be_asked_for() -> None:
 
 
 def test_nothing_is_left_behind_or_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def surroundings() -> list[Any]:
         return [

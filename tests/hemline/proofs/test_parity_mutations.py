@@ -167,7 +167,8 @@ def under_xla() -> bool:
 
 
 @pytest.mark.parametrize(
-    ("mode", "wrong"), [("graph", lambda: not tf.executing_eagerly() and not under_xla()), ("xla", under_xla)]
+    ("mode", "wrong"),
+    [("graph", lambda: not tf.executing_eagerly() and not under_xla()), ("xla", under_xla)],
 )
 def test_a_layer_that_is_wrong_in_one_mode_alone_is_caught_in_that_mode(
     mode: parity.Mode, wrong: Callable[[], bool]

@@ -255,7 +255,11 @@ def test_a_summary_says_how_many_bytes(tmp_path: Path) -> None:
 
 
 @settings(max_examples=40)
-@given(ages=st.lists(st.integers(0, 100), min_size=1, max_size=8), keep=st.integers(1, 8), days=st.integers(0, 100))
+@given(
+    ages=st.lists(st.integers(0, 100), min_size=1, max_size=8),
+    keep=st.integers(1, 8),
+    days=st.integers(0, 100),
+)
 def test_the_shape_of_retention(
     ages: list[int], keep: int, days: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
