@@ -62,8 +62,7 @@ def connect() -> None:
 
 
 def announcement() -> Path:
-    """Where `make up` writes its server's address. The file is locked while the server runs, and a lock ends with its
-    process: the address of a server that was killed is not used."""
+    """Where `make up` writes its server's address: locked while the server runs, so a killed one's is not used."""
     from prefect.settings import get_current_settings
 
     return get_current_settings().home / "hemline-server"  # importing Prefect has made its home

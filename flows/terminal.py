@@ -17,12 +17,8 @@ from hemline.report.terminal import show
 
 def quiet_refusals() -> None:
     """Keeps Prefect's console from printing a refusal with its traceback; the caller prints the sentence."""
-
-    def is_news(record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], HemlineError))
-
     for handler in logging.root.handlers:  # the console; run.log and the API keep the traceback
-        handler.addFilter(is_news)
+        handler.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HemlineError)))
 
 
 def summary(outcome: Outcome) -> str:

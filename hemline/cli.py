@@ -82,9 +82,6 @@ def options(
     context.obj = artifacts
 
 
-# --- looking
-
-
 @app.command()
 def runs(context: typer.Context, as_json: Json = False) -> None:
     """List runs and what became of them."""
@@ -192,9 +189,6 @@ def checksums(context: typer.Context, version: AnyVersion, as_json: Json = False
     terminal.show(found, as_json)
 
 
-# --- asking
-
-
 @app.command()
 def predict(
     context: typer.Context,
@@ -223,9 +217,6 @@ def predict(
         writer.writerows(rows)
     else:
         terminal.show(rows, as_json)
-
-
-# --- deciding
 
 
 def _decision(name: str, help_text: str) -> None:
@@ -280,9 +271,6 @@ def prune(
     terminal.show(removals, as_json)
     remark = "Removed" if yes else "Nothing is removed without --yes"
     print(f"{remark}: {summary(removals)}.", file=sys.stderr)
-
-
-# --- what they need
 
 
 def _artifacts(context: typer.Context) -> Path:

@@ -14,7 +14,7 @@ from hemline.records.proofs import Parity
 from hemline.records.run import Evaluation, FlowRun, ModelVersion, Record, TrainedRun
 from hemline.runtime.devices import DeviceInfo
 from hemline.runtime.provenance import provenance
-from hemline.storage.runs import models_directory
+from hemline.storage.runs import MODELS
 
 
 @task(name="publish", cache_policy=NO_CACHE, timeout_seconds=1800, result_serializer="json")
@@ -29,7 +29,7 @@ def publish(
     """Writes the version, unless this run did before it was killed."""
     from hemline.registry import versions
 
-    models, flow_run = models_directory(config.artifacts_path), runtime.flow_run
+    models, flow_run = config.artifacts_path / MODELS, runtime.flow_run
     if earlier := versions.published_by(models, trained.directory, str(flow_run.id)):
         get_run_logger().info("this run has published model %s already", earlier.version)
         return earlier

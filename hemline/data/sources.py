@@ -111,9 +111,6 @@ def prepare_files(builder: tfds.core.DatasetBuilder, config: DataConfig) -> None
     )
 
 
-# --- the sources: each returns a directory for TFDS's manual_dir, None for the network, or raises Absent
-
-
 def _manual(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack) -> Path | None:
     return _with_files_of(builder, config.manual_path, shown_as=str(config.manual_path))
 
@@ -151,6 +148,7 @@ def _apt(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack
     return _with_files_of(builder, files, shown_as=f"apt-get's {DEBIAN_PACKAGE}")
 
 
+# Returns a directory for TFDS's manual_dir, None for the network, or raises Absent.
 Source = Callable[[tfds.core.DatasetBuilder, DataConfig, ExitStack], Path | None]
 SOURCES: dict[str, Source] = {
     "manual": _manual,

@@ -65,10 +65,10 @@ class Score:
 
 def confusion(logits: np.ndarray, labels: np.ndarray, class_names: list[str]) -> pd.DataFrame:
     """(classes, classes) counts; rows are the true class, columns the predicted one."""
-    classes = range(len(class_names))
-    table = pd.crosstab(labels, logits.argmax(axis=1)).reindex(index=classes, columns=classes, fill_value=0)
-    table.index, table.columns = pd.Index(class_names, name="true"), pd.Index(class_names)
-    return table
+    from sklearn.metrics import confusion_matrix
+
+    counts = confusion_matrix(labels, logits.argmax(axis=1), labels=range(len(class_names)))
+    return pd.DataFrame(counts, index=pd.Index(class_names, name="true"), columns=class_names)
 
 
 def wilson(correct: int, examples: int) -> tuple[float, float]:

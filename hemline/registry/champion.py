@@ -26,7 +26,7 @@ from hemline.records.run import Decision, Measurements
 from hemline.registry.ledger import Action, Entry, Ledger
 from hemline.registry.versions import MANIFEST, Manifest, verify
 from hemline.storage.files import sha256_of, write_json
-from hemline.storage.runs import models_directory, registry_directory
+from hemline.storage.runs import MODELS, REGISTRY
 
 Expected = str | Literal["any"] | None  # the champion that a decision was made against; 'any' does not care
 
@@ -46,10 +46,8 @@ class Registry:
     """The versions under `artifacts`, their champion and their ledger."""
 
     def __init__(self, artifacts: Path, now: Callable[[], datetime] = utc_now):
-        self.models, self.directory, self.now = models_directory(artifacts), registry_directory(artifacts), now
+        self.models, self.directory, self.now = artifacts / MODELS, artifacts / REGISTRY, now
         self.ledger, self.alias = Ledger(self.directory), self.directory / "champion.json"
-
-    # --- reading, which waits for nobody
 
     def versions(self) -> list[str]:
         """Every version there is, oldest first."""
@@ -116,8 +114,6 @@ class Registry:
                 problem="another model is in its place",
             )
         return manifest
-
-    # --- writing
 
     def record(self, decision: Decision, by: str) -> Entry:
         """Writes a verdict down; a promoted version becomes the champion. ChampionChangedError: compare again."""

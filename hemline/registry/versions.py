@@ -21,7 +21,7 @@ from hemline.records.run import ModelVersion, Record
 from hemline.registry.ledger import Ledger
 from hemline.runtime.native_log import noise_in
 from hemline.storage.files import Taken, sha256_of, whole_directory, whole_file, write_json
-from hemline.storage.runs import registry_directory
+from hemline.storage.runs import REGISTRY
 
 if TYPE_CHECKING:
     import keras
@@ -46,7 +46,7 @@ class Manifest(Record):
 def next_version(models: Path) -> str:
     """The number after the highest one there is, or that the ledger names: a pruned number does not come back."""
     taken = [path.name for path in models.glob("[0-9]*")]
-    taken += [entry.version for entry in Ledger(registry_directory(models.parent)).entries()]
+    taken += [entry.version for entry in Ledger(models.parent / REGISTRY).entries()]
     return f"{max((int(name) for name in taken if name.isdigit()), default=0) + 1:04d}"
 
 

@@ -12,22 +12,13 @@ from hemline.storage.files import require_writable, write_json
 from hemline.storage.locks import locked
 
 LOCK = "run.lock"
+MODELS, REGISTRY = "models", "registry"  # beside runs/: the numbered versions; the ledger and the champion's name
 
 
 def run_directory(artifacts: Path, started: datetime, name: str, run_id: str) -> Path:
     """artifacts/runs/<date>-<name>-<short id>: the same for every attempt of one flow run."""
     slug = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")
     return artifacts / "runs" / f"{started:%Y-%m-%d}-{slug}-{run_id.replace('-', '')[:8]}"
-
-
-def models_directory(artifacts: Path) -> Path:
-    """artifacts/models, which holds the numbered versions."""
-    return artifacts / "models"
-
-
-def registry_directory(artifacts: Path) -> Path:
-    """artifacts/registry, which holds the ledger and the champion's name."""
-    return artifacts / "registry"
 
 
 def open_run(config: RetrainConfig, started: datetime, name: str, run_id: str) -> Path:

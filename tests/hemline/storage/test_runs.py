@@ -8,7 +8,7 @@ import pytest
 
 from hemline.config.retrain import RetrainConfig
 from hemline.errors import StorageError
-from hemline.storage.runs import models_directory, open_run, run_directory
+from hemline.storage.runs import open_run, run_directory
 
 STARTED = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 RUN_ID = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0"
@@ -30,10 +30,6 @@ def test_a_runs_directory_is_one_name_below_runs(name: str, expected: str, tmp_p
 def test_two_runs_of_one_name_have_two_directories(tmp_path: Path) -> None:
     first, second = (run_directory(tmp_path, STARTED, "retrain", run_id) for run_id in (RUN_ID, "1" + RUN_ID[1:]))
     assert first != second
-
-
-def test_models_are_beside_runs(tmp_path: Path) -> None:
-    assert models_directory(tmp_path) == tmp_path / "models"
 
 
 def test_a_second_attempt_keeps_what_the_first_one_left(tmp_path: Path) -> None:
