@@ -17,6 +17,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def ignore_and_block() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may themselves run under nohup
     ignore_ctrl_c()
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
