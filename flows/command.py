@@ -31,7 +31,7 @@ def retrain(context: typer.Context) -> None:
         try:
             outcome = retrain(config)
         except KeyboardInterrupt:
-            raise SystemExit("\nInterrupted. What was written is whole; README.md says how to go on.") from None
+            raise SystemExit("\nInterrupted. What was written is whole; docs/use.md says how to go on.") from None
         if outcome:
             print(summary(outcome))
 

@@ -1,4 +1,4 @@
-"""Pictures for the README, taken of a real run in a real browser.
+"""Pictures for README.md and docs/, taken of a real run in a real browser.
 
     make screenshots                    # of the newest completed run at PREFECT_API_URL
 
