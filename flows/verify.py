@@ -29,7 +29,7 @@ def verify(config: VerifyConfig = VerifyConfig()) -> Verification:  # noqa: B008
     Proofs(config.proofs_path, device).forget()  # if they do not hold any more, no run may take them
     parity = verify_layers(device, config.proofs_path, grid=config.grid, required=False)
     claims = verify_claims(device, config.proofs_path, required=False)
-    found = Verification(device=device, parity=parity, claims=claims, versions=package_versions())
+    found = Verification(device=device, parity=parity, claims=claims, packages=package_versions())
     create_markdown_artifact(key="verification", markdown=verification_markdown(found))
     if found.failures:
         raise ProofError(

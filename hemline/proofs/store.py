@@ -106,7 +106,7 @@ def _surroundings(device: DeviceInfo) -> dict[str, Any]:
     import tensorflow as tf
 
     return {
-        "versions": package_versions() | {"ml_dtypes": version("ml_dtypes")},
+        "packages": package_versions() | {"ml_dtypes": version("ml_dtypes")},
         "cuda": {name: str(value) for name, value in tf.sysconfig.get_build_info().items() if "version" in name},
         "tf32_override": os.environ.get("NVIDIA_TF32_OVERRIDE", ""),
         "device": device.model_dump(include={"name", "kind", "description", "settings"}),

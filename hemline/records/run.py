@@ -133,7 +133,7 @@ class Record(BaseModel):
     flow_run: FlowRun
     fingerprint: str
     git_commit: str | None
-    versions: dict[str, str]
+    packages: dict[str, str]
     created: datetime
 
 
@@ -143,7 +143,7 @@ class Verification(BaseModel):
     device: DeviceInfo
     parity: Parity
     claims: list[ClaimResult]
-    versions: dict[str, str]
+    packages: dict[str, str]
 
     @property
     def failures(self) -> list[str]:

@@ -151,7 +151,7 @@ def load(path: Path) -> "tuple[keras.Model, Manifest]":
         problem = f"Keras {keras.__version__} does not load it, {type(error).__name__}"
         raise VersionError(
             f"a model version must load. Received: {path}, but {problem}: {error}. It was made with "
-            f"Keras {manifest.versions.get('keras')}: install that, or take another version.",
+            f"Keras {manifest.packages.get('keras')}: install that, or take another version.",
             problem,
         ) from error
 

@@ -74,7 +74,7 @@ def verification_markdown(found: Verification) -> str:
 
 {_bold("; ".join(found.failures) or "everything that training relies on holds")}
 
-{_listed(found.versions)}
+{_listed(found.packages)}
 
 ## LayerNorm parity
 
@@ -218,7 +218,7 @@ def _provenance(record: Record) -> Iterable[tuple[str, str]]:
     yield "batch size, seed", f"{config.batch_size}, {config.seed}"
     yield "device", f"{record.device.kind}, {record.device.description}"
     yield "settings", _listed({name: value for name, value in record.device.settings.items() if value})
-    yield "versions", _listed(record.versions)
+    yield "packages", _listed(record.packages)
     yield "git commit", record.git_commit or "not from a checkout"
     yield "flow run", f"{record.flow_run.name} ({record.flow_run.id})"
     yield "made", f"{record.created:%Y-%m-%d %H:%M} UTC"

@@ -14,8 +14,8 @@ PACKAGES = ("hemline", "tensorflow", "keras", "tensorflow-datasets", "numpy", "p
 
 
 def provenance(checkout: Path = CHECKOUT) -> dict[str, Any]:
-    """The fields of a record that the process alone decides: commit of its code, versions, time."""
-    return {"git_commit": _git_commit(checkout), "versions": package_versions(), "created": datetime.now(UTC)}
+    """The fields of a record that the process alone decides: commit of its code, packages, time."""
+    return {"git_commit": _git_commit(checkout), "packages": package_versions(), "created": datetime.now(UTC)}
 
 
 def package_versions() -> dict[str, str]:

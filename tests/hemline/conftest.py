@@ -83,7 +83,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
         flow_run=FlowRun(id="0b1c", name="retrain-tiny-2-epochs"),
         fingerprint=dataset.fingerprint,
         git_commit=None,
-        versions={"python": "3.11.7", "keras": "3.15.1"},
+        packages={"python": "3.11.7", "keras": "3.15.1"},
         created=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
     )
     return FinishedRun(dataset, trained, evaluation, record, said)

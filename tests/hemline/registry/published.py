@@ -42,7 +42,7 @@ RECORD = Record(
     flow_run=FlowRun(id="0b1c", name="retrain-tiny"),
     fingerprint="f" * 64,
     git_commit=None,
-    versions={"keras": "3.15.1"},
+    packages={"keras": "3.15.1"},
     created=datetime(2026, 1, 2, tzinfo=UTC),
 )
 

@@ -54,7 +54,7 @@ def test_there_is_no_commit_without_git(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_versions_are_those_that_are_imported(tmp_path: Path) -> None:
-    versions = provenance(tmp_path)["versions"]
+    versions = provenance(tmp_path)["packages"]
     assert versions["keras"] == keras.__version__
     assert set(versions) <= {"python", *module.PACKAGES}
     assert {"python", "tensorflow", "numpy", "hemline"} <= set(versions)
