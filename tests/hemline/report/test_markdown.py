@@ -108,7 +108,7 @@ def test_markdown_says_how_the_model_was_made(text: str, record: Record) -> None
         "| batch size, seed | 32, 42 |",
         "| device | cpu, a processor |",
         "| settings | xla on |",
-        "| versions | python 3.11.7, keras 3.15.1 |",
+        "| packages | python 3.11.7, keras 3.15.1 |",
         "| git commit | not from a checkout |",
         "| flow run | retrain-tiny-2-epochs (0b1c) |",
         "| made | 2026-01-02 03:04 UTC |",
