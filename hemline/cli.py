@@ -102,12 +102,13 @@ def versions(context: typer.Context, as_json: Json = False) -> None:
 def show(context: typer.Context, name: RunOrVersion, as_json: Json = False) -> None:
     """Show what a run or version says of itself."""
     from hemline.config.nested import differences
+    from hemline.config.retrain import RetrainConfig
     from hemline.registry import catalogue
 
     found = catalogue.find(_registry(context), name)
     if as_json:
         return terminal.show(found, as_json)
-    changed = differences(catalogue.defaults(), found.config)
+    changed = differences(RetrainConfig().model_dump(mode="json"), found.config)
     terminal.table((found.kind, found.name), [("directory", found.path), *found.data.items()])
     print()
     terminal.table(("configuration", "default", "here"), ((key, *pair) for key, pair in changed.items()))

@@ -28,7 +28,7 @@ def prepare(config: DataConfig) -> DatasetRef:
         return ref
     require_writable(config.data_path, "data_dir")
     with locked(config.data_path / LOCK):
-        return verified(config) or _decode(config)  # another run may have done it meanwhile
+        return verified(config) or decode(config)  # another run may have done it meanwhile
 
 
 def verified(config: DataConfig) -> DatasetRef | None:
@@ -59,8 +59,8 @@ def _require_known(ref: DatasetRef, source: Path) -> None:
         )
 
 
-def _decode(config: DataConfig) -> DatasetRef:
-    # TFDS and TensorFlow take seconds to import, and are not needed while the arrays are whole.
+def decode(config: DataConfig) -> DatasetRef:
+    """Decodes anew. Imports TFDS and TensorFlow, which take seconds and are not needed while the arrays are whole."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 

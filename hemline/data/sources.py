@@ -98,7 +98,7 @@ def prepare_files(builder: tfds.core.DatasetBuilder, config: DataConfig) -> None
     with ExitStack() as stack:
         for name, source in SOURCES.items():
             try:
-                _prepare(builder, config, source(builder, config, stack))
+                prepare_from(builder, config, source(builder, config, stack))
             except Absent as reason:
                 tried.append(f"{name}: {reason}")
                 continue
@@ -118,7 +118,7 @@ def _manual(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitSt
 def _debian(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack) -> Path | None:
     if builder.name != "fashion_mnist":
         raise Absent("has only fashion_mnist")
-    return _with_files_of(builder, _restored(DEBIAN_DIR, config, stack), shown_as=str(DEBIAN_DIR))
+    return _with_files_of(builder, restored_files(DEBIAN_DIR, config, stack), shown_as=str(DEBIAN_DIR))
 
 
 def _upstream(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack) -> Path | None:
@@ -141,10 +141,10 @@ def _apt(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack
     # Package lists of its own: needs no root, works where the machine's lists are missing, changes nothing.
     (package / "lists" / "partial").mkdir(parents=True)
     own = (f"-oDir::State::lists={package}/lists", f"-oDir::Cache={package}/cache", "-oAPT::Sandbox::User=")
-    _command("apt-get", *own, "-qq", "update", cwd=package)
-    _command("apt-get", *own, "-qq", "download", DEBIAN_PACKAGE, cwd=package)
-    _command("dpkg", "-x", *(str(deb) for deb in package.glob("*.deb")), "unpacked", cwd=package)
-    files = _restored(package / "unpacked" / DEBIAN_DIR.relative_to("/"), config, stack)
+    run_command("apt-get", *own, "-qq", "update", cwd=package)
+    run_command("apt-get", *own, "-qq", "download", DEBIAN_PACKAGE, cwd=package)
+    run_command("dpkg", "-x", *(str(deb) for deb in package.glob("*.deb")), "unpacked", cwd=package)
+    files = restored_files(package / "unpacked" / DEBIAN_DIR.relative_to("/"), config, stack)
     return _with_files_of(builder, files, shown_as=f"apt-get's {DEBIAN_PACKAGE}")
 
 
@@ -179,7 +179,7 @@ def _with_files_of(builder: tfds.core.DatasetBuilder, directory: Path, shown_as:
     return directory
 
 
-def _restored(directory: Path, config: DataConfig, stack: ExitStack) -> Path:
+def restored_files(directory: Path, config: DataConfig, stack: ExitStack) -> Path:
     """A copy of Debian's Fashion-MNIST files with upstream's gzip headers, which makes them upstream's to the bit."""
     # Debian packs the same deflate streams with a ten-byte header free of names and times (RFC 1952).
     if not directory.is_dir():
@@ -192,7 +192,8 @@ def _restored(directory: Path, config: DataConfig, stack: ExitStack) -> Path:
     return restored
 
 
-def _prepare(builder: tfds.core.DatasetBuilder, config: DataConfig, directory: Path | None) -> None:
+def prepare_from(builder: tfds.core.DatasetBuilder, config: DataConfig, directory: Path | None) -> None:
+    """Runs TFDS's builder on the files of a directory, or on what it downloads."""
     tfds.disable_progress_bar()
     download = tfds.download.DownloadConfig(manual_dir=directory, try_download_gcs=False)
     try:
@@ -210,7 +211,8 @@ def _prepare(builder: tfds.core.DatasetBuilder, config: DataConfig, directory: P
         raise Absent(_short(error)) from error
 
 
-def _command(*words: str, cwd: Path) -> None:
+def run_command(*words: str, cwd: Path) -> None:
+    """Runs it, or raises Absent with the last line that it said."""
     try:
         done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=APT_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:

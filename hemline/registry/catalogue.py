@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from hemline.config.retrain import RetrainConfig
 from hemline.errors import RegistryError
 from hemline.records.run import Evaluation, Rows
 from hemline.registry.champion import Registry
@@ -139,11 +138,6 @@ def find_version(registry: Registry, name: str) -> tuple[Path, Manifest]:
     if "/" in name or (Path(name) / MANIFEST).exists():
         return Path(name), verify(Path(name))
     return registry.path(name), registry.verified(name)
-
-
-def defaults() -> dict[str, Any]:
-    """The configuration of a run that is given none."""
-    return RetrainConfig().model_dump(mode="json")
 
 
 def metrics(epochs: Rows, evaluation: Evaluation | None) -> dict[str, float]:

@@ -44,7 +44,7 @@ def use_compile_cache(directory: Path) -> None:
         return
     # Not for GPUs: the directory's name does not tell their model.
     os.environ["TF_XLA_FLAGS"] = f"{flags} {FLAG}={own} --tf_xla_persistent_cache_device_types=CPU".strip()
-    atexit.register(_seal, own)
+    atexit.register(seal_programs, own)
 
 
 def _conditions(flags: str) -> str:
@@ -68,7 +68,7 @@ def _drop_unsealed(directory: Path) -> None:
             seal.unlink(missing_ok=True)
 
 
-def _seal(directory: Path) -> None:
+def seal_programs(directory: Path) -> None:
     """Leaves a checksum beside every program that has none."""
     try:
         for program in directory.glob("*.pb"):

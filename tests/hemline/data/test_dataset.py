@@ -101,7 +101,7 @@ def test_an_unknown_name_is_refused_with_a_suggestion(name: str, hint: str, tmp_
 
 def test_data_is_decoded_once(mnist: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     first = prepare(mnist)
-    monkeypatch.setattr(decoding, "_decode", lambda config: pytest.fail("decoded again"))
+    monkeypatch.setattr(decoding, "decode", lambda config: pytest.fail("decoded again"))
     assert prepare(mnist) == first
 
 

@@ -127,7 +127,7 @@ def test_debians_files_get_upstreams_header(config: DataConfig, tmp_path: Path) 
     write_files(tmp_path / "debian", FILES)
     config.data_path.mkdir()
     with ExitStack() as stack:
-        restored = sources._restored(tmp_path / "debian", config, stack)
+        restored = sources.restored_files(tmp_path / "debian", config, stack)
         assert sorted(path.name for path in restored.iterdir()) == FILES
         for name in FILES:
             # RFC 1952: magic, deflate, flag FNAME, mtime, no extra flags, Unix, name.
@@ -151,7 +151,7 @@ def test_sources_are_tried_until_one_has_the_files(config: DataConfig, monkeypat
 
     prepared: list[Path | None] = []
     monkeypatch.setattr(sources, "SOURCES", {"a": source("a", True), "b": source("b", False), "c": source("c", False)})
-    monkeypatch.setattr(sources, "_prepare", lambda builder, config, directory: prepared.append(directory))
+    monkeypatch.setattr(sources, "prepare_from", lambda builder, config, directory: prepared.append(directory))
     prepare_files(find_builder(config), config)
     assert tried == ["a", "b"]
     assert prepared == [config.manual_path]
@@ -183,7 +183,7 @@ def test_a_command_that_fails_is_an_absent_source_with_its_last_line(
 
     monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(Absent, match="apt-get download x: E: Unable to locate package x"):
-        sources._command("apt-get", "-qq", "download", "x", cwd=tmp_path)
+        sources.run_command("apt-get", "-qq", "download", "x", cwd=tmp_path)
 
 
 def test_a_command_that_hangs_is_an_absent_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_command_that_hangs_is_an_absent_source(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(Absent, match="apt-get took more than 300 s"):
-        sources._command("apt-get", "update", cwd=tmp_path)
+        sources.run_command("apt-get", "update", cwd=tmp_path)
 
 
 # --- the real files of Debian's package
@@ -213,7 +213,7 @@ def test_debians_files_with_upstreams_header_are_upstreams(installed: Path, conf
     config.data_path.mkdir()
     registered = {info.filename: info.checksum for info in find_builder(config).url_infos.values()}
     with ExitStack() as stack:
-        restored = sources._restored(installed, config, stack)
+        restored = sources.restored_files(installed, config, stack)
         assert {path.name: sha256_of(path) for path in restored.iterdir()} == registered
 
 
@@ -235,7 +235,7 @@ def test_one_flipped_byte_in_manual_dir_is_noticed(
     # The sound package of Debian is there too, and must not hide that the chosen files are corrupt.
     config.data_path.mkdir()
     with ExitStack() as stack:
-        restored = sources._restored(installed, config, stack)
+        restored = sources.restored_files(installed, config, stack)
         restored.rename(config.manual_path)
         restored.mkdir()  # for the stack to remove
     flip_byte(config.manual_path / name, -1)

@@ -129,14 +129,14 @@ def test_a_path_with_a_space_is_a_warning(
 
 
 def test_the_oldest_programs_go(fresh: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from hemline.runtime.compile_cache import _seal
+    from hemline.runtime.compile_cache import seal_programs
 
     use_compile_cache(tmp_path)
     (own,) = tmp_path.iterdir()
     for number in range(KEPT + 3):
         (own / f"{number}.pb").write_text(str(number))
         os.utime(own / f"{number}.pb", (number, number))
-    _seal(own)
+    seal_programs(own)
     (own / "unsealed.pb").touch()
     fresh.setenv("TF_XLA_FLAGS", "--tf_xla_auto_jit=1")
     use_compile_cache(tmp_path)
