@@ -3,7 +3,7 @@
     hemline retrain --epochs 5                          # here and now
     prefect deployment run 'retrain/smoke' --watch      # on a worker
 
-One flow run, one worker, one device. Everything a run writes is described in artifacts/README.md.
+Everything a run writes is described in artifacts/README.md.
 """
 
 from prefect import flow, runtime
@@ -28,7 +28,7 @@ from tasks.verify_layers import verify_layers
 
 
 @flow(name="retrain", flow_run_name="retrain-{config.dataset}-{config.epochs}-epochs", result_serializer="json")
-def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assignment]  # noqa: B006  not RetrainConfig(), whose fields the form would send
+def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assignment]  # noqa: B006  of a RetrainConfig() the UI's form would send every field
     """Retrain the image classifier, publish it as a model version, and promote it if it is better."""
     this = runtime.flow_run
     directory = open_run(config, this.scheduled_start_time, this.name, str(this.id))

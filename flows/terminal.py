@@ -17,6 +17,8 @@ from hemline.report.terminal import show
 
 def quiet_refusals() -> None:
     """Keeps Prefect's console from printing a refusal with its traceback; the caller prints the sentence."""
+    import prefect.main  # noqa: F401  which makes Prefect's handlers
+
     for handler in logging.root.handlers:  # the console; run.log and the API keep the traceback
         handler.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HemlineError)))
 

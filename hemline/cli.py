@@ -171,7 +171,8 @@ def ledger(
     try:
         moment = datetime.fromisoformat(at)
     except ValueError:
-        raise typer.BadParameter(f"must be like 2026-11-01 or 2026-11-01T12:00. Received: {at}.") from None
+        problem = f"must be like 2026-11-01 or 2026-11-01T12:00. Received: {at}."
+        raise typer.BadParameter(problem, param_hint="--at") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if moment > datetime.now(UTC):
         raise typer.BadParameter(f"must not be in the future. Received: {at}.", param_hint="--at")

@@ -4,6 +4,6 @@
     explain(error, "Set it under parameters in prefect.yaml.")  # a refusal in sentences: hemline.config.explain
     root() / "artifacts"                                        # hemline.config.paths
 
-Others import anything of it; it imports `errors` and `models`. A field is added to its configuration and nowhere else.
+Others import anything of it. To add a field, change its configuration and nothing else.
 An optimizer is a row of `OPTIMIZERS` (CONTRIBUTING.md, "Add an optimizer"), a recipe a file in recipes/.
 """

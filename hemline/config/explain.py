@@ -1,6 +1,7 @@
 """Refusals of a configuration: a line for each field, with rule, value received and remedy."""
 
 import difflib
+import re
 
 from pydantic import ValidationError
 
@@ -46,6 +47,7 @@ def _rule(message: str) -> str:
         "less than or equal to": "<=",
         "greater than": ">",
         "less than": "<",
+        "a valid dictionary": "a mapping",
     }.items():
         message = message.replace(words, sign)
-    return message
+    return re.sub(r", unable to .*|valid | or instance of \w+", "", message)

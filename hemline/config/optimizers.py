@@ -126,7 +126,7 @@ class OptimizerGroup(Strict):
 
 
 class LowerGroup(OptimizerGroup):
-    """Every layer below the last one."""
+    """The lower layers, as the model says."""
 
     layers: PatternsOrTheModels = Field([])
     optimizer: Optimizer = "adam"
@@ -134,7 +134,7 @@ class LowerGroup(OptimizerGroup):
 
 
 class UpperGroup(OptimizerGroup):
-    """The last Dense layer."""
+    """The upper layers, as the model says."""
 
     layers: PatternsOrTheModels = Field([])
     optimizer: Optimizer = "sgd"
@@ -147,8 +147,8 @@ class OptimizerGroups(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra=for_the_form)
     __pydantic_extra__: dict[str, OptimizerGroup] = Field(init=False)
 
-    lower: LowerGroup | None = Field(LowerGroup(), description="the layers below the last one")
-    upper: UpperGroup | None = Field(UpperGroup(), description="the last Dense layer")
+    lower: LowerGroup | None = Field(LowerGroup(), description="the lower layers: of mlp all below the last")
+    upper: UpperGroup | None = Field(UpperGroup(), description="the upper layers: of mlp the last")
 
     def by_name(self) -> dict[str, OptimizerGroup]:
         """The groups there are, in the order lower, upper, others."""

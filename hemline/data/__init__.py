@@ -4,6 +4,6 @@
     images, labels = load_split(ref, "train")           # hemline.data.dataset
     read([Path("shirt.png")], shape=(28, 28, 1))        # hemline.data.image_files
 
-Others import anything of it; it imports `errors`, `config` and `storage`. A source of files is a function and a row of
-`SOURCES`: CONTRIBUTING.md, "Add a data source".
+Others import anything of it. A source of files is a function and a row of `SOURCES`: CONTRIBUTING.md, "Add a data
+source".
 """

@@ -3,6 +3,5 @@
     logits = compile_predict(model)(images)             # hemline.evaluation.scores
     evaluation = evaluate_saved(dataset, device, trained)  # hemline.evaluation.saved
 
-Others import anything of it; it imports `data`, `records`, `report`, `runtime` and `storage`. A number that is added to
-`evaluate` is a field of `hemline.records.run.Quality`.
+Others import anything of it. A number that is added to `evaluate` is a field of `hemline.records.run.Quality`.
 """

@@ -2,7 +2,6 @@
 
     decision = judge(registry, "0008", dataset, config.gate, by, answers_on(device))        # hemline.gate.judging
 
-`case` compares, `rules` decides. Others import `judge` and `answers_on`. It imports `config`, `data`,
-`evaluation`, `records`, `registry` and `runtime`. A rule is a field of `hemline.config.gate.Gate`, and a function and
-a row of `RULES`: CONTRIBUTING.md, "Add a gate rule".
+`case` compares, `rules` decides. Others import `judge` and `answers_on`. A rule is a field of
+`hemline.config.gate.Gate`, and a function and a row of `RULES`: CONTRIBUTING.md, "Add a gate rule".
 """

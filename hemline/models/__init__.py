@@ -2,8 +2,8 @@
 
     model = build("mlp", image_shape=(28, 28, 1), classes=10, seed=42)      # (B, H, W, C) uint8 -> (B, classes) float32
 
-Others import `MODELS` and `build` from here, and `LayerNorm` from `layer_norm`. It imports nothing of Hemline. A model
-is a function and a row of `MODELS`: CONTRIBUTING.md, "Add a model".
+Others import `MODELS` and `build` from here, and `LayerNorm` from `layer_norm`. A model is a
+function and a row of `MODELS`: CONTRIBUTING.md, "Add a model".
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,6 +2,6 @@
 
     Record(config=config, dataset=dataset, ..., **provenance())         # hemline.records.run
 
-`proofs` is what was proved, `run` everything else. Others import anything of it; it imports `config`, `data` and
-`runtime`. artifacts/README.md describes every field.
+`proofs` is what was proved, `run` everything else. Others import anything of it.
+artifacts/README.md describes every field.
 """

