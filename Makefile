@@ -23,8 +23,8 @@ setup: .venv/installed
 	touch $@
 
 retrain: setup ; @$(BIN)/hemline retrain $(ARGS)
-# Three processes on two cores: tests wait for servers. A file stays in one process, with what it shares.
-test: setup ; @$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+# Two processes for two cores; a third makes it no faster. A file stays in one process, with what it shares.
+test: setup ; @$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 lint: setup ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 up: setup ; @$(BIN)/python -m ops.up $(ARGS)
 deploy: setup ; @PREFECT_API_URL=$(API) $(BIN)/prefect --no-prompt deploy --all
