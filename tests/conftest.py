@@ -16,6 +16,7 @@ from hemline.config.data import DataConfig
 from hemline.data import decoding
 from hemline.data.dataset import DatasetRef
 from hemline.errors import DatasetUnavailableError
+from hemline.storage.locks import locked
 
 # The same examples every time, and as long as they take: a test fails for what it tests alone.
 settings.register_profile(
@@ -31,6 +32,11 @@ DATA = Path(__file__).parents[1] / ".pytest-data"
 @pytest.fixture(scope="session")
 def fashion_mnist() -> DatasetRef:
     """The real data set, prepared once a checkout. Skips where no source has it."""
+    prepared, copy = DATA.with_name("data") / "fashion_mnist", DATA / "fashion_mnist"
+    DATA.mkdir(exist_ok=True)
+    with locked(DATA / ".copy.lock"):  # what a run has prepared here need not be fetched again; it is verified
+        if prepared.is_dir() and not copy.exists():
+            shutil.copytree(prepared, copy)
     try:
         return decoding.prepare(DataConfig(data_dir=DATA))
     except DatasetUnavailableError as error:
