@@ -52,7 +52,8 @@ class Proofs:
         """
         import tensorflow as tf
 
-        if kept := self._find(name, module):
+        code = digest_of(module)
+        if kept := self._find(name, code):
             log.info("nothing has changed since %s was proved at %s", name, f"{kept.made:%F %H:%M} UTC")
             return kept.text, None
         began = time.perf_counter()
@@ -61,7 +62,7 @@ class Proofs:
         seconds = time.perf_counter() - began
         if holds:
             log.info("%s is proved, in %.1f s", name, seconds)
-            self._keep(name, module, text)
+            self._keep(name, code, text)
         return text, seconds
 
     def forget(self) -> None:
@@ -69,7 +70,7 @@ class Proofs:
         for path in self._directory.glob(self._path("*").name):
             path.unlink(missing_ok=True)
 
-    def _find(self, name: str, module: str) -> KeptProof | None:
+    def _find(self, name: str, code: str) -> KeptProof | None:
         """The proof as it is kept, if it is whole and nothing has changed since."""
         path = self._path(name)
         try:
@@ -82,15 +83,15 @@ class Proofs:
         if kept.surroundings != self._surroundings or kept.digest != _digest(kept.text):
             log.warning("%s is proved again: %s was changed", name, path)
             return None
-        if kept.code != digest_of(module):
+        if kept.code != code:
             log.info("%s is proved again: its code has changed", name)
             return None
         return kept
 
-    def _keep(self, name: str, module: str, text: str) -> None:
+    def _keep(self, name: str, code: str, text: str) -> None:
         """A directory that cannot be written costs time, not the run."""
-        made, code = datetime.now(UTC), digest_of(module)
-        kept = KeptProof(made=made, surroundings=self._surroundings, code=code, digest=_digest(text), text=text)
+        made, digest = datetime.now(UTC), _digest(text)
+        kept = KeptProof(made=made, surroundings=self._surroundings, code=code, digest=digest, text=text)
         try:
             write_json(self._path(name), kept.model_dump(mode="json"))
         except (OSError, StorageError) as error:
