@@ -101,15 +101,20 @@ def make_run(artifacts: Path, name: str, epochs: int = 1, done: bool = True, **c
 # --- the program
 
 
-def test_help_imports_nothing_slow_and_names_every_command() -> None:
+def run_and_list(words: list[str], modules: str) -> tuple[str, str]:
+    """What the program prints in a process of its own, and a list of which of these modules it imported."""
     code = (
-        "import sys; from flows.command import main\n"
-        "try: main(['--help'])\n"
-        "finally: print([m for m in ('tensorflow', 'keras', 'pandas', 'numpy', 'prefect', 'pydantic', 'rich')"
-        " if m in sys.modules])"
+        f"import sys; from flows.command import main\n"
+        f"try: main({words!r})\n"
+        f"finally: print([m for m in {modules.split()!r} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    help_text, _, modules = done.stdout.strip().rpartition("\n")
+    printed, _, imported = done.stdout.strip().rpartition("\n")
+    return printed, imported
+
+
+def test_help_imports_nothing_slow_and_names_every_command() -> None:
+    help_text, modules = run_and_list(["--help"], "tensorflow keras pandas numpy prefect pydantic rich")
     assert modules == "[]"
     commands = (
         "runs versions show compare ledger checksums predict promote rollback protect unprotect prune retrain verify"
@@ -120,25 +125,15 @@ def test_help_imports_nothing_slow_and_names_every_command() -> None:
 
 @pytest.mark.parametrize("name", ["retrain", "verify"])
 def test_help_of_a_flow_imports_no_flow(name: str) -> None:
-    code = (
-        f"import sys; from flows.command import main\n"
-        f"try: main([{name!r}, '--help'])\n"
-        "finally: print([m for m in ('tensorflow', 'keras', 'pandas', 'numpy', 'prefect', 'rich') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.startswith(f"Usage: hemline {name} [OPTIONS]\n")
-    assert "\n  --artifacts-dir <path> " in done.stdout
-    assert done.stdout.endswith("\n[]\n")
+    printed, imported = run_and_list([name, "--help"], "tensorflow keras pandas numpy prefect rich")
+    assert printed.startswith(f"Usage: hemline {name} [OPTIONS]\n")
+    assert "\n  --artifacts-dir <path> " in printed
+    assert imported == "[]"
 
 
 def test_looking_imports_neither_pandas_nor_tensorflow(registry: Registry) -> None:
-    code = (
-        f"import sys; from flows.command import main\n"
-        f"try: main(['--artifacts', {str(registry.models.parent)!r}, 'show', 'champion'])\n"
-        "finally: print([m for m in ('tensorflow', 'keras', 'pandas', 'prefect') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.endswith("[]\n")
+    words = ["--artifacts", str(registry.models.parent), "show", "champion"]
+    assert run_and_list(words, "tensorflow keras pandas prefect")[1] == "[]"
 
 
 def test_it_is_installed_by_its_name() -> None:
