@@ -6,7 +6,7 @@ API ?= http://127.0.0.1:4200/api
 export HEMLINE_ROOT ?= $(CURDIR)
 export DO_NOT_TRACK = 1
 
-.PHONY: setup retrain test lint up deploy bench screenshots
+.PHONY: setup retrain test lint up deploy notify bench screenshots
 setup: .venv/installed
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 14)' || { \
@@ -27,6 +27,9 @@ retrain: setup ; @$(BIN)/hemline retrain $(ARGS)
 test: setup ; @$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 lint: setup ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 up: setup ; @$(BIN)/python -m ops.up $(ARGS)
-deploy: setup ; @PREFECT_API_URL=$(API) $(BIN)/prefect --no-prompt deploy --all
+deploy: setup
+	@PREFECT_API_URL=$(API) $(BIN)/prefect --no-prompt deploy --all
+	@PREFECT_API_URL=$(API) $(BIN)/python -m ops.automations
+notify: setup ; @PREFECT_API_URL=$(API) $(BIN)/python -m ops.automations $(if $(URL),--url '$(URL)') $(if $(BLOCK),--block '$(BLOCK)')
 bench: setup .venv-peers/installed ; @$(BIN)/python -m bench.training $(ARGS)
 screenshots: setup ; @$(BIN)/python -m ops.screenshots $(ARGS)

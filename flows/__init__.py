@@ -10,9 +10,9 @@ import os
 # they have this package: what they need of it is under job_variables in prefect.yaml.
 for _name, _value in {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # a nightly job reports to no one
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 s do not do on a busy machine
     "PREFECT_LOGGING_EXTRA_LOGGERS": "hemline",  # what the computing layer says is in a run's log too
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "PREFECT_CLIENT_MAX_RETRIES": "8",  # a server that is away is waited for, 8 minutes in all
 }.items():
     os.environ.setdefault(_name, _value)
 # Prefect sends that logger's records to the API and leaves its level to the root, which takes warnings alone.

@@ -16,6 +16,7 @@ from prefect.artifacts import create_table_artifact
 from hemline.config.data import DataConfig
 from hemline.config.paths import root
 from hemline.registry.prune import Retention, removable, remove, summary
+from tasks.live import in_ui
 
 
 @flow(name="prune", flow_run_name="prune-delete-{delete}")
@@ -38,5 +39,5 @@ def prune(
     sentence = f"{'removed' if delete else 'would remove'} {summary(removals)}"
     get_run_logger().info(sentence)
     rows = [{"what": each.kind, "path": str(each.path), "bytes": each.bytes, "days": each.days} for each in removals]
-    create_table_artifact(key="pruned", table=rows or [{"what": "nothing"}], description=sentence)
+    in_ui(create_table_artifact, key="pruned", table=rows or [{"what": "nothing"}], description=sentence)
     return sum(each.bytes for each in removals)

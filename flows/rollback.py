@@ -14,6 +14,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from hemline.config.paths import root
 from hemline.registry.champion import Registry
+from tasks.live import in_ui
 from tasks.promote import this_run
 
 
@@ -32,5 +33,5 @@ def rollback(reason: str, to: str | None = None, artifacts_dir: Path = Path("art
     entry = done[0] if done else registry.rollback(this_run(), reason, to)
     sentence = f"rolled back from {entry.champion_before} to {entry.champion_after}: {reason}"
     get_run_logger().info(sentence)
-    create_markdown_artifact(key="decision", markdown=sentence, description=sentence)
+    in_ui(create_markdown_artifact, key="decision", markdown=sentence, description=sentence)
     return str(entry.champion_after)

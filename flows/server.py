@@ -2,16 +2,33 @@
 
     end_on_signals()                                    # first: Ctrl-C and kill work, however this was started
     connect()                                           # a run: joins that server, or starts a temporary one
+    with started("server", "start"): ...                # ops.up: a process that ends with this one
 
 Two servers on one SQLite file lock each other out, and the run on the wrong one loses its tasks. So a run joins the
 server of this user's `make up`; if there is none, its temporary server has a database file of its own.
 """
 
+import atexit
+import ctypes
 import os
 import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
-from hemline.storage.locks import is_locked
+from hemline.storage.locks import is_locked, locked
+
+HOST = "127.0.0.1"
+START_SECONDS = 120.0
+STOP_SECONDS = 5.0
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 def end_on_signals() -> None:
@@ -29,31 +46,17 @@ def end_on_signals() -> None:
 
 
 def connect() -> None:
-    """Reaches the Prefect server, or starts a temporary one, so that it outlives a Ctrl-C.
-
-    A terminal sends its signals to the temporary server too. If that ended first, the flow would try for minutes to
-    report to it; so it starts with them blocked, which a process inherits, and is ended by SIGTERM at exit.
-    """
+    """Reaches the Prefect server that is set, else that of this user's `make up`, else starts a temporary one."""
     from prefect.client.orchestration import get_client
     from prefect.context import refresh_global_settings_context
     from prefect.settings import get_current_settings
 
-    settings = get_current_settings()
-    if settings.api.url is None:
-        if address := announcement().read_text() if is_locked(announcement()) else "":
-            os.environ["PREFECT_API_URL"] = address
-        elif "connection_url" not in settings.server.database.model_fields_set:
-            os.environ["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{settings.home}/terminal.db"
+    if get_current_settings().api.url is None:
+        address = announcement().read_text() if is_locked(announcement()) else ""
+        os.environ["PREFECT_API_URL"] = address or _temporary_server()
         refresh_global_settings_context()
-    from_terminal = {signal.SIGINT, signal.SIGHUP}
-    signal.pthread_sigmask(signal.SIG_BLOCK, from_terminal)
-    try:
-        with get_client(sync_client=True) as client:
-            problem = client.api_healthcheck()
-    except RuntimeError as error:
-        problem = error
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, from_terminal)
+    with get_client(sync_client=True) as client:
+        problem = client.api_healthcheck()
     if problem is not None:
         raise SystemExit(
             f"Prefect's API must answer. Received: PREFECT_API_URL={get_current_settings().api.url} ({problem}). "
@@ -66,3 +69,71 @@ def announcement() -> Path:
     from prefect.settings import get_current_settings
 
     return get_current_settings().home / "hemline-server"  # importing Prefect has made its home
+
+
+def start(words: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """`python -m` these words, in a session of its own: a signal to this process's group does not reach it.
+
+    Linux ends it should this process be killed: nobody else would.
+    """
+    if sys.platform != "linux":
+        return subprocess.Popen([sys.executable, "-m", *words], env=environment, start_new_session=True)
+    libc = ctypes.CDLL(None)
+    return subprocess.Popen(
+        [sys.executable, "-m", *words],
+        env=environment,
+        start_new_session=True,
+        preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
+    )
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float = STOP_SECONDS) -> None:
+    """SIGTERM, and after some seconds SIGKILL to it and its whole group."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:
+    """Returns once the server answers. Raises SystemExit if it ends, or takes too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise SystemExit("the server ended while it was starting; the lines above say why.")
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise SystemExit(f"the server did not answer at {url} within {START_SECONDS:.0f} s.")
+
+
+def _temporary_server() -> str:
+    """Starts a server without a UI that ends with this process, and returns its address."""
+    from prefect.settings import get_current_settings
+
+    settings, held = get_current_settings(), ExitStack()
+    environment = os.environ | {"PREFECT_UI_ENABLED": "false"}
+    if "connection_url" not in settings.server.database.model_fields_set:
+        for number in count(1):  # one database for each run at a time
+            try:
+                held.enter_context(locked(settings.home / f"terminal-{number}.lock", wait=0))
+                break
+            except BlockingIOError:
+                continue
+        environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = (
+            f"sqlite+aiosqlite:///{settings.home}/terminal-{number}.db"
+        )
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port = probe.getsockname()[1]
+    words = ["uvicorn", "--factory", "prefect.server.api.server:create_app", "--log-level", "error"]
+    server = start([*words, "--host", HOST, "--port", str(port)], environment)
+    atexit.register(held.close)
+    atexit.register(stop, server)
+    wait_until_healthy(f"http://{HOST}:{port}/api", server)
+    return f"http://{HOST}:{port}/api"

@@ -49,6 +49,14 @@ class CheckpointError(HemlineError):
     """A checkpoint belongs to another run, or its run is still going."""
 
 
+class AttemptError(HemlineError):
+    """A run crashed again where it crashed before, or too often."""
+
+
+class SupersededError(HemlineError):
+    """Another process has taken over this one's run."""
+
+
 class VersionError(HemlineError):
     """A version is not what its manifest says, or does not load. problem: why, in a few words without its name."""
 

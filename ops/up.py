@@ -4,8 +4,8 @@
     make up ARGS="--port 4300"
 
 Creates the work pool `gpu` if it is not there. The server listens on loopback only; while it runs, `hemline retrain`
-without PREFECT_API_URL reports to it. Ctrl-C, SIGTERM and a closed terminal stop the worker, then the server. A run
-that is still going ends with the worker, as Prefect has it, and is not cancelled.
+without PREFECT_API_URL reports to it. Ctrl-C, SIGTERM and a closed terminal stop the runs, the worker and the server,
+within 15 s. A run that is stopped so comes back once there is a worker again.
 """
 
 import argparse
@@ -15,18 +15,17 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
-from flows.server import announcement, end_on_signals
+import psutil
+
+from flows.server import HOST, announcement, end_on_signals, start, stop, wait_until_healthy
 from hemline.storage.locks import locked
 
-HOST = "127.0.0.1"
 POOL = "gpu"
-START_SECONDS = 120.0
-STOP_SECONDS = 40.0  # a worker gives its runs 30 s
+POOL_LIMIT = 4  # runs at a time: one trains, others wait for the device, and a rollback need not wait for them
+RUNS_SECONDS = 8.0  # for a checkpoint, and to say so to the server
 
 
 def main() -> None:
@@ -38,13 +37,21 @@ def main() -> None:
     require_free(port)
 
     url = f"http://{HOST}:{port}/api"
-    environment = os.environ | {"PREFECT_API_URL": url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    environment = os.environ | {
+        "PREFECT_API_URL": url,
+        "PREFECT_UI_URL": f"http://{HOST}:{port}",  # of the links in messages
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
     with announced() as announce, ExitStack() as stack:
         try:
-            server = _start(stack, environment, "server", "start", "--host", HOST, "--port", str(port))
-            _wait_until_healthy(url, server)
+            server = start(["prefect", "server", "start", "--host", HOST, "--port", str(port)], environment)
+            stack.callback(stop, server)
+            wait_until_healthy(url, server)
             create_pool(environment)
-            worker = _start(stack, environment, "worker", "start", "--pool", POOL, "--type", "process")
+            subprocess.run([sys.executable, "-m", "ops.recover"], env=environment, check=True)
+            worker = start(["prefect", "worker", "start", "--pool", POOL, "--type", "process"], environment)
+            stack.callback(stop, worker)
+            stack.callback(end_runs, psutil.Process(worker.pid))
             announce(url)
             print(
                 f"\nServer and worker are up: http://{HOST}:{port}\n"
@@ -57,7 +64,9 @@ def main() -> None:
             while server.poll() is None and worker.poll() is None:
                 time.sleep(0.5)
         except KeyboardInterrupt:
-            print("\nStopping worker and server.", flush=True)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)  # it is being done
+            print("\nStopping: runs, worker, server.", flush=True)
             return
         finally:
             announce("")
@@ -98,43 +107,29 @@ def require_free(port: int) -> None:
 
 def create_pool(environment: dict[str, str]) -> None:
     """The work pool, unless it is there. A pool that someone changed stays as it is."""
+    prefect = [sys.executable, "-m", "prefect", "work-pool"]
     quiet = {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    if subprocess.run(_prefect("work-pool", "inspect", POOL), **quiet).returncode != 0:  # type: ignore[call-overload]
-        subprocess.run(_prefect("work-pool", "create", POOL, "--type", "process"), env=environment, check=True)
+    if subprocess.run([*prefect, "inspect", POOL], **quiet).returncode != 0:  # type: ignore[call-overload]
+        subprocess.run([*prefect, "create", POOL, "--type", "process"], env=environment, check=True)
+        subprocess.run([*prefect, "set-concurrency-limit", POOL, str(POOL_LIMIT)], env=environment, check=True)
 
 
-def _prefect(*words: str) -> list[str]:
-    return [sys.executable, "-m", "prefect", *words]
+def end_runs(worker: psutil.Process) -> None:
+    """Ends the runs of a worker while it and the server can still say so: each has its checkpoint and is *Crashed*.
 
-
-def _start(stack: ExitStack, environment: dict[str, str], *words: str) -> subprocess.Popen[bytes]:
-    # A session of its own: Ctrl-C reaches this process alone, which stops the worker before the server.
-    process = subprocess.Popen(_prefect(*words), env=environment, start_new_session=True)
-    stack.callback(_stop, process)
-    return process
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise SystemExit("the server ended while it was starting; the lines above say why.")
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.3)
-    raise SystemExit(f"the server did not answer at {url} within {START_SECONDS:.0f} s.")
+    A run is a session of its own. What does not end in time is killed, and goes on from an older checkpoint.
+    """
+    deadline = time.monotonic() + RUNS_SECONDS
+    told: set[psutil.Process] = set()
+    while (runs := worker.children()) and time.monotonic() < deadline:  # until the worker has seen each of them end
+        for run in set(runs) - told:
+            with suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGTERM)
+        told |= set(runs)
+        time.sleep(0.1)
+    for run in worker.children():
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

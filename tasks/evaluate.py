@@ -1,14 +1,14 @@
 """The saved model's quality on the untouched test split: evaluation = evaluate(dataset, device, trained)."""
 
 from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
 
 from hemline.data.dataset import DatasetRef
 from hemline.records.run import Evaluation, TrainedRun
 from hemline.runtime.devices import DeviceInfo
+from tasks.step import STEP
 
 
-@task(name="evaluate", cache_policy=NO_CACHE, timeout_seconds=1800, result_serializer="json")
+@task(name="evaluate", timeout_seconds=1800, **STEP)
 def evaluate(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun) -> Evaluation:
     """Writes evaluation.json and confusion.csv beside the model."""
     from hemline.evaluation.saved import evaluate_saved

@@ -15,6 +15,7 @@ from hemline.data import decoding
 from hemline.data.dataset import DatasetRef, check_sizes, for_run
 from hemline.errors import DatasetUnavailableError
 from hemline.storage.files import write_json
+from tasks.step import STEP
 
 
 def prepare_dataset(config: RetrainConfig, directory: Path) -> DatasetRef:
@@ -31,9 +32,7 @@ def prepare_dataset(config: RetrainConfig, directory: Path) -> DatasetRef:
 
 @task(
     name="prepare-dataset",
-    cache_policy=INPUTS + TASK_SOURCE,
     persist_result=True,
-    result_serializer="json",
     retries=2,
     retry_delay_seconds=[10, 60],
     # A network that is away may come back; a corrupt file or an unknown name will not mend.
@@ -41,6 +40,7 @@ def prepare_dataset(config: RetrainConfig, directory: Path) -> DatasetRef:
         state.result(raise_on_failure=False), DatasetUnavailableError
     ),
     timeout_seconds=3600,
+    **STEP | {"cache_policy": INPUTS + TASK_SOURCE},
 )
 def _prepare(config: DataConfig) -> DatasetRef:
     ref = decoding.prepare(config)

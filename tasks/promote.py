@@ -8,16 +8,17 @@ The decision is in the ledger before it is shown.
 
 from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
 from hemline.records.run import Decision, ModelVersion
 from hemline.report.markdown import decision_markdown
 from hemline.runtime.devices import DeviceInfo
+from tasks.live import in_ui
+from tasks.step import STEP
 
 
-@task(name="promote", cache_policy=NO_CACHE, timeout_seconds=1800, result_serializer="json")
+@task(name="promote", timeout_seconds=1800, **STEP)
 def promote(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, version: ModelVersion) -> Decision:
     """Judges the version, and makes it the champion if it passes."""
     from hemline.gate.judging import answers_on, judge
@@ -37,4 +38,4 @@ def this_run() -> str:
 def show(decision: Decision) -> None:
     """In the log and in the UI."""
     get_run_logger().info(decision.sentence)
-    create_markdown_artifact(key="decision", markdown=decision_markdown(decision), description=decision.sentence)
+    in_ui(create_markdown_artifact, key="decision", markdown=decision_markdown(decision), description=decision.sentence)

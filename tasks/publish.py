@@ -6,7 +6,6 @@ A run that is retried publishes once.
 """
 
 from prefect import get_run_logger, runtime, task
-from prefect.cache_policies import NO_CACHE
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
@@ -15,9 +14,10 @@ from hemline.records.run import Evaluation, FlowRun, ModelVersion, Record, Train
 from hemline.runtime.devices import DeviceInfo
 from hemline.runtime.provenance import provenance
 from hemline.storage.runs import MODELS
+from tasks.step import STEP
 
 
-@task(name="publish", cache_policy=NO_CACHE, timeout_seconds=1800, result_serializer="json")
+@task(name="publish", timeout_seconds=1800, **STEP)
 def publish(
     config: RetrainConfig,
     dataset: DatasetRef,

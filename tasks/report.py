@@ -7,12 +7,13 @@ Made of the version's own manifest, so it says what is published and nothing els
 
 from prefect import runtime, task
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from hemline.records.run import Decision, ModelVersion
+from tasks.live import in_ui
+from tasks.step import STEP
 
 
-@task(name="report", cache_policy=NO_CACHE, timeout_seconds=600, result_serializer="json")
+@task(name="report", timeout_seconds=600, **STEP)
 def report(version: ModelVersion, decision: Decision) -> None:
     """Writes report.html of the run and the report of the UI."""
     from hemline.registry.versions import PICTURES, verify
@@ -26,4 +27,9 @@ def report(version: ModelVersion, decision: Decision) -> None:
     text = markdown(manifest, title, pictures, decision)
     with whole_file(version.run / "report.html") as path:
         path.write_text(html(text))
-    create_markdown_artifact(key="report", markdown=text, description=f"model {version.version}: {decision.sentence}")
+    in_ui(
+        create_markdown_artifact,
+        key="report",
+        markdown=text,
+        description=f"model {version.version}: {decision.sentence}",
+    )

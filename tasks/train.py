@@ -6,37 +6,38 @@ Never use `.submit()`: on the main thread a cancelled run stops between two chun
 killed half a minute later.
 """
 
+import platform
 from pathlib import Path
-from uuid import UUID
 
 from prefect import get_run_logger, task
-from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
-from prefect.cache_policies import NO_CACHE
+from prefect.artifacts import create_table_artifact
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
-from hemline.records.run import Rows, TrainedRun
+from hemline.records.run import TrainedRun
 from hemline.runtime.devices import DeviceInfo
+from tasks.live import Progress, in_ui, one_at_a_time
+from tasks.step import STEP
 
 
-# No retry: training is deterministic, so what failed once fails again. No other task has a tag: a tag is for a limit
-# (`prefect concurrency-limit create train 1`) and costs 2 s on SQLite, where asking for a slot collides with a write.
-@task(name="train", tags=["train"], cache_policy=NO_CACHE, timeout_seconds=12 * 3600, result_serializer="json")
+# No retry: training is deterministic, so what failed once fails again.
+@task(name="train", timeout_seconds=12 * 3600, **STEP)
 def train(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path) -> TrainedRun:
-    """Leaves tables and model.keras in the run's directory."""
+    """Leaves tables and model.keras in the run's directory. One training at a time on a device of this machine."""
     from hemline.training import run
 
-    progress = create_progress_artifact(progress=0.0, key="training-progress", description="epochs trained")
-    assert isinstance(progress, UUID)  # a coroutine only where there is an event loop
-
-    def on_epoch(rows: Rows) -> None:
-        try:
-            update_progress_artifact(progress, progress=100 * len(rows) / config.epochs)
-        except Exception as error:  # a server that is away must not end a training that needs none
-            get_run_logger().warning("the progress in the UI is not up to date: %s", error)
-
-    trained = run.train(config, dataset, device, directory, say=get_run_logger().info, on_epoch=on_epoch)
+    # By machine, as data may be shared; by worker, as processes that train one model together may share a machine.
+    lock = config.data.data_path / f".{device.kind}-{device.worker}-{platform.node()}.lock"
+    with one_at_a_time(lock, f"the {device.kind.upper()}"), Progress("training-progress", "epochs trained") as progress:
+        trained = run.train(
+            config,
+            dataset,
+            device,
+            directory,
+            say=get_run_logger().info,
+            on_epoch=lambda rows: progress.show(100 * len(rows) / config.epochs),
+        )
     table = [{name: round(value, 4) for name, value in row.items()} for row in trained.epochs]
     description = f"metrics by epoch; every iteration is in {directory / 'iterations.parquet'}"
-    create_table_artifact(key="epochs", table=table, description=description)
+    in_ui(create_table_artifact, key="epochs", table=table, description=description)
     return trained

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from prefect import task
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 from pydantic import TypeAdapter
 
 from hemline.proofs.questions import QUESTIONS
@@ -18,11 +17,13 @@ from hemline.proofs.store import Proofs
 from hemline.records.proofs import ClaimResult
 from hemline.report.markdown import claim_rows
 from hemline.runtime.devices import DeviceInfo
+from tasks.live import in_ui
+from tasks.step import STEP
 
 RESULTS = TypeAdapter(list[ClaimResult])
 
 
-@task(name="verify-claims", cache_policy=NO_CACHE, timeout_seconds=600, result_serializer="json")
+@task(name="verify-claims", timeout_seconds=600, **STEP)
 def verify_claims(
     device: DeviceInfo, proofs: Path, only: Collection[int] = tuple(QUESTIONS), required: bool = True
 ) -> list[ClaimResult]:
@@ -39,7 +40,8 @@ def verify_claims(
     text, _ = Proofs(proofs, device).obtain(f"claims-{'-'.join(map(str, only))}", claims.__name__, prove)
     results = RESULTS.validate_json(text)
     holding = sum(result.finding != "fails" for result in results)
-    create_table_artifact(
+    in_ui(
+        create_table_artifact,
         key="claims",
         table=claim_rows(results),
         description=f"the chapter's claims on {device.description}: {holding} of {len(results)} hold",

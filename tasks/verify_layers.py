@@ -11,16 +11,17 @@ from pathlib import Path
 
 from prefect import task
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
 from hemline.config.fields import Grid
 from hemline.proofs.store import Proofs
 from hemline.records.proofs import Parity
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.files import whole_file
+from tasks.live import in_ui
+from tasks.step import STEP
 
 
-@task(name="verify-layers", cache_policy=NO_CACHE, timeout_seconds=3600, result_serializer="json")
+@task(name="verify-layers", timeout_seconds=3600, **STEP)
 def verify_layers(
     device: DeviceInfo, proofs: Path, directory: Path | None = None, grid: Grid = "default", required: bool = True
 ) -> Parity:
@@ -42,7 +43,8 @@ def verify_layers(
         with whole_file(directory / "parity.csv") as path:
             path.write_text(text)
     found = parity_table.summary(table, seconds)
-    create_table_artifact(
+    in_ui(
+        create_table_artifact,
         key="layer-norm-parity",
         table=found.rows,
         description=f"LayerNorm against its references on {device.description}: "

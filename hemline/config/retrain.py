@@ -44,6 +44,9 @@ class RetrainConfig(WithArtifacts, DataConfig):
         None, ge=1, description="steps between checkpoints within an epoch, besides the one after every epoch"
     )
     keep_checkpoints: int = Field(3, ge=1, le=1000, description="checkpoints kept, the newest ones")
+    attempts: int = Field(
+        5, ge=1, le=1000, description="crashes in a row after which the run fails and does not come back by itself"
+    )
     resume: Path | None = Field(
         None, description="directory of an earlier run to go on with, relative to artifacts_dir; same configuration"
     )
@@ -88,4 +91,6 @@ class RetrainConfig(WithArtifacts, DataConfig):
     def what_is_computed(self) -> dict[str, Any]:
         """The fields that decide the weights: not where things are, how often they are saved, or the gate."""
         places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming"}
-        return self.model_dump(mode="json", exclude=places | {"checkpoint_steps", "keep_checkpoints", "gate"})
+        return self.model_dump(
+            mode="json", exclude=places | {"checkpoint_steps", "keep_checkpoints", "attempts", "gate"}
+        )

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from hemline.errors import RegistryError
 from hemline.records.run import Measurements, Verdict
+from hemline.storage import files
 from hemline.storage.files import storage_errors, sync
 from hemline.storage.locks import locked
 
@@ -66,7 +67,7 @@ class Ledger:
 
     def append(self, entry: Entry) -> None:
         """Writes a line, and waits until it is on disk. Needs the lock."""
-        with self.path.open("ab") as file:  # O_APPEND
+        with files.permission(), self.path.open("ab") as file:  # O_APPEND
             file.truncate(len(self._whole_lines()))  # cuts off what a killed writer began
             file.write(entry.model_dump_json().encode() + b"\n")
             file.flush()

@@ -14,8 +14,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,10 @@ from hemline.errors import StorageError
 NEEDED_BYTES = 64 * 2**20  # a run of the default network writes about 4 MB
 # What whole_file, tempfile's directories and `hide` call their temporaries; all are hidden.
 _TEMPORARY = re.compile(r"\..+-(\d+(\.\w+)?|[a-z0-9_]{8}(-old)?|deleted)")
+
+
+# Held while something appears under its name. `hemline.storage.attempts` sets it: a process may lose that right.
+permission: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 class Taken(Exception):
@@ -40,7 +44,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             sync(temporary)
-            temporary.replace(path)
+            with permission():
+                temporary.replace(path)
             sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -61,14 +66,15 @@ def whole_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
             for entry in [*temporary.rglob("*"), temporary]:
                 sync(entry)
             temporary.chmod(0o755)  # mkdtemp's 0700 would hide a model from the server that serves it
-            if replace and path.exists():
-                path.rename(old)
-            try:
-                temporary.rename(path)
-            except OSError as error:
-                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise Taken(f"{path} was made by another writer") from error
-                raise
+            with permission():
+                if replace and path.exists():
+                    path.rename(old)
+                try:
+                    temporary.rename(path)
+                except OSError as error:
+                    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise Taken(f"{path} was made by another writer") from error
+                    raise
             sync(path.parent)
         finally:
             for leftover in (temporary, old):

@@ -38,11 +38,11 @@ def open_run(config: RetrainConfig, started: datetime, name: str, run_id: str) -
 
 
 @contextmanager
-def lease(directory: Path) -> Iterator[None]:
-    """Raises CheckpointError if another process writes the run, e.g. an orphan whose run was started again."""
+def lease(directory: Path, wait: float = 0.5) -> Iterator[None]:
+    """Raises CheckpointError if another process writes the run. wait: seconds; `is_locked` holds it for a moment."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(locked(directory / LOCK, wait=0.5))  # `is_locked` holds it for a moment
+            stack.enter_context(locked(directory / LOCK, wait))
         except BlockingIOError as error:
             raise CheckpointError(
                 f"only one process may write a run. Received: {directory}, which another process still writes. "

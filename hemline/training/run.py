@@ -20,10 +20,12 @@ from hemline.models import build
 from hemline.records.run import Row, Rows, TrainedRun
 from hemline.runtime.devices import DeviceInfo, scope
 from hemline.runtime.provenance import package_versions
+from hemline.storage.attempts import resumed
 from hemline.storage.files import whole_file
 from hemline.training.checkpoints import Checkpoints, State
 from hemline.training.groups import Group, averaged, partition
 from hemline.training.history import History
+from hemline.training.interruption import Interruption, deferred
 from hemline.training.loop import Trainer
 from hemline.training.loss_scale import LossScale
 from hemline.training.progress import Display, Say
@@ -49,7 +51,7 @@ def train(
     with scope(device):
         run = _Run(config, dataset, device, directory, say)
         history = run.history
-        with run.display, history.kept_on_divergence():
+        with run.display, history.kept_on_divergence(), deferred() as run.interruption:
             for epoch in range(run.first.epoch, config.epochs + 1):
                 if history.stops_early(config.early_stopping):
                     break
@@ -79,10 +81,11 @@ class _Run:
         )
         restored = self.checkpoints.restore()
         if restored:
-            say(f"resumed at epoch {restored.epoch}, iteration {restored.step + 1}, from {self.checkpoints.directory}")
+            say(resumed(f"epoch {restored.epoch}, iteration {restored.step + 1}"))
         self.first = restored or State(epoch=1, step=0)
         self.history = History(directory, self.first, self.trainer.batch_sizes)
         self.display = Display(config.epochs, self.trainer.steps, say)
+        self.interruption = Interruption()
 
     def epoch(self, epoch: int) -> Row:
         """Trains an epoch or the rest of it, validates, saves, and returns the epoch's row."""
@@ -102,6 +105,7 @@ class _Run:
             if self.config.early_stopping and self.history.best_epoch() == epoch:
                 self.checkpoints.save_best(epoch)
         self.checkpoints.save(self.history.state(epoch + 1, 0))
+        self.interruption.act()
         return row
 
     def save_model(self) -> None:
@@ -120,8 +124,10 @@ class _Run:
             self.history.add_chunk(chunk)
             self.display.advance(*self.history.running())
             step = chunk.first_step + len(chunk.losses)
-            if every and step % every == 0 and step < self.trainer.steps:
+            due = self.interruption.asked or (every and step % every == 0)
+            if due and step < self.trainer.steps:  # the last step's is saved once the epoch is validated
                 self.checkpoints.save(self.history.state(epoch, step))
+                self.interruption.act()
 
     def _validate(self, epoch: int) -> Score:
         images, labels = self.validation

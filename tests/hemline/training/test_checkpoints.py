@@ -75,7 +75,7 @@ def interrupted(interrupted_once: Path, tmp_path: Path) -> Path:
 def test_a_run_goes_on_from_the_newest_and_says_so(data: DatasetRef, interrupted: Path, whole: TrainedRun) -> None:
     assert names(interrupted)[-1] == "epoch-00002-step-000002"
     resumed, said = train(data, interrupted)
-    assert f"resumed at epoch 2, iteration 3, from {interrupted / 'checkpoints'}" in said
+    assert "resumed at epoch 2, iteration 3" in said
     assert resumed.epochs == whole.epochs
     for name in ("epochs.csv", "iterations.parquet/epoch-00002.parquet", "iterations.parquet/epoch-00003.parquet"):
         assert (interrupted / name).read_bytes() == (whole.directory / name).read_bytes(), name

@@ -1,0 +1,116 @@
+"""An attempt at a run, as Prefect's server sees it: what ended the one before, and what the server wants of this one.
+
+    with working_on(directory, limit=5): ...            # hemline.storage.attempts holds the run, and Prefect knows
+
+A worker reports a killed process, and the automations of ops/automations.py bring its run back; what neither can do is
+done here, by a thread that looks at the run's state. A run whose worker has died is not cancelled by anyone else. And
+one that was thought lost, because the server did not hear of it for a while, says that it is alive.
+"""
+
+import contextvars
+import logging
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+from prefect import get_run_logger, runtime
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import PrefectHTTPStatusError, TerminationSignal
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.states import Cancelled, Running, State
+
+from hemline.storage.attempts import Attempt, attempt
+
+LOOK_SECONDS = 3.0
+LOST = "lost without a sign of life"  # what the automations say of a run that they do not hear of any more
+AWAY = (httpx.HTTPError, PrefectHTTPStatusError)  # a server that is away, or in trouble
+
+
+@contextmanager
+def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
+    """Holds the run until the block ends, or until the server takes it away. limit: of crashes in a row."""
+    flow_run = UUID(str(runtime.flow_run.id))
+    watch = _Watch(flow_run)
+    try:
+        with attempt(directory, str(flow_run), _how_it_ended(flow_run), limit) as this:
+            if this.after:
+                get_run_logger().info("attempt %d, after: %s", this.number, this.after)
+            watch.start()
+            try:
+                yield this
+            finally:
+                watch.done.set()
+    except TerminationSignal:
+        if watch.told:
+            # Prefect would call this a crash; what it is, the server knows already.
+            logging.shutdown()  # sends what Prefect has not sent yet
+            os._exit(0)
+        raise
+
+
+def _how_it_ended(flow_run: UUID) -> str:
+    """What the server knows of the attempt before this one; empty if this is the first."""
+    if runtime.flow_run.run_count < 2:
+        return ""
+    with get_client(sync_client=True) as client:
+        states = sorted(client.read_flow_run_states(flow_run), key=lambda state: state.timestamp)
+    ends = [state for state in states if state.is_final()]
+    return ending(ends[-1]) if ends else ""
+
+
+def ending(state: State) -> str:
+    """How a process ended, in a few words."""
+    message = (state.message or "").strip() or "no reason is known"
+    if LOST in message:
+        return LOST
+    if found := re.search(r"status code: (-?\d+)", message):
+        code = int(found[1])
+        killed = -code if code < 0 else code - 128  # a shell's way to say it
+        if killed in set(signal.Signals):
+            return f"killed by {signal.Signals(killed).name}"
+        return f"ended with exit code {code}"
+    if "termination signal" in message:
+        return "stopped by SIGTERM"
+    if "interrupt signal" in message:
+        return "stopped by Ctrl-C"
+    return f"{(state.name or state.type.value).lower()} ({message.splitlines()[0]})"
+
+
+class _Watch(threading.Thread):
+    """Looks at the run's state, as long as it works. told: whether the server has told it to end."""
+
+    def __init__(self, flow_run: UUID):
+        super().__init__(name="watch", daemon=True)
+        self.flow_run, self.done, self.told = flow_run, threading.Event(), False
+        self._context = contextvars.copy_context()  # Prefect's settings are in it, and where its server is
+
+    def run(self) -> None:
+        self._context.run(self._watch)
+
+    def _watch(self) -> None:
+        cancelling = False  # when it looked last
+        # A request that is tried again for minutes would be answered with an old state.
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
+            while not self.done.wait(LOOK_SECONDS):
+                with suppress(*AWAY):
+                    state = client.read_flow_run(self.flow_run).state
+                    if state is None or self.done.is_set():
+                        continue
+                    if state.is_crashed():
+                        self._set(client, Running(message="it was thought lost, and is alive"))
+                    elif state.is_cancelled() or (state.is_cancelling() and cancelling):
+                        # Its worker, which ends it at once, is gone; or somebody has set the state.
+                        self._set(client, Cancelled(message="Cancelled. What was written is whole; Retry goes on."))
+                        self.told = True
+                        os.kill(os.getpid(), signal.SIGTERM)
+                        return
+                    cancelling = state.is_cancelling()
+
+    def _set(self, client: SyncPrefectClient, state: State) -> None:
+        client.set_flow_run_state(self.flow_run, state, force=True)

@@ -1,0 +1,198 @@
+"""Attempts at one run: never two at once, not for ever, and each knows how the one before it ended.
+
+    with attempt(directory, owner=flow_run_id, after="killed by SIGKILL") as this:
+        reached("train")                                # where a crash will have been
+        resumed("epoch 3")                              # 'resumed at epoch 3 (attempt 2) after: killed by SIGKILL'
+
+The lease on a run is a lock, which ends with its process. A process that was only stopped, or is cut off on another
+machine, may wake up; so each attempt also has a number, and every write asks first whether there is a higher one.
+Each number is a file in the run's directory, `attempts/0002.json`, which its attempt alone writes.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel
+
+from hemline.errors import AttemptError, CheckpointError, SupersededError
+from hemline.storage import files
+from hemline.storage.locks import locked
+from hemline.storage.runs import lease
+
+LIMIT = 5  # crashes in a row
+FIRST_DELAY = 15.0  # seconds before the third attempt in a row; each later one waits four times as long
+GIVEN_UP = 15.0  # seconds that a predecessor has to end
+
+
+class Attempt(BaseModel):
+    """A process that worked on a run."""
+
+    number: int
+    owner: str  # the flow run
+    host: str
+    pid: int
+    began: datetime
+    after: str = ""  # how the attempt before it ended; empty for the first
+    crashed: str = ""  # where that attempt crashed, if it did
+    crashes: int = 0  # in a row, before this attempt
+    place: str = "the start"  # what it does: the step it has reached
+    ended: bool = False  # by itself: with a result, a refusal, a signal that it heeded
+
+    @property
+    def alive(self) -> psutil.Process | None:
+        """Its process, if it is one of this machine and still there."""
+        if self.host == platform.node() and self.pid != os.getpid():
+            with suppress(psutil.Error):
+                process = psutil.Process(self.pid)
+                if process.create_time() <= self.began.timestamp():  # a later one has only the same number
+                    return process
+        return None
+
+
+def attempts(directory: Path) -> list[Attempt]:
+    """All attempts at a run, oldest first."""
+    return [Attempt.model_validate_json(file.read_bytes()) for file in _numbers(directory)]
+
+
+@contextmanager
+def attempt(
+    directory: Path, owner: str, after: str = "", limit: int = LIMIT, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Attempt]:
+    """Holds the run until the block ends. No other process writes to it meanwhile.
+
+    owner: the flow run. If it is the one that made the last attempt, the server has given the run to this process, and
+    the other must go. after: how that attempt ended, if the server knows.
+    Raises CheckpointError if the run is another's, AttemptError if it crashes again and again.
+    """
+    with ExitStack() as stack:
+        earlier = attempts(directory)
+        if earlier and not earlier[-1].ended and earlier[-1].owner == owner:
+            this = _begin(directory, owner, after)  # first: from here on the other cannot write
+            _end_process(earlier[-1])
+            with suppress(CheckpointError):  # of another machine, and cut off from it: its number keeps it from writing
+                stack.enter_context(lease(directory, wait=GIVEN_UP))
+        else:
+            stack.enter_context(lease(directory))
+            this = _begin(directory, owner, after)
+        stack.enter_context(_fenced(directory, this))
+        try:
+            _require_progress(attempts(directory), limit)
+            if this.crashes > 1:
+                sleep(FIRST_DELAY * 4 ** (this.crashes - 2))
+            yield this
+        finally:
+            this.ended = True
+            with suppress(SupersededError):
+                _write(directory, this)
+
+
+def _begin(directory: Path, owner: str, after: str) -> Attempt:
+    """The next number, and with it the right to write."""
+    (directory / "attempts").mkdir(exist_ok=True)
+    try:
+        with locked(directory / "attempts" / "lock", wait=GIVEN_UP):
+            earlier = attempts(directory)
+            this = Attempt(
+                number=len(earlier) + 1, owner=owner, host=platform.node(), pid=os.getpid(), began=datetime.now(UTC)
+            )
+            if earlier:
+                last = earlier[-1]
+                this.after = after or ("its end" if last.ended else "its process ended")
+                if not last.ended:
+                    this.crashed = f"{last.place}, {_newest_checkpoint(directory)}"
+                    this.crashes = last.crashes + 1
+            _write(directory, this)
+    except BlockingIOError as error:
+        raise CheckpointError(
+            f"only one process may write a run. Received: {directory}, which a process that does not answer is "
+            "writing. End that process, then start again."
+        ) from error
+    return this
+
+
+def _require_progress(all_attempts: list[Attempt], limit: int) -> None:
+    """Raises AttemptError after a crash that repeats where it was, or too many in a row."""
+    *_, before, this = [None, *all_attempts]
+    assert this
+    if not this.crashed or not before:
+        return
+    crash = f"attempt {before.number} was {this.after} in {this.crashed}"
+    remedy = "Find what ends it there (memory? run.log has the last lines); Retry goes on from the checkpoint."
+    if (before.crashed, before.after) == (this.crashed, this.after):
+        raise AttemptError(
+            f"a run must get past where it crashed. Received: {crash}, where attempt {before.number - 1} was "
+            f"{this.after} too. {remedy}"
+        )
+    if this.crashes >= limit:
+        raise AttemptError(
+            f"a run may crash {limit} times in a row. Received: {this.crashes} crashes; {crash}. {remedy}"
+        )
+
+
+def _end_process(last: Attempt) -> None:
+    if process := last.alive:
+        with suppress(psutil.Error):
+            process.kill()
+            process.wait(GIVEN_UP)
+
+
+@contextmanager
+def _fenced(directory: Path, this: Attempt) -> Iterator[None]:
+    """While the block runs, every write of this process asks whether the run is still its."""
+
+    @contextmanager
+    def newest() -> Iterator[None]:
+        with locked(directory / "attempts" / "lock"):
+            if (number := len(_numbers(directory))) != this.number:
+                raise SupersededError(
+                    f"only the newest attempt may write. Received: attempt {this.number} of {directory}, which "
+                    f"attempt {number} has taken over. Nothing is to be done: that one goes on."
+                )
+            yield
+
+    before, files.permission = files.permission, newest
+    current.append((directory, this))
+    try:
+        yield
+    finally:
+        current.pop()
+        files.permission = before
+
+
+current: list[tuple[Path, Attempt]] = []  # of this process: at most one, but in tests
+
+
+def reached(place: str) -> None:
+    """Notes which step the attempt has come to, so that the next attempt can say where this one crashed."""
+    if current:
+        directory, this = current[-1]
+        this.place = place
+        _write(directory, this)
+
+
+def resumed(where: str) -> str:
+    """'resumed at epoch 3 (attempt 2) after: killed by SIGKILL'."""
+    if not current or not current[-1][1].after:
+        return f"resumed at {where}"
+    _, this = current[-1]
+    return f"resumed at {where} (attempt {this.number}) after: {this.after}"
+
+
+def _numbers(directory: Path) -> list[Path]:
+    return sorted((directory / "attempts").glob("[0-9]*.json"))
+
+
+def _write(directory: Path, this: Attempt) -> None:
+    with files.whole_file(directory / "attempts" / f"{this.number:04d}.json") as temporary:
+        temporary.write_text(this.model_dump_json() + "\n")
+
+
+def _newest_checkpoint(directory: Path) -> str:
+    names = sorted(path.name for path in (directory / "checkpoints").glob("epoch-*"))
+    return f"after checkpoint {names[-1]}" if names else "before the first checkpoint"
