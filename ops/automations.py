@@ -28,17 +28,18 @@ from flows.notices import Notices
 PREFIX = "hemline: "
 BLOCK = "hemline"  # the name of our blocks
 
-# Prefect calls an event by the name of the state. These end a run, and these do not.
+# Prefect calls an event by the name of the state. All that a run can be in:
 FINAL = ("Completed", "Promoted", "Kept", "Needs approval", "Skipped", "Failed", "TimedOut", "Cancelled", "Crashed")
-OPEN = ("Scheduled", "Late", "AwaitingRetry", "AwaitingConcurrencySlot", "Pending", "Running", "Waiting", "Retrying")
-STOPPING = ("Paused", "Suspended", "Cancelling")
-STATES = {*FINAL, *OPEN, *STOPPING}
+WAITING = ("Scheduled", "Late", "AwaitingRetry", "AwaitingConcurrencySlot", "Paused", "Suspended")
+STARTING = ("Pending", "Submitting", "InfrastructurePending")
+WORKING = ("Running", "Waiting", "Retrying")
+STATES = {*FINAL, *WAITING, *STARTING, *WORKING, "Cancelling"}
 
 # A worker proposes Crashed twice, and holds the run's slot in between; what came back at once could run twice.
 RESUME_SECONDS = 15
 HEARTBEAT_SECONDS = 30  # Prefect's shortest; the deployments set it
 LOST_SECONDS = 80  # two heartbeats and what a busy machine needs
-STUCK_SECONDS = {"Pending": 180, "Cancelling": 60}  # a process that starts; one that ends
+START_SECONDS, CANCEL_SECONDS = 180, 60  # that a process may take to start, and to end
 CRASHES_A_DAY = 24  # events, of which a crash has one or two. For a run that crashes before it can count its attempts
 
 RUN = "{{ flow_run.name }} at {{ flow_run.state.timestamp.strftime('%Y-%m-%d %H:%M:%S') }} UTC"
@@ -106,25 +107,35 @@ def wanted(block: UUID) -> Iterator[AutomationCore]:
         "no heartbeat, so crashed",
         **_unless(
             heartbeat,
-            heartbeat | _events(*STATES - {"Running", "Waiting", "Paused"}),
+            heartbeat | _events(*STATES - {*WORKING, "Paused"}),
             LOST_SECONDS,
             StateType.CRASHED,
             name="Crashed",
             message=LOST,
         ),
     )
-    for stuck, state in (("Pending", StateType.CRASHED), ("Cancelling", StateType.CANCELLED)):
-        yield automation(
-            f"{stuck.lower()} too long, so {state.value.lower()}",
-            **_unless(
-                _events(stuck),
-                _events(*STATES - {stuck}),
-                STUCK_SECONDS[stuck],
-                state,
-                name=state.value.capitalize(),
-                message=LOST,
-            ),
-        )
+    yield automation(
+        "not started, so crashed",
+        **_unless(
+            _events(*STARTING),
+            _events(*STATES - set(STARTING)),
+            START_SECONDS,
+            StateType.CRASHED,
+            name="Crashed",
+            message=LOST,
+        ),
+    )
+    yield automation(
+        "not ended, so cancelled",
+        **_unless(
+            _events("Cancelling"),
+            _events(*STATES - {"Cancelling"}),
+            CANCEL_SECONDS,
+            StateType.CANCELLED,
+            name="Cancelled",
+            message=LOST,
+        ),
+    )
     yield automation(
         "crashes without end, so failed",
         trigger=EventTrigger(
@@ -182,7 +193,8 @@ def apply(client: SyncPrefectClient, to: str | None = None) -> dict[str, list[st
             client.create_automation(automation)
             done["created"].append(automation.name)
         elif _content(before) != _content(automation):  # to write it again would forget which runs it watches
-            client.update_automation(before.id, automation)
+            # An update sends only what was set, and the server wants all of it.
+            client.update_automation(before.id, AutomationCore(**automation.model_dump(exclude={"owner_resource"})))
             done["changed"].append(automation.name)
     for name, automation in there.items():
         client.delete_automation(automation.id)
