@@ -4,8 +4,9 @@
     make up ARGS="--port 4300"
 
 Creates the work pool `gpu` if it is not there. The server listens on loopback only; while it runs, `hemline retrain`
-without PREFECT_API_URL reports to it. Ctrl-C, SIGTERM and a closed terminal stop the runs, the worker and the server,
-within 15 s. A run that is stopped so comes back once there is a worker again.
+without PREFECT_API_URL reports to it. A server or worker that ends by itself is started again. Ctrl-C, SIGTERM and a
+closed terminal stop the runs, the worker and the server, within 15 s. A run that is stopped so comes back once there is
+a worker again.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from hemline.storage.locks import locked
 
 POOL = "gpu"
 POOL_LIMIT = 4  # runs at a time: one trains, others wait for the device, and a rollback need not wait for them
+STEADY_SECONDS = 10.0  # after which a server or worker that ends is worth another try
 RUNS_SECONDS = 8.0  # for a checkpoint, and to say so to the server
 
 
@@ -44,14 +46,15 @@ def main() -> None:
     }
     with announced() as announce, ExitStack() as stack:
         try:
-            server = start(["prefect", "server", "start", "--host", HOST, "--port", str(port)], environment)
-            stack.callback(stop, server)
-            wait_until_healthy(url, server)
+            server = Service("server", ["server", "start", "--host", HOST, "--port", str(port)], environment)
+            stack.callback(server.stop)
+            wait_until_healthy(url, server.process)
             create_pool(environment)
-            subprocess.run([sys.executable, "-m", "ops.recover"], env=environment, check=True)
-            worker = start(["prefect", "worker", "start", "--pool", POOL, "--type", "process"], environment)
-            stack.callback(stop, worker)
-            stack.callback(end_runs, psutil.Process(worker.pid))
+            recover = [sys.executable, "-m", "ops.recover"]
+            subprocess.run(recover, env=environment, check=True)
+            worker = Service("worker", ["worker", "start", "--pool", POOL, "--type", "process"], environment)
+            stack.callback(worker.stop)
+            stack.callback(end_runs, url)
             announce(url)
             print(
                 f"\nServer and worker are up: http://{HOST}:{port}\n"
@@ -61,16 +64,45 @@ def main() -> None:
                 "Ctrl-C stops both.\n",
                 flush=True,
             )
-            while server.poll() is None and worker.poll() is None:
+            while True:
                 time.sleep(0.5)
+                worker.revive()
+                if server.revive():
+                    wait_until_healthy(url, server.process)
+                    subprocess.run(recover, env=environment, check=True)
         except KeyboardInterrupt:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)  # it is being done
             print("\nStopping: runs, worker, server.", flush=True)
-            return
         finally:
             announce("")
-    raise SystemExit("server or worker ended by itself; the lines above say why.")
+
+
+class Service:
+    """A command of Prefect's that is to run all the time. words: e.g. server start."""
+
+    def __init__(self, name: str, words: list[str], environment: dict[str, str]):
+        self.name, self.words, self.environment = name, words, environment
+        self._start()
+
+    def revive(self) -> bool:
+        """Starts it again if it has ended; whether it had. Raises SystemExit if it does not stay up."""
+        if self.process.poll() is None:
+            return False
+        if time.monotonic() - self._since < STEADY_SECONDS:
+            raise SystemExit(f"the {self.name} ended by itself, twice; the lines above say why.")
+        print(
+            f"The {self.name} ended by itself (exit code {self.process.returncode}); it is started again.", flush=True
+        )
+        self._start()
+        return True
+
+    def stop(self) -> None:
+        """Ends it."""
+        stop(self.process)
+
+    def _start(self) -> None:
+        self.process, self._since = start(["prefect", *self.words], self.environment), time.monotonic()
 
 
 @contextmanager
@@ -114,22 +146,29 @@ def create_pool(environment: dict[str, str]) -> None:
         subprocess.run([*prefect, "set-concurrency-limit", POOL, str(POOL_LIMIT)], env=environment, check=True)
 
 
-def end_runs(worker: psutil.Process) -> None:
-    """Ends the runs of a worker while it and the server can still say so: each has its checkpoint and is *Crashed*.
+def end_runs(url: str) -> None:
+    """Ends the runs of this machine while worker and server can still say so: each saves a checkpoint and is *Crashed*.
 
-    A run is a session of its own. What does not end in time is killed, and goes on from an older checkpoint.
+    Also those whose worker is gone. What does not end in time is killed, and goes on from an older checkpoint.
     """
     deadline = time.monotonic() + RUNS_SECONDS
     told: set[psutil.Process] = set()
-    while (runs := worker.children()) and time.monotonic() < deadline:  # until the worker has seen each of them end
-        for run in set(runs) - told:
-            with suppress(ProcessLookupError):
-                os.killpg(run.pid, signal.SIGTERM)
-        told |= set(runs)
+    while (runs := set(runs_of(url))) and time.monotonic() < deadline:
+        for run in runs - told:
+            run.terminate()
+        told |= runs
         time.sleep(0.1)
-    for run in worker.children():
-        with suppress(ProcessLookupError):
-            os.killpg(run.pid, signal.SIGKILL)
+    for run in runs:
+        run.kill()
+
+
+def runs_of(url: str) -> Iterator[psutil.Process]:
+    """The processes of runs that a worker of this server has started on this machine."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            environment = process.environ()
+            if environment.get("PREFECT__FLOW_RUN_ID") and environment.get("PREFECT_API_URL") == url:
+                yield process
 
 
 if __name__ == "__main__":
