@@ -8,7 +8,6 @@ one that was thought lost, because the server did not hear of it for a while, sa
 """
 
 import contextvars
-import logging
 import os
 import re
 import signal
@@ -16,12 +15,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
 from prefect import get_run_logger, runtime
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.exceptions import PrefectHTTPStatusError, TerminationSignal
+from prefect.client.orchestration import get_client
+from prefect.exceptions import Abort, PrefectHTTPStatusError, TerminationSignal
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Running, State
 
@@ -47,10 +47,8 @@ def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
             finally:
                 watch.done.set()
     except TerminationSignal:
-        if watch.told:
-            # Prefect would call this a crash; what it is, the server knows already.
-            logging.shutdown()  # sends what Prefect has not sent yet
-            os._exit(0)
+        if _cancelled(flow_run):
+            raise Abort("the run was cancelled") from None  # which Prefect does not call a crash
         raise
 
 
@@ -82,12 +80,26 @@ def ending(state: State) -> str:
     return f"{(state.name or state.type.value).lower()} ({message.splitlines()[0]})"
 
 
+def _cancelled(flow_run: UUID) -> bool:
+    """Whether the signal that ended the attempt was meant to cancel the run; and then the run is *Cancelled*.
+
+    Prefect knows it only of a process that leaves the signals alone, and training does not.
+    """
+    with suppress(*AWAY), get_client(sync_client=True) as client:
+        state = client.read_flow_run(flow_run).state
+        if state and state.is_cancelling():
+            done: State[Any] = Cancelled(message="what was written is whole; Retry goes on from it")
+            client.set_flow_run_state(flow_run, done, force=True)
+        return bool(state and (state.is_cancelling() or state.is_cancelled()))
+    return False
+
+
 class _Watch(threading.Thread):
-    """Looks at the run's state, as long as it works. told: whether the server has told it to end."""
+    """Looks at the run's state, as long as it works."""
 
     def __init__(self, flow_run: UUID):
         super().__init__(name="watch", daemon=True)
-        self.flow_run, self.done, self.told = flow_run, threading.Event(), False
+        self.flow_run, self.done = flow_run, threading.Event()
         self._context = contextvars.copy_context()  # Prefect's settings are in it, and where its server is
 
     def run(self) -> None:
@@ -103,14 +115,10 @@ class _Watch(threading.Thread):
                     if state is None or self.done.is_set():
                         continue
                     if state.is_crashed():
-                        self._set(client, Running(message="it was thought lost, and is alive"))
+                        alive: State[Any] = Running(message="it was thought lost, and is alive")
+                        client.set_flow_run_state(self.flow_run, alive, force=True)
                     elif state.is_cancelled() or (state.is_cancelling() and cancelling):
-                        # Its worker, which ends it at once, is gone; or somebody has set the state.
-                        self._set(client, Cancelled(message="Cancelled. What was written is whole; Retry goes on."))
-                        self.told = True
+                        # Its worker, which ends it within seconds, is gone; or somebody has set the state.
                         os.kill(os.getpid(), signal.SIGTERM)
                         return
                     cancelling = state.is_cancelling()
-
-    def _set(self, client: SyncPrefectClient, state: State) -> None:
-        client.set_flow_run_state(self.flow_run, state, force=True)

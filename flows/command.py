@@ -25,12 +25,14 @@ def retrain(context: typer.Context) -> None:
     from hemline.config.retrain import RetrainConfig
 
     def run(config: RetrainConfig) -> None:
+        from prefect.exceptions import Abort, TerminationSignal
+
         from flows.retrain import retrain
         from flows.terminal import summary
 
         try:
             outcome = retrain(config)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, TerminationSignal, Abort):  # Ctrl-C; SIGTERM; cancelled in the UI
             raise SystemExit("\nInterrupted. What was written is whole; docs/use.md says how to go on.") from None
         if outcome:
             print(summary(outcome))

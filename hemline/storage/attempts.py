@@ -27,6 +27,7 @@ from hemline.storage.runs import lease
 
 LIMIT = 5  # crashes in a row
 FIRST_DELAY = 15.0  # seconds before the third attempt in a row; each later one waits four times as long
+CLOCK_SECONDS = 0.5  # the start of a process is counted from the machine's, which is known to a clock's adjustment
 GIVEN_UP = 15.0  # seconds that a predecessor has to end
 
 
@@ -37,6 +38,7 @@ class Attempt(BaseModel):
     owner: str  # the flow run
     host: str
     pid: int
+    started: float  # when that process was, in seconds: another may have the same number later
     began: datetime
     after: str = ""  # how the attempt before it ended; empty for the first
     crashed: str = ""  # where that attempt crashed, if it did
@@ -50,7 +52,7 @@ class Attempt(BaseModel):
         if self.host == platform.node() and self.pid != os.getpid():
             with suppress(psutil.Error):
                 process = psutil.Process(self.pid)
-                if process.create_time() <= self.began.timestamp():  # a later one has only the same number
+                if abs(process.create_time() - self.started) < CLOCK_SECONDS:
                     return process
         return None
 
@@ -99,7 +101,12 @@ def _begin(directory: Path, owner: str, after: str) -> Attempt:
         with locked(directory / "attempts" / "lock", wait=GIVEN_UP):
             earlier = attempts(directory)
             this = Attempt(
-                number=len(earlier) + 1, owner=owner, host=platform.node(), pid=os.getpid(), began=datetime.now(UTC)
+                number=len(earlier) + 1,
+                owner=owner,
+                host=platform.node(),
+                pid=os.getpid(),
+                started=psutil.Process().create_time(),
+                began=datetime.now(UTC),
             )
             if earlier:
                 last = earlier[-1]
