@@ -27,7 +27,7 @@ from prefect.states import Cancelled, Running, State
 
 from hemline.storage.attempts import Attempt, attempt
 
-LOOK_SECONDS = 3.0
+LOOK_SECONDS = 2.0
 LOST = "lost without a sign of life"  # what the automations say of a run that they do not hear of any more
 AWAY = (httpx.HTTPError, PrefectHTTPStatusError)  # a server that is away, or in trouble
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from hemline.data.dataset import DatasetRef
@@ -16,43 +17,16 @@ from tests.system.conftest import PATIENCE, ROOT, ignore_ctrl_c, start, user, wa
 pytestmark = pytest.mark.system
 
 
-def group(leader: int) -> list[str]:
-    """Processes of the group that are still there."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it has just ended
-            continue
-        if int(fields[2]) == leader and fields[0] != "Z":
-            found.append(stat.parent.name)
-    return found
-
-
-def kill(leader: int) -> None:
-    if group(leader):
-        os.killpg(leader, signal.SIGKILL)
-
-
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of both tests: the second takes the first one's proofs and finds its databases and its work pool."""
     return tmp_path_factory.mktemp("root")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_ends_and_so_do_its_temporary_server_and_the_server_that_was_started_beside_it(
-    number: signal.Signals, fashion_mnist: DatasetRef, root: Path
-) -> None:
-    """Both were started with SIGINT ignored, as `command &` in a script does, and ended for no signal.
-
-    A terminal sends Ctrl-C to Prefect's temporary server too; when that ended first, the flow hung for minutes. And
-    both servers wrote to one SQLite file, locked each other out, and each showed the other's runs.
-    """
-    log, runs = root / f"{number.name}.log", root / "artifacts" / "runs"
-    earlier = set(runs.glob("*"))
+def begin(root: Path, log: Path) -> subprocess.Popen[bytes]:
+    """`hemline retrain` for a very long time, as a script starts it in the background."""
     with log.open("wb") as output:
-        run = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "flows.command", "retrain", "--epochs", "10000"],
             cwd=ROOT,
             env=user(root),
@@ -61,8 +35,29 @@ def test_an_interrupted_run_ends_and_so_do_its_temporary_server_and_the_server_t
             start_new_session=True,
             preexec_fn=ignore_ctrl_c,
         )
+
+
+def server_of(run: psutil.Process) -> psutil.Process:
+    """Its temporary server, once it is there."""
+    wait_until(lambda: bool(run.children()), "starting a server")
+    return run.children()[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_and_so_do_its_temporary_server_and_the_server_that_was_started_beside_it(
+    number: signal.Signals, fashion_mnist: DatasetRef, root: Path
+) -> None:
+    """Both were started with SIGINT ignored, as `command &` in a script does, and ended for no signal.
+
+    A terminal, `timeout`, systemd and containers signal the whole group; when Prefect's temporary server ended first,
+    the flow hung for minutes. And both servers wrote to one SQLite file, locked each other out, and each showed the
+    other's runs.
+    """
+    log, runs = root / f"{number.name}.log", root / "artifacts" / "runs"
+    earlier = set(runs.glob("*"))
+    run = begin(root, log)
     with ExitStack() as stack:
-        stack.callback(kill, run.pid)
+        stack.callback(run.kill)
         wait_until(lambda: run.poll() is not None or "epoch 2/10000  train_loss" in log.read_text(), "two epochs")
         beside = start(root, preexec_fn=ignore_ctrl_c)
         stack.callback(beside.up.terminate)
@@ -70,14 +65,27 @@ def test_an_interrupted_run_ends_and_so_do_its_temporary_server_and_the_server_t
             assert client.read_flow_runs() == []
         assert beside.stop(number) == 0
         assert run.poll() is None
-        if number == signal.SIGINT:
-            os.killpg(run.pid, number)
-        else:
-            run.send_signal(number)
+        children = psutil.Process(run.pid).children(recursive=True)
+        assert any("uvicorn" in child.cmdline() for child in children)
+        os.killpg(run.pid, number)
         assert run.wait(PATIENCE) == 1, log.read_text()
-        wait_until(lambda: group(run.pid) == [], "ending of every process of the run")
+        assert psutil.wait_procs(children, PATIENCE)[1] == []
     assert "Interrupted." in log.read_text()
     assert "database is locked" not in log.read_text() + beside.log.read_text()
     (directory,) = set(runs.iterdir()) - earlier
     assert list(pd.read_csv(directory / "epochs.csv")["epoch"])[:2] == [1, 2]
     assert [path.name for path in directory.rglob(".*")] == []
+
+
+def test_the_temporary_server_of_a_killed_run_ends_too(fashion_mnist: DatasetRef, root: Path) -> None:
+    """It stayed for ever. And two runs at once shared its database."""
+    with ExitStack() as stack:
+        runs = [begin(root, root / f"{name}.log") for name in ("one", "other")]
+        for run in runs:
+            stack.callback(run.kill)
+        servers = [server_of(psutil.Process(run.pid)) for run in runs]
+        databases = {server.environ()["PREFECT_SERVER_DATABASE_CONNECTION_URL"] for server in servers}
+        assert len(databases) == 2
+        for run in runs:
+            run.kill()
+        assert psutil.wait_procs(servers, PATIENCE)[1] == []
