@@ -12,6 +12,7 @@ for _name, _value in {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # a nightly job reports to no one
     "PREFECT_LOGGING_EXTRA_LOGGERS": "hemline",  # what the computing layer says is in a run's log too
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; what gives no sign is not *Running* for ever
     "PREFECT_CLIENT_MAX_RETRIES": "8",  # a server that is away is waited for, 8 minutes in all
 }.items():
     os.environ.setdefault(_name, _value)

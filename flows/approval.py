@@ -19,6 +19,7 @@ from hemline.errors import ChampionChangedError
 from hemline.records.run import Decision
 from hemline.registry.champion import Registry
 from hemline.report.markdown import decision_markdown
+from tasks.live import show_state
 from tasks.promote import show, this_run
 
 
@@ -32,6 +33,7 @@ class Approval(RunInput):
 def ask(decision: Decision, registry: Registry, hours: float) -> Decision:
     """The decision after the answer. No answer in time keeps the champion."""
     get_run_logger().info("waiting up to %g hours for an approval: Resume on this run's page", hours)
+    show_state(Running(name="Needs approval", message=decision.sentence))  # of which a person is told
     form = Approval.with_initial_data(description=decision_markdown(decision))
     try:
         # A key of its own: a run that is retried would be given the answer to its earlier question.

@@ -48,7 +48,7 @@ LINK = "{{ flow_run|ui_url }}"
 MESSAGES: dict[str, tuple[set[str], str | None, str]] = {
     "promoted": ({"Promoted"}, None, ".venv/bin/hemline rollback --reason '...' takes it back"),
     "needs approval": (
-        {"Needs approval", "Paused"},
+        {"Needs approval"},
         None,
         "Resume on the run's page if it waits there; else .venv/bin/hemline promote VERSION --reason '...'",
     ),
@@ -56,7 +56,9 @@ MESSAGES: dict[str, tuple[set[str], str | None, str]] = {
     "late": ({"Late"}, "nightly", "start a worker: make up, or .venv/bin/prefect worker start --pool gpu"),
 }
 NIGHT_HOURS = 26  # between the ends of two nights
-TAG = {"prefect.resource.id": "prefect.tag.hemline"}
+TAG = {"prefect.resource.id": "prefect.tag.hemline"}  # of runs that a worker can take up again: a deployment's
+# Of all runs, those from a terminal too.
+FLOWS = {"prefect.resource.role": "flow", "prefect.resource.name": ["retrain", "verify", "rollback", "prune"]}
 
 
 def _events(*states: str) -> set[str]:
@@ -67,12 +69,14 @@ def _deployment(name: str) -> dict[str, str | list[str]]:
     return {"prefect.resource.role": "deployment", "prefect.resource.name": name}
 
 
-def _unless(after: set[str], expect: set[str], seconds: float, state: StateType, **change: str) -> dict[str, Any]:
-    """Changes a run's state if none of the expected events follows in time."""
+def _unless(
+    after: set[str], expect: set[str], seconds: float, state: StateType, runs: dict[str, Any] = TAG, **change: str
+) -> dict[str, Any]:
+    """Changes a run's state if none of the expected events follows in time. runs: those it is about."""
     return {
         "trigger": EventTrigger(
             posture=Posture.Proactive,
-            match_related=TAG,
+            match_related=runs,
             for_each={"prefect.resource.id"},
             after=after,
             expect=expect,
@@ -110,6 +114,7 @@ def wanted(block: UUID) -> Iterator[AutomationCore]:
             heartbeat | _events(*STATES - {*WORKING, "Paused"}),
             LOST_SECONDS,
             StateType.CRASHED,
+            FLOWS,
             name="Crashed",
             message=LOST,
         ),

@@ -14,41 +14,48 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.events import emit_event
 from prefect.events.worker import EventsWorker
+
+from ops.automations import FLOWS
 
 DAYS = 7.0  # what crashed earlier is old news
 OPEN = ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING", "CRASHED"]
 
 
-def unheard(now: datetime) -> list[FlowRun]:
-    """The runs whose next event matters, and whose last one the automations may have missed."""
+def unheard(now: datetime) -> list[tuple[FlowRun, str]]:
+    """The runs whose next event matters, and whose last one the automations may have missed; each with its flow."""
     with get_client(sync_client=True) as client:
-        of_hemline = FlowRunFilter.model_validate({"tags": {"all_": ["hemline"]}, "state": {"type": {"any_": OPEN}}})
-        runs = client.read_flow_runs(flow_run_filter=of_hemline)
+        of_hemline = FlowFilter.model_validate({"name": {"any_": FLOWS["prefect.resource.name"]}})
+        still_open = FlowRunFilter.model_validate({"state": {"type": {"any_": OPEN}}})
+        runs = client.read_flow_runs(flow_filter=of_hemline, flow_run_filter=still_open)
+        flows = {flow_id: client.read_flow(flow_id).name for flow_id in {run.flow_id for run in runs}}
     old = now - timedelta(days=DAYS)
-    return [run for run in runs if run.state and (not run.state.is_crashed() or run.state.timestamp > old)]
+    heard = [run for run in runs if run.state and run.state.is_crashed() and run.state.timestamp < old]
+    return [(run, flows[run.flow_id]) for run in runs if run not in heard]
 
 
-def send(run: FlowRun, event: str, event_id: UUID | None = None) -> None:
+def send(run: FlowRun, flow: str, event: str, event_id: UUID | None = None) -> None:
     """An event of a run, as Prefect sends them."""
+    related = [{"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in run.tags]
+    of_flow = {"prefect.resource.id": f"prefect.flow.{run.flow_id}", "prefect.resource.role": "flow"}
     emit_event(
         event=f"prefect.flow-run.{event}",
         resource={"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.name": run.name},
-        related=[{"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in run.tags],
+        related=[*related, of_flow | {"prefect.resource.name": flow}],
         id=event_id,
     )
 
 
 def main() -> None:
     """Sends the events, and says for which runs it matters."""
-    for run in unheard(datetime.now(UTC)):
+    for run, flow in unheard(datetime.now(UTC)):
         assert run.state
-        send(run, str(run.state.name), run.state.id)
+        send(run, flow, str(run.state.name), run.state.id)
         if run.state.is_running():
-            send(run, "heartbeat")  # from here on the next one is waited for
+            send(run, flow, "heartbeat")  # from here on the next one is waited for
         if not run.state.is_scheduled():
             print(f"{run.name} was {run.state.name} when the server stopped; it is looked after", flush=True)
     EventsWorker.instance().wait_until_empty()

@@ -1,14 +1,14 @@
 """The saved model's quality on the untouched test split: evaluation = evaluate(dataset, device, trained)."""
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 
 from hemline.data.dataset import DatasetRef
 from hemline.records.run import Evaluation, TrainedRun
 from hemline.runtime.devices import DeviceInfo
-from tasks.step import STEP
+from tasks.step import step
 
 
-@task(name="evaluate", timeout_seconds=1800, **STEP)
+@step("evaluate", timeout_seconds=1800)
 def evaluate(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun) -> Evaluation:
     """Writes evaluation.json and confusion.csv beside the model."""
     from hemline.evaluation.saved import evaluate_saved

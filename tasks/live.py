@@ -105,14 +105,15 @@ def one_at_a_time(lock: Path, what: str) -> Iterator[None]:
         except BlockingIOError:
             message = f"for {what}: {lock.read_text() or 'another run'} trains on it"
             get_run_logger().info("waiting %s", message)
-            _show(Running(name="Waiting", message=message))
+            show_state(Running(name="Waiting", message=message))
             stack.enter_context(locked(lock))
-            _show(Running())
+            show_state(Running())
         lock.write_text(name)
         yield
 
 
-def _show(state: State) -> None:
+def show_state(state: State) -> None:
+    """Sets the state of this run, which goes on. A server that is away is not waited for."""
     try:
         with get_client(sync_client=True) as client:
             client.set_flow_run_state(UUID(str(runtime.flow_run.id)), state, force=True)

@@ -1,14 +1,14 @@
 """Everything that can be refused in seconds, before a night is spent on it: device = preflight(config)."""
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 
 from hemline.config.retrain import RetrainConfig
 from hemline.runtime.compile_cache import use_compile_cache
 from hemline.runtime.devices import DeviceInfo, select, set_up
-from tasks.step import STEP
+from tasks.step import step
 
 
-@task(name="preflight", timeout_seconds=300, **STEP)
+@step("preflight", timeout_seconds=300)
 def preflight(config: RetrainConfig) -> DeviceInfo:
     """The device to train on. Raises a HemlineError if device, groups or data set cannot work."""
     use_compile_cache(config.data.data_path / "xla-cache")  # first: from here on TensorFlow is imported

@@ -14,12 +14,13 @@ from hemline.config.retrain import RetrainConfig
 from hemline.data import decoding
 from hemline.data.dataset import DatasetRef, check_sizes, for_run
 from hemline.errors import DatasetUnavailableError
+from hemline.storage.attempts import reached
 from hemline.storage.files import write_json
-from tasks.step import STEP
 
 
 def prepare_dataset(config: RetrainConfig, directory: Path) -> DatasetRef:
     """Verified data, enough of it for the run, and dataset.json in the run's directory."""
+    reached("prepare-dataset")
     on_disk = decoding.verified(config.data)
     ref = _prepare.with_options(refresh_cache=on_disk is None)(config.data)
     if on_disk is not None and on_disk != ref:  # decoded anew by someone else since it was cached
@@ -32,7 +33,9 @@ def prepare_dataset(config: RetrainConfig, directory: Path) -> DatasetRef:
 
 @task(
     name="prepare-dataset",
+    cache_policy=INPUTS + TASK_SOURCE,
     persist_result=True,
+    result_serializer="json",
     retries=2,
     retry_delay_seconds=[10, 60],
     # A network that is away may come back; a corrupt file or an unknown name will not mend.
@@ -40,7 +43,6 @@ def prepare_dataset(config: RetrainConfig, directory: Path) -> DatasetRef:
         state.result(raise_on_failure=False), DatasetUnavailableError
     ),
     timeout_seconds=3600,
-    **STEP | {"cache_policy": INPUTS + TASK_SOURCE},
 )
 def _prepare(config: DataConfig) -> DatasetRef:
     ref = decoding.prepare(config)

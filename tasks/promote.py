@@ -6,7 +6,7 @@
 The decision is in the ledger before it is shown.
 """
 
-from prefect import get_run_logger, runtime, task
+from prefect import get_run_logger, runtime
 from prefect.artifacts import create_markdown_artifact
 
 from hemline.config.retrain import RetrainConfig
@@ -15,10 +15,10 @@ from hemline.records.run import Decision, ModelVersion
 from hemline.report.markdown import decision_markdown
 from hemline.runtime.devices import DeviceInfo
 from tasks.live import in_ui
-from tasks.step import STEP
+from tasks.step import step
 
 
-@task(name="promote", timeout_seconds=1800, **STEP)
+@step("promote", timeout_seconds=1800)
 def promote(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, version: ModelVersion) -> Decision:
     """Judges the version, and makes it the champion if it passes."""
     from hemline.gate.judging import answers_on, judge

@@ -5,7 +5,7 @@
 A run that is retried publishes once.
 """
 
-from prefect import get_run_logger, runtime, task
+from prefect import get_run_logger, runtime
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
@@ -14,10 +14,10 @@ from hemline.records.run import Evaluation, FlowRun, ModelVersion, Record, Train
 from hemline.runtime.devices import DeviceInfo
 from hemline.runtime.provenance import provenance
 from hemline.storage.runs import MODELS
-from tasks.step import STEP
+from tasks.step import step
 
 
-@task(name="publish", timeout_seconds=1800, **STEP)
+@step("publish", timeout_seconds=1800)
 def publish(
     config: RetrainConfig,
     dataset: DatasetRef,

@@ -5,15 +5,15 @@
 Made of the version's own manifest, so it says what is published and nothing else.
 """
 
-from prefect import runtime, task
+from prefect import runtime
 from prefect.artifacts import create_markdown_artifact
 
 from hemline.records.run import Decision, ModelVersion
 from tasks.live import in_ui
-from tasks.step import STEP
+from tasks.step import step
 
 
-@task(name="report", timeout_seconds=600, **STEP)
+@step("report", timeout_seconds=600)
 def report(version: ModelVersion, decision: Decision) -> None:
     """Writes report.html of the run and the report of the UI."""
     from hemline.registry.versions import PICTURES, verify

@@ -9,7 +9,7 @@ killed half a minute later.
 import platform
 from pathlib import Path
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.artifacts import create_table_artifact
 
 from hemline.config.retrain import RetrainConfig
@@ -17,11 +17,11 @@ from hemline.data.dataset import DatasetRef
 from hemline.records.run import TrainedRun
 from hemline.runtime.devices import DeviceInfo
 from tasks.live import Progress, in_ui, one_at_a_time
-from tasks.step import STEP
+from tasks.step import step
 
 
 # No retry: training is deterministic, so what failed once fails again.
-@task(name="train", timeout_seconds=12 * 3600, **STEP)
+@step("train", timeout_seconds=12 * 3600)
 def train(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path) -> TrainedRun:
     """Leaves tables and model.keras in the run's directory. One training at a time on a device of this machine."""
     from hemline.training import run

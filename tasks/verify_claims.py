@@ -8,7 +8,6 @@ The table is shown in the UI whether the claims hold or not. An earlier proof is
 from collections.abc import Collection
 from pathlib import Path
 
-from prefect import task
 from prefect.artifacts import create_table_artifact
 from pydantic import TypeAdapter
 
@@ -18,12 +17,12 @@ from hemline.records.proofs import ClaimResult
 from hemline.report.markdown import claim_rows
 from hemline.runtime.devices import DeviceInfo
 from tasks.live import in_ui
-from tasks.step import STEP
+from tasks.step import step
 
 RESULTS = TypeAdapter(list[ClaimResult])
 
 
-@task(name="verify-claims", timeout_seconds=600, **STEP)
+@step("verify-claims", timeout_seconds=600)
 def verify_claims(
     device: DeviceInfo, proofs: Path, only: Collection[int] = tuple(QUESTIONS), required: bool = True
 ) -> list[ClaimResult]:

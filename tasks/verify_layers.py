@@ -9,7 +9,6 @@ proof is taken if nothing has changed since.
 from io import StringIO
 from pathlib import Path
 
-from prefect import task
 from prefect.artifacts import create_table_artifact
 
 from hemline.config.fields import Grid
@@ -18,10 +17,10 @@ from hemline.records.proofs import Parity
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.files import whole_file
 from tasks.live import in_ui
-from tasks.step import STEP
+from tasks.step import step
 
 
-@task(name="verify-layers", timeout_seconds=3600, **STEP)
+@step("verify-layers", timeout_seconds=3600)
 def verify_layers(
     device: DeviceInfo, proofs: Path, directory: Path | None = None, grid: Grid = "default", required: bool = True
 ) -> Parity:

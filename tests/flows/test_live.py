@@ -86,7 +86,7 @@ def test_an_artifact_waits_for_the_server_but_not_for_ever(
 
 def test_who_waits_for_a_device_says_for_whom(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     states: list[tuple[str | None, str | None]] = []
-    monkeypatch.setattr(live, "_show", lambda state: states.append((state.name, state.message)))
+    monkeypatch.setattr(live, "show_state", lambda state: states.append((state.name, state.message)))
     monkeypatch.setattr(live.runtime.flow_run, "name", "second", raising=False)
     lock = tmp_path / ".cpu.lock"
 
