@@ -30,6 +30,7 @@ from hemline.registry import versions
 from hemline.registry.champion import Registry
 
 RUN_FILES = {
+    "attempts",
     "checkpoints",
     "config.json",
     "confusion.csv",

@@ -5,6 +5,7 @@ On a machine of its own, which is stopped and started again; tiny data. `make ch
 
 import json
 import os
+import platform
 import signal
 import sqlite3
 from collections.abc import Iterator
@@ -23,13 +24,14 @@ from prefect.states import Scheduled
 from hemline.registry import versions
 from hemline.storage.attempts import attempts
 from hemline.storage.files import write_json
+from hemline.storage.locks import locked
 from ops.automations import wanted
 from ops.up import runs_of
 from tests.hemline.conftest import write_dataset
 from tests.system.conftest import ROOT, Installation, start, wait_until
 
 pytestmark = pytest.mark.system
-CONFIG = {"dataset": "mnist", "epochs": 150, "batch_size": 32, "validation": 60, "device": "cpu"}
+CONFIG = {"dataset": "mnist", "epochs": 150, "batch_size": 32, "validation": 60, "device": "cpu", "data_dir": "data"}
 MESSAGE = "notices.jsonl"
 
 
@@ -97,17 +99,18 @@ def messages(machine: Installation, about: str) -> list[str]:
     return [line["body"] for line in lines if line["subject"].startswith(about)]
 
 
-def test_one_trains_and_the_other_waits_and_what_is_killed_comes_back_with_the_same_bits(
-    machine: list[Installation],
-) -> None:
-    """Nothing came back by itself, and two runs shared two cores."""
+def test_what_is_killed_comes_back_and_ends_with_the_same_bits(machine: list[Installation]) -> None:
+    """Nothing came back by itself. And two runs shared two cores: now the second waits, and says for whom."""
     (up,) = machine
-    first = begin(up)
+    lock = up.root / "data" / f".cpu-0-{platform.node()}.lock"
+    with locked(lock):
+        lock.write_text("somebody's run")
+        first = begin(up)
+        wait_until(lambda: name(up, first) == "Waiting", "waiting for the device")
+        assert look(up, first).state.message == "for the CPU: somebody's run trains on it"  # type: ignore[union-attr]
     wait_until_trained(up, first, 3)
-    second = begin(up)
-    wait_until(lambda: name(up, second) == "Waiting", "waiting for the device")
-    assert look(up, second).state.message == f"for the CPU: {first.name} trains on it"  # type: ignore[union-attr]
     process_of(up, first).kill()
+    second = begin(up)
     wait_until(lambda: {name(up, first), name(up, second)} <= {"Promoted", "Kept"}, "coming back and ending")
     one, two = attempts(directory(up, first.id))
     assert not one.ended
