@@ -17,9 +17,12 @@ PACKAGE = __name__.partition(".")[0]
 SOURCE = Path(__file__).parents[2]  # the directory that holds the package
 
 
-def digest_of(*modules: str) -> str:
-    """SHA-256 of these modules, as 'hemline.proofs.parity', and of all of Hemline that they import."""
-    trees = closure(*modules)
+def digest_of(*modules: str, within: tuple[str, ...] = ("",)) -> str:
+    """SHA-256 of these modules, as 'hemline.proofs.parity', and of all of Hemline that they import.
+
+    within: how the names of those that count begin, e.g. 'hemline.models.'.
+    """
+    trees = {name: tree for name, tree in closure(*modules).items() if name.startswith(within)}
     return hashlib.sha256("\n".join(f"{name} {ast.dump(trees[name])}" for name in sorted(trees)).encode()).hexdigest()
 
 

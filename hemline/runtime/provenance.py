@@ -15,7 +15,7 @@ PACKAGES = ("hemline", "tensorflow", "keras", "tensorflow-datasets", "numpy", "p
 
 def provenance(checkout: Path = CHECKOUT) -> dict[str, Any]:
     """The fields of a record that the process alone decides: commit of its code, packages, time."""
-    return {"git_commit": _git_commit(checkout), "packages": package_versions(), "created": datetime.now(UTC)}
+    return {"git_commit": git_commit(checkout), "packages": package_versions(), "created": datetime.now(UTC)}
 
 
 def package_versions() -> dict[str, str]:
@@ -27,7 +27,7 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def _git_commit(checkout: Path) -> str | None:
+def git_commit(checkout: Path = CHECKOUT) -> str | None:
     """The checkout's commit, with '-dirty' if files differ from it; None without one."""
     if not (checkout / ".git").exists():  # git would find a repository that merely holds the environment
         return None

@@ -6,7 +6,8 @@
 
 A checkpoint is a directory that appears whole: weights and every optimizer by name (TensorFlow's format), the position
 of the next step, the rows of the finished epochs and the values of the unfinished one. It has no random generator:
-permutations are keyed by (seed, epoch). The SHA-256 of each file is verified before anything is restored.
+permutations are keyed by (seed, epoch). It is sealed: a changed bit in any of its files is noticed before anything is
+restored.
 """
 
 import logging
@@ -24,7 +25,9 @@ from hemline.config.nested import differences
 from hemline.errors import CheckpointError
 from hemline.records.run import Rows
 from hemline.runtime.devices import smallest
-from hemline.storage.files import sha256_of, whole_directory, write_json
+from hemline.runtime.provenance import git_commit
+from hemline.storage.files import whole_directory, write_json
+from hemline.storage.seals import require_whole, seal
 from hemline.training.groups import Group
 from hemline.training.loss_scale import LossScale
 
@@ -51,14 +54,14 @@ class _Record(BaseModel):
     state: State
     identity: dict[str, Any]
     settings: dict[str, str]
-    files: dict[str, str]  # SHA-256 by name
+    git_commit: str | None  # of the code that wrote it
 
 
 class Checkpoints:
     """The checkpoints of one run, of which the newest `keep` stay.
 
-    identity: what a checkpoint must share with the run that restores it, e.g. configuration and data
-    fingerprint. settings: what else changes the bits of a result; a difference is worth a warning.
+    identity: what a checkpoint must share with the run that restores it: configuration, data fingerprint and
+    code. settings: what else changes the bits of a result; a difference is worth a warning.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Checkpoints:
         tracked = {f"optimizer_{group.name}": group.optimizer for group in groups}
         if loss_scale:
             tracked["loss_scale"] = loss_scale
+        self._git_commit = git_commit()
         self._tracked, self._weights = tf.train.Checkpoint(model=model, **tracked), tf.train.Checkpoint(model=model)
 
     def save(self, state: State) -> None:
@@ -82,9 +86,9 @@ class Checkpoints:
         path = self.directory / f"epoch-{state.epoch:05d}-step-{state.step:06d}"
         with whole_directory(path) as temporary:
             self._tracked.write(str(temporary / "state"))
-            files = {file.name: sha256_of(file) for file in temporary.iterdir()}
-            record = _Record(state=state, identity=self.identity, settings=self.settings, files=files)
-            write_json(temporary / "record.json", record.model_dump(mode="json"))
+            record = {"identity": self.identity, "settings": self.settings, "git_commit": self._git_commit}
+            write_json(temporary / "record.json", _Record(state=state, **record).model_dump(mode="json"))
+            seal(temporary)
         for old in self._newest_first()[self.keep :]:
             shutil.rmtree(old)
 
@@ -110,7 +114,14 @@ class Checkpoints:
                 "all workers must have a checkpoint in common. "
                 f"Received: {self.directory}; another worker has none of these. Start a new run."
             )
-        if changed := differences(record.identity, self.identity):
+        changed = differences(record.identity, self.identity)
+        if any(name.startswith("code.") for name in changed):
+            raise CheckpointError(
+                f"a run can only go on with the code that computed it. Received: {path}, of commit "
+                f"{record.git_commit or 'unknown'}; models or training steps are computed otherwise since. "
+                "Check out that commit, or start a new run."
+            )
+        if changed:
             changes = "; ".join(f"{name} was {before!r} and is {now!r}" for name, (before, now) in changed.items())
             raise CheckpointError(
                 "a run can only go on with a checkpoint of the same configuration and data. "
@@ -132,12 +143,21 @@ class Checkpoints:
             return
         with whole_directory(path) as temporary:
             self._weights.write(str(temporary / "weights"))
+            seal(temporary)
         for old in set(self.directory.glob("best-*")) - {path}:
             shutil.rmtree(old)
 
     def restore_best(self, epoch: int) -> None:
-        """Puts the weights of the best epoch back into the model."""
-        self._weights.read(str(self.directory / f"best-{epoch:05d}" / "weights")).assert_consumed()
+        """Puts the weights of the best epoch back into the model. Raises CheckpointError if they are not whole."""
+        path = self.directory / f"best-{epoch:05d}"
+        try:
+            require_whole(path)
+        except (OSError, ValueError) as error:  # every checkpoint that is kept may be from after that epoch
+            raise CheckpointError(
+                f"the weights of the best epoch must be as they were written. Received: {path} ({error}). Remove "
+                f"{self.directory} and go on with the run: it trains again, to the same bits."
+            ) from error
+        self._weights.read(str(path / "weights")).assert_consumed()
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.directory.glob("epoch-*"), reverse=True)
@@ -146,9 +166,8 @@ class Checkpoints:
         """Checkpoints of which every file is as it was written, newest first. Any other is renamed, loudly."""
         for path in self._newest_first():
             try:
+                require_whole(path)
                 record = _Record.model_validate_json((path / "record.json").read_text())
-                if changed := [name for name, expected in record.files.items() if sha256_of(path / name) != expected]:
-                    raise ValueError(f"{', '.join(changed)} changed after it was written")
             except (OSError, ValueError) as error:
                 log.warning("checkpoint %s is passed over: %s", path, error)
                 path.rename(path.with_name(f"corrupt-{path.name}"))  # the run will pass here again, and save

@@ -9,15 +9,18 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 
+from hemline.config.optimizers import OPTIMIZERS
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef, load_training
 from hemline.errors import DivergenceError
 from hemline.evaluation.scores import Score, compile_predict
-from hemline.models import build
+from hemline.models import MODELS, build
 from hemline.records.run import Row, Rows, TrainedRun
+from hemline.runtime.code import digest_of
 from hemline.runtime.devices import DeviceInfo, scope
 from hemline.runtime.provenance import package_versions
 from hemline.storage.attempts import resumed
@@ -74,7 +77,7 @@ class _Run:
             self.model, self.groups, images, labels, batch_size=config.batch_size, seed=config.seed, loss_scale=scale
         )
         self.predict = compile_predict(self.model)
-        identity = {"config": config.what_is_computed(), "fingerprint": dataset.fingerprint}
+        identity = {"config": config.what_is_computed(), "fingerprint": dataset.fingerprint, "code": _code_of(config)}
         settings = device.settings | {"device": device.description} | package_versions()
         self.checkpoints = Checkpoints(
             directory / "checkpoints", self.model, self.groups, identity, settings, config.keep_checkpoints, scale
@@ -139,6 +142,16 @@ class _Run:
                 "Lower the learning rates."
             )
         return score
+
+
+def _code_of(config: RetrainConfig) -> dict[str, Any]:
+    """What of the code decides the weights: another than a checkpoint's must not go on with it."""
+    # Only this model and the step, with what surrounds it in training/. The tables, the configuration and the texts of
+    # refusals, which these import too, gain rows and words with every upgrade, and no bit of a run that goes on.
+    builder, within = MODELS[config.model].builder.partition(":")[0], ("hemline.training.", "hemline.models.")
+    rows = {name: OPTIMIZERS[group.optimizer] for name, group in config.groups.by_name().items()}
+    optimizers = {name: [row.keras_class, dict(row.always)] for name, row in rows.items()}
+    return {"sha256": digest_of("hemline.training.loop", builder, within=within), "optimizers": optimizers}
 
 
 def _model_and_groups(

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,14 +27,14 @@ def source(original: Path, tmp_path: Path) -> Path:
     return shutil.copytree(original, tmp_path / "source")
 
 
-def digest(source: Path, *modules: str) -> str:
+def digest(source: Path, *modules: str, **options: Any) -> str:
     """As the copy's own `digest_of` has it."""
     spec = spec_from_file_location(code.__name__, source / "hemline" / "runtime" / "code.py")
     assert spec
     assert spec.loader
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    result: str = module.digest_of(*modules)
+    result: str = module.digest_of(*modules, **options)
     return result
 
 
@@ -157,6 +158,15 @@ def test_a_module_named_beside_another_counts(source: Path) -> None:
     assert mlp not in code.closure(PARITY)
     append("hemline/models/mlp.py", "\nNEW = 1\n")(source)
     assert digest(source, PARITY, mlp) != code.digest_of(PARITY, mlp)
+
+
+def test_only_modules_whose_names_begin_so_count(source: Path) -> None:
+    within = ("hemline.models.",)
+    before = code.digest_of(PARITY, within=within)
+    append("hemline/proofs/parity.py", "\nNEW = 1\n")(source)
+    assert digest(source, PARITY, within=within) == before
+    append("hemline/models/layer_norm.py", "\nNEW = 1\n")(source)
+    assert digest(source, PARITY, within=within) != before
 
 
 @pytest.mark.parametrize("name", ["hemline.proofs.parities", "numpy", "hemline.errors.HemlineError"])

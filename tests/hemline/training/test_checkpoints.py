@@ -2,8 +2,9 @@
 
 import json
 import logging
+import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hemline.errors import CheckpointError, DivergenceError
 from hemline.evaluation.scores import Score, compile_predict
 from hemline.models import build
 from hemline.records.run import TrainedRun
+from hemline.runtime import code
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.runs import lease
 from hemline.training import run
@@ -104,7 +106,7 @@ def test_the_newest_are_kept(tmp_path: Path) -> None:
     assert names(tmp_path) == ["epoch-00002-step-000000", "epoch-00003-step-000000"]
 
 
-@pytest.mark.parametrize("file", ["state.index", "state.data-00000-of-00001", "record.json"])
+@pytest.mark.parametrize("file", ["state.index", "state.data-00000-of-00001", "record.json", "SHA256SUMS"])
 def test_a_corrupt_newest_is_passed_over_loudly(
     file: str, tmp_path: Path, flip_byte: Callable[[Path, int], None], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -121,6 +123,118 @@ def test_a_record_that_is_no_text_is_passed_over(tmp_path: Path) -> None:
     checkpoints, _ = three_saved(tmp_path)
     (tmp_path / "checkpoints" / "epoch-00003-step-000000" / "record.json").write_bytes(b"\xff")
     assert checkpoints.restore() == State(epoch=2, step=0)
+
+
+def flipped_bits(directory: Path, rng: random.Random, number: int) -> Iterator[tuple[Path, int]]:
+    """Some bits of every file of a directory, each flipped while it is yielded, with their file."""
+    for file in sorted(directory.iterdir()):
+        content = file.read_bytes()
+        for bit in rng.sample(range(8 * len(content)), min(number, 8 * len(content))):
+            changed = bytearray(content)
+            changed[bit // 8] ^= 1 << bit % 8
+            file.write_bytes(changed)
+            yield file, bit
+        file.write_bytes(content)
+
+
+def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    """Regression: one in record.json, which had no checksum, made a published accuracy of 0.852 one of 0.952."""
+    checkpoints, _ = three_saved(tmp_path)
+    newest = tmp_path / "checkpoints" / "epoch-00003-step-000000"
+    for file, bit in flipped_bits(newest, random.Random(0), 40):
+        assert checkpoints.restore() == State(epoch=2, step=0), (file.name, bit)
+        newest.with_name(f"corrupt-{newest.name}").rename(newest)
+    assert checkpoints.restore() == State(epoch=3, step=0)
+
+
+@pytest.mark.parametrize("name", ["record.json", "SHA256SUMS", "state.index"])
+def test_a_checkpoint_without_one_of_its_files_is_passed_over(name: str, tmp_path: Path) -> None:
+    checkpoints, _ = three_saved(tmp_path)
+    (tmp_path / "checkpoints" / "epoch-00003-step-000000" / name).unlink()
+    assert checkpoints.restore() == State(epoch=2, step=0)
+
+
+def test_every_flipped_bit_of_the_best_weights_is_refused_and_named(tmp_path: Path) -> None:
+    """Regression: they had no checksum, and what was published was whatever the disk gave back."""
+    checkpoints, variables = three_saved(tmp_path)
+    checkpoints.save_best(2)
+    best = tmp_path / "checkpoints" / "best-00002"
+    for file, bit in flipped_bits(best, random.Random(0), 150):
+        with pytest.raises(CheckpointError, match=rf"Received: {best} .*Remove {best.parent} and go on with the run"):
+            checkpoints.restore_best(2)
+        assert file.parent == best, bit
+    variables[0].assign(np.zeros(variables[0].shape))
+    checkpoints.restore_best(2)
+    assert float(variables[0].numpy().max()) == 3.0
+
+
+def test_without_its_checkpoints_a_run_with_corrupt_best_weights_ends_with_the_same_bits(
+    data: DatasetRef, tmp_path: Path, flip_byte: Callable[[Path, int], None]
+) -> None:
+    """The remedy that the refusal gives."""
+    lower = {"optimizer": "sgd", "learning_rate": 3.0}  # overshoots, so that the best epoch is not the last
+    changes: dict[str, Any] = {"early_stopping": 2, "epochs": 60, "groups": {"lower": lower}}
+    trained, said = train(data, tmp_path, **changes)
+    assert "restored the weights" in said
+    before = keras.saving.load_model(trained.model_path).get_weights()
+    (best,) = (tmp_path / "checkpoints").glob("best-*")
+    flip_byte(best / "weights.index", 9)
+    with pytest.raises(CheckpointError, match="must be as they were written"):
+        train(data, tmp_path, **changes)
+    shutil.rmtree(tmp_path / "checkpoints")
+    again = keras.saving.load_model(train(data, tmp_path, **changes)[0].model_path).get_weights()
+    for one, other in zip(before, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("models/mlp.py", '"relu"', '"tanh"'),  # Regression: the run went on without a word
+        ("models/layer_norm.py", "centred * scale,", "centred / scale,"),
+        ("training/step.py", "example_loss * weight", "example_loss"),
+        ("training/schedules.py", "(step + 1)", "(step + 2)"),
+    ],
+)
+def test_other_code_is_refused_with_the_commit_to_go_back_to(
+    path: str, old: str, new: str, data: DatasetRef, interrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Code is compared by its text, so it need not run here."""
+    before = names(interrupted)
+    record = json.loads((interrupted / "checkpoints" / before[-1] / "record.json").read_text())
+    commit = record["git_commit"] or "unknown"
+    copy_of_the_code(tmp_path, path, old, new, monkeypatch)
+    with pytest.raises(CheckpointError, match=f"the code that computed it.*of commit {commit};.*Check out that commit"):
+        train(data, interrupted)
+    assert names(interrupted) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("report/markdown.py", "def markdown(", "def other(): ...\n\n\ndef markdown("),
+        ("gate/rules.py", "def decide(", "def other(): ...\n\n\ndef decide("),
+        ("models/__init__.py", "MODELS = {", 'MODELS = {\n    "other": None,'),
+        ("config/optimizers.py", "OPTIMIZERS = {", 'OPTIMIZERS = {\n    "other": None,'),
+        ("errors.py", "class DeviceError", "class OtherError(Exception): ...\n\n\nclass DeviceError"),
+        ("training/loop.py", "# Tensors: each Python number", "# Each Python number"),
+        ("training/step.py", '"""The training step', '"""The step of training'),
+    ],
+)
+def test_code_that_decides_no_bit_may_change(
+    path: str, old: str, new: str, data: DatasetRef, interrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_of_the_code(tmp_path, path, old, new, monkeypatch)
+    assert "resumed at epoch 2" in train(data, interrupted)[1]
+
+
+def copy_of_the_code(directory: Path, path: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of Hemline with one text replaced, which is taken for the code that runs."""
+    copy = shutil.copytree(code.SOURCE / "hemline", directory / "source" / "hemline")
+    text = (copy / path).read_text()
+    assert old in text
+    (copy / path).write_text(text.replace(old, new, 1))
+    monkeypatch.setattr(code, "SOURCE", directory / "source")
 
 
 @pytest.mark.parametrize(
