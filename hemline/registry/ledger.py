@@ -6,15 +6,22 @@
     ledger.entries()[-1].champion_after     # '0008'
 
 A line counts once it has its end: one that a killed writer began is not read, and the next writer cuts it off.
+
+It is a chain: each line ends with the SHA-256 of the ledger up to it, and champion.json, written after it, repeats how
+many lines there are and the last one's digest. So a line that was changed, moved or taken out is noticed, the last ones
+too. Whoever writes all of it anew is not.
 """
 
+import hashlib
+import json
 import os
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hemline.errors import RegistryError
 from hemline.records.run import Measurements, Verdict
@@ -29,6 +36,8 @@ Action = Literal[Verdict, "rolled back", "protected", "unprotected"]  # from bei
 class Entry(BaseModel):
     """A line of the ledger."""
 
+    model_config = ConfigDict(extra="forbid")
+
     at: datetime  # UTC
     by: str  # a flow run's name and id, or user@host
     decision: Action
@@ -39,6 +48,7 @@ class Entry(BaseModel):
     measurements: Measurements  # behind a verdict; empty for a person's decision
     # SHA-256 of the version's manifest, since its number could come to mean another model; null if it was not verified.
     manifest: str | None
+    digest: str | None = None  # SHA-256 of all lines before and of this one up to here; early ones were written without
 
     @property
     def moves(self) -> bool:
@@ -46,33 +56,54 @@ class Entry(BaseModel):
         return self.champion_after != self.champion_before
 
 
+class End(BaseModel):
+    """Where the ledger ended when champion.json was written. It may have grown since."""
+
+    lines: int = Field(ge=1)
+    digest: str
+
+
 class Ledger:
-    """The file ledger.jsonl of a directory."""
+    """The file ledger.jsonl of a directory, beside the alias champion.json."""
 
     def __init__(self, directory: Path):
-        self.directory, self.path = directory, directory / "ledger.jsonl"
+        self.directory, self.path, self.alias = directory, directory / "ledger.jsonl", directory / "champion.json"
 
     def entries(self) -> list[Entry]:
         """Oldest first. Raises RegistryError if a line is not as it was written. Waits for nobody."""
-        entries = []
-        for number, line in enumerate(self._whole_lines().splitlines(), start=1):
-            try:
-                entries.append(Entry.model_validate_json(line))
-            except ValidationError as error:
-                raise RegistryError(
-                    f"every line of the ledger must be an entry. Received: {self.path}, line {number}: "
-                    f"{line[:80]!r}. Restore that line from a backup; nothing is decided meanwhile."
-                ) from error
+        known = self._known_end()  # first: who writes appends a line, then says so
+        entries, lines = list[Entry](), self._whole_lines().split(b"\n")[:-1]
+        try:
+            for entry in _chain(lines):
+                entries.append(entry)
+        except ValueError as error:
+            number, line = len(entries) + 1, lines[len(entries)][:80]
+            raise RegistryError(
+                f"every line of the ledger must be as it was written. Received: {self.path}, line {number}: {line!r}, "
+                f"{error}. Restore that line from a backup, or one above it; nothing is decided meanwhile."
+            ) from error
+        if known and (len(entries) < known.lines or entries[known.lines - 1].digest != known.digest):
+            cut = len(entries) < known.lines
+            what = f"line {len(entries) + 1} is gone" if cut else f"line {known.lines} or one above it was changed"
+            raise RegistryError(
+                f"the ledger must hold what {self.alias.name} says it held. Received: {self.path}, where {what}. "
+                f"Restore it from a backup; or, if it is {self.alias.name} that was changed, remove that one: it is "
+                "made anew. Nothing is decided meanwhile."
+            )
         return entries
 
-    def append(self, entry: Entry) -> None:
-        """Writes a line, and waits until it is on disk. Needs the lock."""
-        with files.permission(), self.path.open("ab") as file:  # O_APPEND
-            file.truncate(len(self._whole_lines()))  # cuts off what a killed writer began
+    def append(self, entry: Entry) -> Entry:
+        """Writes a line, and waits until it is on disk. Returns the entry with its digest. Needs the lock."""
+        lines = self._whole_lines()
+        digest = hashlib.sha256(lines + entry.model_dump_json(exclude={"digest"}).encode()[:-1]).hexdigest()
+        entry = entry.model_copy(update={"digest": digest})
+        with storage_errors(self.path), files.permission(), self.path.open("ab") as file:  # O_APPEND
+            file.truncate(len(lines))  # cuts off what a killed writer began
             file.write(entry.model_dump_json().encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         sync(self.directory)
+        return entry
 
     def locked(self, wait: float | None = None) -> AbstractContextManager[None]:
         """Nobody else appends or deletes a version meanwhile. wait: seconds, see `hemline.storage.locks.locked`."""
@@ -80,9 +111,36 @@ class Ledger:
             self.directory.mkdir(parents=True, exist_ok=True)
         return locked(self.directory / LOCK, wait)
 
+    def _known_end(self) -> End | None:
+        """What champion.json says; None if it says nothing."""
+        try:
+            return End.model_validate(json.loads(self.alias.read_bytes())["ledger"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
     def _whole_lines(self) -> bytes:
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
             return b""
         return content[: content.rfind(b"\n") + 1]
+
+
+def _chain(lines: Sequence[bytes]) -> Iterator[Entry]:
+    """The entries with their digests, up to a line that does not follow from those before: there it is a ValueError."""
+    ledger, champion, chained = hashlib.sha256(), None, False
+    for line in lines:
+        try:
+            entry = Entry.model_validate_json(line)
+        except ValidationError as error:
+            raise ValueError("which is no entry") from error
+        end = f',"digest":"{entry.digest}"}}'.encode() if entry.digest else b""
+        ledger.update(line.removesuffix(end))
+        digest, chained = ledger.hexdigest(), chained or entry.digest is not None
+        if chained and entry.digest != digest:
+            raise ValueError("whose digest is not that of the ledger up to it")
+        if entry.champion_before != champion:
+            raise ValueError(f"and {champion} was the champion before it")
+        champion = entry.champion_after
+        ledger.update(end + b"\n")
+        yield entry.model_copy(update={"digest": digest})

@@ -1,6 +1,7 @@
 """One champion, a ledger that only grows, and an alias that never points to anything that does not verify."""
 
 import json
+import random
 import shutil
 import subprocess
 import sys
@@ -81,6 +82,7 @@ def test_a_promotion_moves_the_alias_and_is_written_down(registry: Registry) -> 
         "reason": "the first one",
         "measurements": {},
         "manifest": written["manifest"],
+        "digest": entry.digest,
     }
     assert alias(registry) == {
         "version": "0001",
@@ -90,6 +92,7 @@ def test_a_promotion_moves_the_alias_and_is_written_down(registry: Registry) -> 
         "decision": "promoted",
         "reason": "the first one",
         "manifest": written["manifest"],
+        "ledger": {"lines": 1, "digest": entry.digest},
     }
     assert (registry.directory / "../models/0001").resolve() == registry.path("0001").resolve()
 
@@ -97,9 +100,13 @@ def test_a_promotion_moves_the_alias_and_is_written_down(registry: Registry) -> 
 def test_what_is_not_promoted_is_written_down_too_and_moves_nothing(registry: Registry) -> None:
     registry.promote("0001", by="a", reason="b")
     before = alias(registry)
+    assert before
     registry.record(decision("kept", "0002", "0001"), by="nightly (0b1c)")
     registry.record(decision("needs approval", "0003", "0001"), by="nightly (0b1d)")
-    assert alias(registry) == before
+    now = alias(registry)
+    assert now
+    assert now.pop("ledger")["lines"] == before.pop("ledger")["lines"] + 2
+    assert now == before
     assert [(e.decision, e.version, e.champion_after) for e in registry.entries()] == [
         ("promoted", "0001", "0001"),
         ("kept", "0002", "0001"),
@@ -303,7 +310,10 @@ def test_the_alias_is_repaired_from_the_ledger(content: str | None, registry: Re
     assert registry.alias.read_text() == right
     registry.alias.write_text(content or "x")
     registry.record(decision("kept", "0002", "0001"), by="a")
-    assert registry.alias.read_text() == right
+    repaired = registry.alias.read_text()
+    registry.alias.unlink()
+    assert registry.champion() == "0001"
+    assert registry.alias.read_text() == repaired
 
 
 def test_an_alias_without_a_ledger_is_removed(registry: Registry) -> None:
@@ -325,9 +335,10 @@ def test_a_reader_does_not_wait_for_a_writer(registry: Registry) -> None:
 @pytest.mark.parametrize("cut", [1, 2, 40, 200])
 def test_a_line_that_its_writer_did_not_finish_is_ignored_and_cut_off(cut: int, registry: Registry) -> None:
     registry.promote("0001", by="a", reason="b")
-    whole = registry.ledger.path.read_bytes()
+    whole, alias = registry.ledger.path.read_bytes(), registry.alias.read_bytes()
     registry.promote("0002", by="a", reason="b")
     registry.ledger.path.write_bytes(registry.ledger.path.read_bytes()[:-cut])  # the last line without its end
+    registry.alias.write_bytes(alias)  # which is written after the line
     assert registry.champion() == "0001"
     assert len(registry.entries()) == 1
     registry.promote("0003", by="a", reason="c")
@@ -338,6 +349,7 @@ def test_a_line_that_its_writer_did_not_finish_is_ignored_and_cut_off(cut: int, 
 def test_a_ledger_that_is_cut_anywhere_parses(registry: Registry) -> None:
     registry.promote("0001", by="\u00e4", reason="\u00fc")
     registry.promote("0002", by="\u00e4", reason="\u00fc")
+    registry.alias.unlink()  # it would tell
     content = registry.ledger.path.read_bytes()
     for end in range(len(content) + 1):  # in the middle of a letter, too
         registry.ledger.path.write_bytes(content[:end])
@@ -357,6 +369,149 @@ def test_a_line_that_was_changed_stops_everything(registry: Registry) -> None:
     for call in calls:
         with pytest.raises(RegistryError, match=r"ledger.jsonl, line 1: .* Restore that line from a backup"):
             call()
+
+
+# --- the ledger is a chain
+
+
+@pytest.fixture
+def chained(registry: Registry) -> Registry:
+    """Six lines: two champions after the first, a rollback, and what moves nothing."""
+    registry.promote("0001", by="a", reason="the first one")
+    registry.record(decision("kept", "0003", "0001"), by="nightly (0b1c)")
+    registry.promote("0002", by="a", reason="better")
+    registry.protect("0001", by="a", reason="in the paper")
+    registry.rollback(by="a", reason="shirts")
+    registry.promote("0003", by="a", reason="best")
+    return registry
+
+
+def refusal(registry: Registry) -> str:
+    """What every use of the ledger says; none changes it."""
+    before, said = registry.ledger.path.read_bytes(), set()
+    for use in (
+        registry.entries,
+        registry.champion,
+        registry.succession,
+        lambda: versions.next_version(registry.models),
+        lambda: registry.protect("0002", by="a", reason="b"),
+    ):
+        with pytest.raises(RegistryError) as caught:
+            use()
+        said.add(str(caught.value))
+    assert registry.ledger.path.read_bytes() == before
+    (sentence,) = said
+    return sentence
+
+
+def as_before_the_chain(lines: list[bytes]) -> list[bytes]:
+    """Lines as they were written when they had no digest."""
+    return [json.dumps({k: v for k, v in json.loads(line).items() if k != "digest"}).encode() for line in lines]
+
+
+def test_a_flipped_bit_is_refused_and_its_line_named(chained: Registry) -> None:
+    """Regression: 583 of 800 were accepted, each another decision, reason, time or champion."""
+    content, rng = chained.ledger.path.read_bytes(), random.Random(0)
+    for bit in rng.sample(range(8 * len(content)), 800):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        chained.ledger.path.write_bytes(flipped)
+        line = content[: bit // 8].count(b"\n") + 1
+        with pytest.raises(RegistryError, match=rf"line {line}\b"):
+            chained.entries()
+
+
+def test_the_end_of_the_last_line_is_covered_by_the_alias(chained: Registry) -> None:
+    """Without its end it is a line that a killed writer began."""
+    content = chained.ledger.path.read_bytes()
+    chained.ledger.path.write_bytes(content[:-1] + b"\x0b")
+    assert "where line 6 is gone" in refusal(chained)
+
+
+@pytest.mark.parametrize("line", range(5))
+def test_a_line_that_was_taken_out_is_noticed(line: int, chained: Registry) -> None:
+    """Regression: nobody noticed, and a rollback went to another version."""
+    lines = chained.ledger.path.read_bytes().splitlines(keepends=True)
+    chained.ledger.path.write_bytes(b"".join(lines[:line] + lines[line + 1 :]))
+    assert f"line {line + 1}: " in refusal(chained)
+
+
+@pytest.mark.parametrize("left", range(6))
+def test_a_ledger_that_was_cut_is_noticed(left: int, chained: Registry) -> None:
+    lines = chained.ledger.path.read_bytes().splitlines(keepends=True)
+    chained.ledger.path.write_bytes(b"".join(lines[:left]))
+    sentence = refusal(chained)
+    assert f"where line {left + 1} is gone" in sentence
+    assert "Restore it from a backup; or, if it is champion.json that was changed" in sentence
+    chained.alias.unlink()
+    assert len(chained.entries()) == left
+
+
+def test_lines_that_changed_places_are_noticed(chained: Registry) -> None:
+    lines = chained.ledger.path.read_bytes().splitlines(keepends=True)
+    chained.ledger.path.write_bytes(b"".join([*lines[:3], lines[4], lines[3], lines[5]]))
+    assert "line 4: " in refusal(chained)
+
+
+def test_another_ledger_that_is_whole_is_noticed(chained: Registry) -> None:
+    chained.ledger.path.unlink()
+    alias = chained.alias.read_bytes()
+    chained.alias.unlink()
+    for version in ("0003", "0001", "0002", "0001", "0002", "0001", "0002"):
+        chained.promote(version, by="a", reason="another history")
+    chained.alias.write_bytes(alias)
+    assert "where line 6 or one above it was changed" in refusal(chained)
+
+
+def test_a_champion_that_was_not_the_one_before_is_refused(registry: Registry) -> None:
+    """Also among lines from before the chain. Regression: champion_before was compared with nothing."""
+    registry.promote("0001", by="a", reason="b")
+    registry.promote("0002", by="a", reason="b")
+    registry.promote("0003", by="a", reason="b")
+    lines = as_before_the_chain(registry.ledger.path.read_bytes().splitlines())
+    lines[1] = lines[1].replace(b'"champion_after": "0002"', b'"champion_after": "0001"')
+    registry.ledger.path.write_bytes(b"\n".join([*lines, b""]))
+    assert "and 0001 was the champion before it" in refusal(registry)
+
+
+def test_a_ledger_from_before_the_chain_is_read_and_covered_by_the_next_line(chained: Registry) -> None:
+    lines = as_before_the_chain(chained.ledger.path.read_bytes().splitlines())
+    chained.ledger.path.write_bytes(b"\n".join([*lines, b""]))
+    chained.alias.unlink()
+    assert [entry.version for entry in chained.entries()] == ["0001", "0003", "0002", "0001", "0001", "0003"]
+    assert chained.champion() == "0003"
+    alias = json.loads(chained.alias.read_text())
+    assert alias["ledger"] == {"lines": 6, "digest": chained.entries()[-1].digest}
+    chained.promote("0002", by="a", reason="b")
+    whole = chained.ledger.path.read_bytes()
+    assert whole.startswith(b"\n".join(lines))
+    for position in (20, whole.index(b"better"), whole.rindex(b"digest") + 20):
+        changed = bytearray(whole)
+        changed[position] ^= 1
+        chained.ledger.path.write_bytes(changed)
+        refusal(chained)
+    chained.ledger.path.write_bytes(whole + lines[1] + b"\n")  # and no line without a digest may follow
+    assert "line 8: " in refusal(chained)
+
+
+@pytest.mark.parametrize("behind", range(1, 6))
+def test_an_alias_that_is_behind_is_brought_up(behind: int, chained: Registry) -> None:
+    """Its writer was killed after the line, once or more often."""
+    right, entry = json.loads(chained.alias.read_text()), chained.entries()[5 - behind]
+    end = {"lines": 6 - behind, "digest": entry.digest}
+    chained.alias.write_text(json.dumps(right | {"version": entry.champion_after, "ledger": end}))
+    assert chained.champion() == "0003"
+    assert json.loads(chained.alias.read_text()) == right
+
+
+def test_an_alias_that_was_moved_by_hand_is_repaired_loudly(
+    chained: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    right = chained.alias.read_text()
+    chained.alias.write_text(right.replace('"version": "0003"', '"version": "0001"'))
+    assert chained.champion() == "0003"
+    assert "champion.json was changed by hand" in caplog.text
+    assert chained.alias.read_text() == right
 
 
 def test_the_ledger_only_grows(registry: Registry) -> None:
