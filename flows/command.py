@@ -64,10 +64,11 @@ def _call(run: Callable[[Any], None], model: type[Any], context: typer.Context) 
     from hemline.config.options import program
 
     def connected(config: Any) -> None:
-        from flows.server import connect, end_on_signals
+        from flows.server import connect, end_on_signals, require_home
 
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a server that hangs up is an error to handle, not the end
         end_on_signals()
+        require_home()
         connect()
         from flows.terminal import quiet_refusals
 

@@ -1,6 +1,7 @@
 """How a run from a terminal finds its Prefect server, and how both end.
 
     end_on_signals()                                    # first: Ctrl-C and kill work, however this was started
+    require_home()                                      # before Prefect is imported
     connect()                                           # a run: joins that server, or starts a temporary one
     with started("server", "start"): ...                # ops.up: a process that ends with this one
 
@@ -23,6 +24,7 @@ from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
+from hemline.storage.files import require_writable
 from hemline.storage.locks import is_locked, locked
 
 HOST = "127.0.0.1"
@@ -43,6 +45,11 @@ def end_on_signals() -> None:
     for number in ending:
         signal.signal(number, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ending)
+
+
+def require_home() -> None:
+    """Raises StorageError unless Prefect can write its home, without which a run takes minutes to fail."""
+    require_writable(Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser(), "PREFECT_HOME")
 
 
 def connect() -> None:

@@ -11,6 +11,8 @@ alone would take 0.8 and TensorFlow 8 (2 cores, others at work).
 """
 
 import csv
+import errno
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -61,9 +63,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     except HemlineError as error:
         problem = str(error)
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno != errno.ENOSPC:
             raise
         problem = f"a file must be accessible. Received: {error.filename} ({error.strerror}). Check who owns it."
+        if error.filename is None:
+            problem = "there must be room for what is printed. Received: a full disk. Make room, or print elsewhere."
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again when it ends
     print(problem, file=sys.stderr)
     raise SystemExit(1)
 
@@ -80,6 +85,7 @@ def options(
 ) -> None:
     """What holds for every command."""
     context.obj = artifacts
+    context.call_on_close(lambda: print(end="", flush=True))  # while it can be said that it fails
 
 
 @app.command()
@@ -95,7 +101,11 @@ def versions(context: typer.Context, as_json: Json = False) -> None:
     """List model versions and their standing."""
     from hemline.registry import catalogue
 
-    terminal.show(catalogue.version_rows(_registry(context)), as_json)
+    terminal.show(rows := catalogue.version_rows(_registry(context)), as_json)
+    for row in rows:
+        if "champion" in row.standing and {"missing", "unreadable"} & {*row.standing}:
+            problem = f"the champion must be there, and whole. Received: {row.version}, which is {row.standing[-1]}"
+            print(f"{problem}. Restore it from a backup, or roll back: hemline rollback --reason WHY.", file=sys.stderr)
 
 
 @app.command()
@@ -263,6 +273,9 @@ def prune(
 ) -> None:
     """Remove what is old, and what killed processes left."""
     from hemline.config.data import DataConfig
+
+    if not days < float("inf"):  # nor NaN, which is in every range
+        raise typer.BadParameter(f"must be a finite number. Received: {days}.", param_hint="--days")
     from hemline.registry.prune import Retention, removable, remove, summary
 
     data = DataConfig().data_path if context.obj is None else None  # only what is beside them

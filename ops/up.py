@@ -21,7 +21,8 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import psutil
 
-from flows.server import HOST, announcement, end_on_signals, start, stop, wait_until_healthy
+from flows.server import HOST, announcement, end_on_signals, require_home, start, stop, wait_until_healthy
+from hemline.errors import StorageError
 from hemline.storage.locks import locked
 
 POOL = "gpu"
@@ -37,6 +38,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=4200, help="port of the server on loopback (default: 4200)")
     port = parser.parse_args().port
     require_free(port)
+    try:
+        require_home()
+    except StorageError as error:
+        raise SystemExit(str(error)) from None
 
     url = f"http://{HOST}:{port}/api"
     environment = os.environ | {

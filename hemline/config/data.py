@@ -18,7 +18,10 @@ class DataConfig(Strict):
     """Which examples a run sees. The key of the cache of prepared data."""
 
     dataset: str = Field(
-        "fashion_mnist", min_length=1, description="TFDS data set with 'image' and 'label', as 'name' or 'name:version'"
+        "fashion_mnist",
+        min_length=1,
+        max_length=100,  # of a directory's name
+        description="TFDS data set with 'image' and 'label', as 'name' or 'name:version'",
     )
     data_dir: Path | None = Field(
         None, description="directory of prepared data, relative to HEMLINE_ROOT; null takes TFDS_DATA_DIR, or data/"

@@ -7,7 +7,7 @@ it, so bounds, units and help text stand here alone.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -30,7 +30,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
     validation: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["test"] = Field(
         5000,
         description="examples held out from the end of the train split for validation; "
-        "'test' validates on the test split as the chapter does",
+        "'test' validates on the test split as the chapter does, without early_stopping",
     )
     epochs: int = Field(5, ge=1, le=10_000, description="passes over the training examples")
     batch_size: int = Field(128, ge=1, le=1_000_000, description="examples per step")
@@ -82,11 +82,20 @@ class RetrainConfig(WithArtifacts, DataConfig):
             given = given | {"groups": given["groups"].model_dump(exclude_unset=True)}
         if given.get("recipe") is not None:
             given = merge(recipes.read(given["recipe"]), given | {"recipe": None})
-        architecture = MODELS.get(given.get("model", "mlp"))
+        architecture = MODELS.get(str(given.get("model", "mlp")))
         if architecture is None:  # the field's own check refuses it
             return given
         groups = {name: {"layers": list(patterns)} for name, patterns in architecture.groups.items()}
         return merge({"groups": groups}, given)
+
+    @model_validator(mode="after")
+    def _test_split_chooses_nothing(self) -> Self:
+        if self.early_stopping and self.validation == "test":
+            raise ValueError(
+                "early_stopping must not choose on the test split, which judges the result. Received: early_stopping="
+                f"{self.early_stopping}, validation='test'. Give validation a number, or leave early_stopping out."
+            )
+        return self
 
     def what_is_computed(self) -> dict[str, Any]:
         """The fields that decide the weights: not where things are, how often they are saved, or the gate."""

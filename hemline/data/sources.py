@@ -32,7 +32,7 @@ from tensorflow_datasets.core.download.download_manager import NonMatchingChecks
 
 from hemline.config.data import DataConfig
 from hemline.errors import DatasetError, DatasetUnavailableError
-from hemline.storage.files import sha256_of
+from hemline.storage.files import sha256_of, storage_errors
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +93,9 @@ def prepare_files(builder: tfds.core.DatasetBuilder, config: DataConfig) -> None
     """Prepares the builder's data under `config.data_path`, unless it is. Raises DatasetError where that fails."""
     if builder.is_prepared():
         return
-    config.data_path.mkdir(parents=True, exist_ok=True)
     tried = []
-    with ExitStack() as stack:
+    with storage_errors(config.data_path), ExitStack() as stack:
+        config.data_path.mkdir(parents=True, exist_ok=True)
         for name, source in SOURCES.items():
             try:
                 prepare_from(builder, config, source(builder, config, stack))

@@ -10,6 +10,7 @@ sqrt(v + e) / (sqrt(v) + e): 5e-4 at unit variance and epsilon 1e-3, and more th
 epsilon. `hemline.proofs.parity` compares this layer with `keras.layers.LayerNormalization`.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
@@ -45,9 +46,9 @@ class LayerNorm(keras.layers.Layer):
         epsilon_on: Form = "variance",
         **kwargs: Any,
     ):
-        if not epsilon > 0:
+        if not 0 < epsilon < math.inf:
             raise ValueError(
-                f"epsilon must be > 0, or a constant row divides by zero. Received: epsilon={epsilon}. "
+                f"epsilon must be finite and > 0, or a constant row divides by zero. Received: epsilon={epsilon}. "
                 "Use 1e-3, Keras's default."
             )
         if epsilon_on not in get_args(Form):

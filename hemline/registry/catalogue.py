@@ -43,7 +43,7 @@ class VersionRow(BaseModel):
     """A model version in a line."""
 
     version: str
-    standing: list[str]  # of 'champion', 'protected', 'unreadable'
+    standing: list[str]  # of 'champion', 'protected', 'unreadable', 'missing'
     decision: str | None  # the latest, those about pruning apart
     test_accuracy: float | None = None
     val_accuracy: float | None = None
@@ -83,16 +83,16 @@ def run_rows(registry: Registry) -> list[RunRow]:
 
 
 def version_rows(registry: Registry) -> list[VersionRow]:
-    """Every version, oldest first; none is verified, and one with an unreadable manifest is a row too."""
+    """Every version, oldest first; none is verified. An unreadable one is a row too, and a champion that is gone."""
     champion, protected, rows = registry.champion(), registry.protected(), []
     decisions = {entry.version: entry.decision for entry in registry.entries() if "protected" not in entry.decision}
-    for version in registry.versions():
+    for version in sorted({*registry.versions(), *filter(None, [champion])}, key=int):
         standing = ["champion"] * (version == champion) + ["protected"] * (version in protected)
         row = VersionRow(version=version, standing=standing, decision=decisions.get(version))
         try:
             manifest = Manifest.model_validate_json((registry.models / version / MANIFEST).read_bytes())
         except (OSError, ValueError):
-            row.standing.append("unreadable")
+            row.standing.append("unreadable" if (registry.models / version).is_dir() else "missing")
         else:
             row.test_accuracy, row.val_accuracy = manifest.evaluation.accuracy, manifest.epochs[-1]["val_accuracy"]
             row.data, row.created = manifest.dataset.full_name, manifest.created

@@ -8,8 +8,7 @@
 A line counts once it has its end: one that a killed writer began is not read, and the next writer cuts it off.
 
 It is a chain: each line ends with the SHA-256 of the ledger up to it, and champion.json, written after it, repeats how
-many lines there are and the last one's digest. So a line that was changed, moved or taken out is noticed, the last ones
-too. Whoever writes all of it anew is not.
+many lines there are and the last one's digest. So a line that was changed, moved or taken out is noticed.
 """
 
 import hashlib
@@ -21,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hemline.errors import RegistryError
 from hemline.records.run import Measurements, Verdict
@@ -56,13 +55,6 @@ class Entry(BaseModel):
         return self.champion_after != self.champion_before
 
 
-class End(BaseModel):
-    """Where the ledger ended when champion.json was written. It may have grown since."""
-
-    lines: int = Field(ge=1)
-    digest: str
-
-
 class Ledger:
     """The file ledger.jsonl of a directory, beside the alias champion.json."""
 
@@ -71,7 +63,7 @@ class Ledger:
 
     def entries(self) -> list[Entry]:
         """Oldest first. Raises RegistryError if a line is not as it was written. Waits for nobody."""
-        known = self._known_end()  # first: who writes appends a line, then says so
+        known, digest = self._known_end()  # first: who writes appends a line, then says so
         entries, lines = list[Entry](), self._whole_lines().split(b"\n")[:-1]
         try:
             for entry in _chain(lines):
@@ -82,13 +74,12 @@ class Ledger:
                 f"every line of the ledger must be as it was written. Received: {self.path}, line {number}: {line!r}, "
                 f"{error}. Restore that line from a backup, or one above it; nothing is decided meanwhile."
             ) from error
-        if known and (len(entries) < known.lines or entries[known.lines - 1].digest != known.digest):
-            cut = len(entries) < known.lines
-            what = f"line {len(entries) + 1} is gone" if cut else f"line {known.lines} or one above it was changed"
+        cut = len(entries) < known
+        if cut or (known > 0 and entries[known - 1].digest != digest):
+            what = f"line {len(entries) + 1} is gone" if cut else f"line {known} or one above it was changed"
             raise RegistryError(
                 f"the ledger must hold what {self.alias.name} says it held. Received: {self.path}, where {what}. "
-                f"Restore it from a backup; or, if it is {self.alias.name} that was changed, remove that one: it is "
-                "made anew. Nothing is decided meanwhile."
+                f"Restore it from a backup; or, if {self.alias.name} is what was changed, remove that: it is made anew."
             )
         return entries
 
@@ -111,12 +102,13 @@ class Ledger:
             self.directory.mkdir(parents=True, exist_ok=True)
         return locked(self.directory / LOCK, wait)
 
-    def _known_end(self) -> End | None:
-        """What champion.json says; None if it says nothing."""
+    def _known_end(self) -> tuple[int, str]:
+        """How many lines there are at least, by champion.json, and the last one's digest; 0 if it does not say."""
         try:
-            return End.model_validate(json.loads(self.alias.read_bytes())["ledger"])
+            end = json.loads(self.alias.read_bytes())["ledger"]
+            return int(end["lines"]), end["digest"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None
+            return 0, ""
 
     def _whole_lines(self) -> bytes:
         try:

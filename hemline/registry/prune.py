@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, FiniteFloat
 
 from hemline.config.fields import Strict
 from hemline.data import decoding
@@ -34,8 +34,8 @@ class Retention(Strict):
 
     keep_versions: int = Field(20, ge=1, description="newest model versions that are kept, however old")
     keep_runs: int = Field(50, ge=0, description="newest runs that are kept, however old")
-    keep_days: float = Field(30, ge=0, description="days that a version or run is kept, however many there are")
-    checkpoint_days: float = Field(7, ge=0, description="days that a finished run keeps its checkpoints")
+    keep_days: FiniteFloat = Field(30, ge=0, description="days that a version or run is kept, however many there are")
+    checkpoint_days: FiniteFloat = Field(7, ge=0, description="days that a finished run keeps its checkpoints")
 
 
 class Removal(BaseModel):

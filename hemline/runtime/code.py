@@ -18,10 +18,7 @@ SOURCE = Path(__file__).parents[2]  # the directory that holds the package
 
 
 def digest_of(*modules: str, within: tuple[str, ...] = ("",)) -> str:
-    """SHA-256 of these modules, as 'hemline.proofs.parity', and of all of Hemline that they import.
-
-    within: how the names of those that count begin, e.g. 'hemline.models.'.
-    """
+    """SHA-256 of these modules, as 'hemline.proofs.parity', and of what they import of Hemline, `within` some."""
     trees = {name: tree for name, tree in closure(*modules).items() if name.startswith(within)}
     return hashlib.sha256("\n".join(f"{name} {ast.dump(trees[name])}" for name in sorted(trees)).encode()).hexdigest()
 

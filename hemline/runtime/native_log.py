@@ -10,9 +10,26 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
+
+from hemline.storage.files import storage_errors
+
+
+class _File(logging.FileHandler):
+    """Says once that a disk is full, where logging prints a traceback for every line and raises at the end."""
+
+    said = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self.said:
+            print(f"{self.baseFilename} lacks lines from here on: {sys.exc_info()[1]}", file=sys.stderr)
+        self.said = True
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
 
 
 @contextmanager
@@ -21,7 +38,8 @@ def noise_in(path: Path, loggers: Sequence[str] = (), copied: Sequence[str] = ()
 
     loggers: names of those that write to the file alone. copied: names of those that write to the file too.
     """
-    handler = logging.FileHandler(path)
+    with storage_errors(path):
+        handler = _File(path)
     handler.setFormatter(logging.Formatter("%(asctime)s | %(levelname)-7s | %(name)s - %(message)s"))
     quieted = [logging.getLogger(name) for name in loggers]
     everyone = [*quieted, *(logging.getLogger(name) for name in copied)]

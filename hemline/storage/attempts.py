@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel
 
-from hemline.errors import AttemptError, CheckpointError, SupersededError
+from hemline.errors import AttemptError, CheckpointError, StorageError, SupersededError
 from hemline.storage import files
 from hemline.storage.locks import locked
 from hemline.storage.runs import lease
@@ -90,7 +90,7 @@ def attempt(
             yield this
         finally:
             this.ended = True
-            with suppress(SupersededError):
+            with suppress(SupersededError, StorageError):  # a full disk has been said already
                 _write(directory, this)
 
 

@@ -19,8 +19,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from hemline.errors import StorageError
+from hemline.errors import HemlineError, StorageError
 
+FULL_OR_CLOSED = {code: os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)}
 NEEDED_BYTES = 64 * 2**20  # a run of the default network writes about 4 MB
 # What whole_file, tempfile's directories and `hide` call their temporaries; all are hidden.
 _TEMPORARY = re.compile(r"\..+-(\d+(\.\w+)?|[a-z0-9_]{8}(-old)?|deleted)")
@@ -86,11 +87,15 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Raises StorageError for a disk that is full or cannot be written, which is no bug."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+    except HemlineError:
+        raise
+    except Exception as error:  # TensorFlow and HDF5 have errors of their own, with the system's words in their text
+        number, text = getattr(error, "errno", None), str(error)
+        problem = next((words for code, words in FULL_OR_CLOSED.items() if code == number or words in text), None)
+        if problem is None:
             raise
         raise StorageError(
-            f"there must be room and permission to write {path}. Received: {error.strerror}. What was written "
+            f"there must be room and permission to write {path}. Received: {problem}. What was written "
             "before is whole; make room or choose another directory, and start the run again."
         ) from error
 

@@ -1,16 +1,14 @@
 """Seals: a changed bit anywhere in a directory is noticed.
 
-    seal(directory)             # once every file is there
-    require_whole(directory)    # ValueError names what is not as it was
-
-The seal is the file SHA256SUMS, which `sha256sum -c` reads too.
+seal(directory)             # once every file is there
+require_whole(directory)    # ValueError names what is not as it was
 """
 
 from pathlib import Path
 
 from hemline.storage.files import sha256_of
 
-SEAL = "SHA256SUMS"
+SEAL = "SHA256SUMS"  # which `sha256sum -c` reads too
 
 
 def seal(directory: Path) -> None:

@@ -6,8 +6,7 @@
 
 A checkpoint is a directory that appears whole: weights and every optimizer by name (TensorFlow's format), the position
 of the next step, the rows of the finished epochs and the values of the unfinished one. It has no random generator:
-permutations are keyed by (seed, epoch). It is sealed: a changed bit in any of its files is noticed before anything is
-restored.
+permutations are keyed by (seed, epoch). It is sealed: a changed bit is noticed before anything is restored.
 """
 
 import logging
@@ -60,8 +59,8 @@ class _Record(BaseModel):
 class Checkpoints:
     """The checkpoints of one run, of which the newest `keep` stay.
 
-    identity: what a checkpoint must share with the run that restores it: configuration, data fingerprint and
-    code. settings: what else changes the bits of a result; a difference is worth a warning.
+    identity: what a checkpoint must share with the run that restores it: configuration, data, code.
+    settings: what else changes the bits of a result; a difference is worth a warning.
     """
 
     def __init__(
@@ -103,6 +102,8 @@ class Checkpoints:
         newest = next(whole, None)
         common = smallest(newest[1].state.position if newest else 0)
         if newest is None:
+            for best in self.directory.glob("best-*"):  # of steps that are taken again, perhaps by other code
+                shutil.rmtree(best)
             return None
         ahead = []
         for path, record in chain([newest], whole):

@@ -1,5 +1,6 @@
 """How a terminal's processes end, and how a run finds the server of `make up`."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -47,6 +48,25 @@ def test_signals_interrupt_whatever_was_inherited_and_children_have_the_default(
 
 def test_nohup_keeps_its_word() -> None:
     assert listen(nohup, signal.SIGHUP).split() == ["on", "0"]
+
+
+@pytest.mark.parametrize("words", [["flows.command", "retrain"], ["flows.command", "verify"], ["ops.up"]])
+def test_a_home_that_cannot_be_written_is_refused_before_prefect_is_imported(words: list[str], tmp_path: Path) -> None:
+    """Regression: it took 2 minutes and 5,444 lines, the last of which gave wrong advice."""
+    (tmp_path / "file").touch()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment["HOME"] = str(tmp_path / "file")
+    if words == ["ops.up"]:
+        words = ["ops.up", "--port", "0"]
+    command = [sys.executable, "-X", "importtime", "-m", *words]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    said = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert said == [
+        f"PREFECT_HOME must be writable. Received: PREFECT_HOME={tmp_path}/file/.prefect (Not a directory). "
+        "Set PREFECT_HOME to a directory this user can write to."
+    ]
+    assert (done.returncode, done.stdout) == (1, "")
+    assert " prefect\n" not in done.stderr
 
 
 def test_one_server_at_a_time_says_where_it_is(tmp_path: Path) -> None:

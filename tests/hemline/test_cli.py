@@ -156,6 +156,34 @@ def test_a_reader_that_leaves_is_no_error(registry: Registry, as_json: list[str]
     assert (done.returncode, done.stderr) == (-signal.SIGPIPE, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("words", [["versions"], ["versions", "--json"], ["ledger"], ["--help"], ["retrain", "--help"]])
+def test_a_full_disk_for_what_is_printed_is_a_sentence(registry: Registry, words: list[str]) -> None:
+    """Regression: a traceback, and for a short answer a second one when Python ended."""
+    command = [sys.executable, "-m", "flows.command", "--artifacts", str(registry.models.parent), *words]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert (
+        done.stderr == "there must be room for what is printed. Received: a full disk. Make room, or print elsewhere.\n"
+    )
+
+
+def test_without_a_standard_output_nothing_is_printed(registry: Registry) -> None:
+    command = [sys.executable, "-m", "flows.command", "--artifacts", str(registry.models.parent), "versions"]
+    done = subprocess.run(command, preexec_fn=lambda: os.close(1), stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "words", [["ledger"], ["versions"], ["show", "champion"], ["promote", "3", "--reason", "best"], ["prune"]]
+)
+def test_a_ledger_that_was_changed_is_a_sentence(words: list[str], registry: Registry, hemline: Run) -> None:
+    path = registry.ledger.path
+    path.write_text(path.read_text().replace("the first one", "the finest one"))
+    refused(hemline(*words), str(path), "line 1", "Restore that line from a backup")
+
+
 def test_no_colours_and_a_line_a_row_where_no_terminal_is(registry: Registry, hemline: Run) -> None:
     registry.protect("0001", "ada", "a long reason " * 50)
     out = hemline("ledger").out
@@ -184,6 +212,8 @@ def test_text_in_a_cell_is_text(registry: Registry, hemline: Run) -> None:
         ["unprotect", "1"],
         ["prune", "--keep", "0"],
         ["prune", "--days", "-1"],
+        ["prune", "--days", "nan"],
+        ["prune", "--days", "inf"],
         ["ledger", "--at", "last Monday"],
         ["ledger", "--at", "2999-01-01"],
         ["runs", "--jason"],
@@ -265,9 +295,13 @@ def test_a_damaged_file_of_a_run_is_named(tmp_path: Path, hemline: Run, name: st
     refused(hemline("runs"), str(path))
 
 
+def unreadable(version: Path) -> None:
+    (version / "manifest.json").write_text("{}")
+
+
 def test_versions(registry: Registry, hemline: Run) -> None:
     registry.protect("0001", "ada", "the paper's")
-    (registry.models / "0003" / "manifest.json").write_text("{}")
+    unreadable(registry.path("0003"))
     rows = hemline("versions", "--json").json
     assert [(row["version"], row["standing"], row["decision"], row["test_accuracy"]) for row in rows] == [
         ("0001", ["protected"], "promoted", 0.75),
@@ -276,6 +310,20 @@ def test_versions(registry: Registry, hemline: Run) -> None:
     ]
     assert rows[0] | {"data": "tiny/1.0.0", "created": "2026-01-02T00:00:00Z", "val_accuracy": 0.5} == rows[0]
     assert "0002     champion" in hemline("versions").out
+
+
+@pytest.mark.parametrize(("damage", "standing"), [(shutil.rmtree, "missing"), (unreadable, "unreadable")])
+def test_a_champion_that_is_gone_is_said_with_what_to_do(
+    damage: Callable[[Path], None], standing: str, registry: Registry, hemline: Run
+) -> None:
+    """Regression: the versions were listed without it, and without a word."""
+    damage(registry.path("0002"))
+    done = hemline("versions", "--json")
+    assert done.code == 0
+    assert [row["standing"] for row in json.loads(done.out)] == [[], ["champion", standing], []]
+    assert f"Received: 0002, which is {standing}. Restore it from a backup, or roll back" in done.err
+    hemline("rollback", "--reason", "it is gone")
+    assert hemline("versions").err == ""
 
 
 # --- show, compare

@@ -30,7 +30,8 @@ def train(dataset: DatasetRef, directory: Path, moment: str) -> subprocess.Compl
 
 def tables(directory: Path) -> dict[str, bytes]:
     """Every table's bytes; timing.csv is not among them, since time does not repeat."""
-    names = ["epochs.csv", "epochs.parquet", *sorted(str(p.relative_to(directory)) for p in directory.glob("iter*/*"))]
+    iterations = sorted(str(path.relative_to(directory)) for path in directory.glob("iter*/[!.]*"))
+    names = ["epochs.csv", "epochs.parquet", *iterations]
     return {name: (directory / name).read_bytes() for name in names}
 
 

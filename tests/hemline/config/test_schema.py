@@ -4,15 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from hemline.config import paths
 from hemline.config.data import DataConfig
 from hemline.config.explain import explain
+from hemline.config.gate import Gate
 from hemline.config.optimizers import OptimizerGroup, Schedule
 from hemline.config.paths import root
 from hemline.config.retrain import RetrainConfig
 from hemline.errors import ConfigurationError
+from hemline.registry.prune import Retention
 
 WHERE = "Set it under parameters in prefect.yaml."
 HEAD = {"layers": ["logits"], "optimizer": "sgd", "learning_rate": 0.5}
@@ -35,6 +37,10 @@ def learning_rate(value: float) -> dict[str, Any]:
         ({"epochs": -1}, "epochs must be >= 1. Received: epochs=-1."),
         ({"epochs": 10**9}, "epochs must be <= 10000. Received: epochs=1000000000."),
         ({"batch_size": 0}, "batch_size must be >= 1. Received: batch_size=0."),
+        (
+            {"dataset": "a" * 101},
+            f"dataset must be a text with at most 100 characters. Received: dataset={'a' * 101!r}.",
+        ),
         ({"seed": -1}, "seed must be >= 0. Received: seed=-1."),
         ({"seed": 2**31}, "seed must be < 2147483648. Received: seed=2147483648."),
         ({"validation": 0}, "validation must be >= 1 or 'test'. Received: validation=0."),
@@ -134,6 +140,35 @@ def test_what_an_optimizer_or_a_schedule_does_not_have_is_refused(change: dict[s
 @pytest.mark.parametrize("value", [1.0, -0.1])
 def test_an_average_must_take_something_of_each_step(value: float) -> None:
     assert refusal(ema_momentum=value).startswith("ema_momentum must be ")
+
+
+def test_the_test_split_does_not_choose_the_epoch_that_it_judges() -> None:
+    """Regression: the report's test accuracy was the best of many looks at the test split, and nothing said so."""
+    assert refusal(validation="test", early_stopping=3) == (
+        "early_stopping must not choose on the test split, which judges the result. Received: early_stopping=3, "
+        f"validation='test'. Give validation a number, or leave early_stopping out. {WHERE}"
+    )
+    assert RetrainConfig(validation="test", early_stopping=None).validation == "test"  # as the chapter does
+    assert RetrainConfig(validation=5000, early_stopping=3).early_stopping == 3
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan")])
+def test_no_number_is_infinite_or_none(value: float) -> None:
+    """In any field of any model; each as it is, and in a list."""
+    piecewise, group = {"kind": "piecewise", "change_at": [1], "change_to": [1]}, HEAD | {"layers": ["a"]}
+    models: list[tuple[type[BaseModel], dict[str, Any]]] = [
+        (RetrainConfig, {}),
+        (Gate, {}),
+        (Retention, {}),
+        (OptimizerGroup, group),
+        (Schedule, piecewise),
+        (Schedule, {"kind": "cosine"}),
+    ]
+    for model, base in models:
+        for field in model.model_fields:
+            for given in (value, [value]):
+                with pytest.raises(ValidationError):
+                    model(**base | {field: given})
 
 
 def test_every_refused_field_has_its_own_line() -> None:

@@ -147,9 +147,9 @@ def test_another_number_of_features_is_refused() -> None:
             layer(tf.ones((2, features)))
 
 
-@pytest.mark.parametrize("epsilon", [0, -1e-3, float("nan")])
+@pytest.mark.parametrize("epsilon", [0, -1e-3, float("nan"), float("inf")])
 def test_epsilon_must_be_positive(epsilon: float) -> None:
-    with pytest.raises(ValueError, match=r"epsilon must be > 0.* Received: epsilon=.* Use 1e-3"):
+    with pytest.raises(ValueError, match=r"epsilon must be finite and > 0.* Received: epsilon=.* Use 1e-3"):
         LayerNorm(epsilon=epsilon)
 
 

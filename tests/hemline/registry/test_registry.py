@@ -442,7 +442,7 @@ def test_a_ledger_that_was_cut_is_noticed(left: int, chained: Registry) -> None:
     chained.ledger.path.write_bytes(b"".join(lines[:left]))
     sentence = refusal(chained)
     assert f"where line {left + 1} is gone" in sentence
-    assert "Restore it from a backup; or, if it is champion.json that was changed" in sentence
+    assert "Restore it from a backup; or, if champion.json is what was changed" in sentence
     chained.alias.unlink()
     assert len(chained.entries()) == left
 

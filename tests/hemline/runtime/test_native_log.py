@@ -126,6 +126,26 @@ def test_a_second_attempt_appends(tmp_path: Path) -> None:
     assert run('with noise_in(path): os.write(2, b"second\\n")', path).file == "first attempt\nsecond\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_disk_is_said_once_and_ends_nothing() -> None:
+    """Regression: a traceback for every line, and at the end an error in place of the run's own."""
+    script = """
+log = logging.getLogger("copied")
+log.addHandler(handler)
+try:
+    with noise_in(path, copied=("copied",)):
+        for number in range(3):
+            log.warning("line %d", number)
+        raise KeyError("the run's own")
+except KeyError:
+    log.warning("after")
+"""
+    done = subprocess.run([sys.executable, "-c", BEFORE + script, "/dev/full"], capture_output=True, text=True)
+    *lines, lacks = sorted(done.stderr.splitlines(), key=lambda line: "lacks" in line)
+    assert lines == ["line 0", "line 1", "line 2", "after"]
+    assert lacks == "/dev/full lacks lines from here on: [Errno 28] No space left on device"
+
+
 def test_output_of_child_processes_is_noise(tmp_path: Path) -> None:
     output = run(
         'import subprocess\nwith noise_in(path): subprocess.run(["sh", "-c", "echo child >&2"])', tmp_path / "run.log"

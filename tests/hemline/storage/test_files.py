@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
 from hemline.errors import StorageError
 from hemline.storage import files
@@ -155,6 +156,25 @@ def test_a_disk_that_fills_while_writing_is_a_sentence(writer: Any, code: int, t
     ):
         raise OSError(code, os.strerror(code))
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("writer", [whole_file, whole_directory])
+def test_an_error_of_tensorflows_own_is_one_too(writer: Any, tmp_path: Path) -> None:
+    """Regression: a checkpoint on a full disk was 232 lines of traceback. TensorFlow and HDF5 have no errno."""
+    for error in (
+        tf.errors.ResourceExhaustedError(None, None, f"{tmp_path}/state.index; No space left on device"),
+        OSError("Can't write data (file write failed: errno = 28, error message = 'No space left on device')"),
+    ):
+        with pytest.raises(StorageError, match=r"Received: No space left on device\. What was"), writer(tmp_path / "a"):
+            raise error
+    assert names(tmp_path) == []
+
+
+def test_a_refusal_inside_stays_what_it_is(tmp_path: Path) -> None:
+    inner = StorageError("Received: No space left on device")
+    with pytest.raises(StorageError) as caught, whole_file(tmp_path / "a"):
+        raise inner
+    assert caught.value is inner
 
 
 def test_another_error_stays_what_it_is(tmp_path: Path) -> None:

@@ -168,6 +168,15 @@ def test_every_flipped_bit_of_the_best_weights_is_refused_and_named(tmp_path: Pa
     assert float(variables[0].numpy().max()) == 3.0
 
 
+def test_a_run_that_starts_from_scratch_takes_no_best_weights_of_before(tmp_path: Path) -> None:
+    checkpoints, _ = three_saved(tmp_path)
+    checkpoints.save_best(2)
+    for path in (tmp_path / "checkpoints").glob("epoch-*"):
+        shutil.rmtree(path)
+    assert checkpoints.restore() is None
+    assert names(tmp_path) == []
+
+
 def test_without_its_checkpoints_a_run_with_corrupt_best_weights_ends_with_the_same_bits(
     data: DatasetRef, tmp_path: Path, flip_byte: Callable[[Path, int], None]
 ) -> None:
