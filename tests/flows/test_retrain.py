@@ -22,12 +22,21 @@ from flows.retrain import retrain
 from hemline.config.data import DataConfig
 from hemline.config.retrain import RetrainConfig
 from hemline.data import decoding
-from hemline.errors import ConfigurationError, DatasetError, DeviceError, HemlineError, ProofError, StorageError
+from hemline.errors import (
+    ConfigurationError,
+    DatasetError,
+    DeviceError,
+    HemlineError,
+    ProofError,
+    RegistryError,
+    StorageError,
+)
 from hemline.models.layer_norm import LayerNorm
 from hemline.proofs.questions import RELIED_ON
 from hemline.records.run import Outcome
 from hemline.registry import versions
 from hemline.registry.champion import Registry
+from tests.hemline.registry.published import make_version
 
 RUN_FILES = {
     "attempts",
@@ -192,6 +201,18 @@ def test_what_cannot_work_is_refused_before_any_work(
     assert not {"verify-layers", "train"} & set(task_states(state))
     assert earlier.read_text() == "earlier"
     assert [path.name for path in earlier.parents[1].iterdir()] == ["0001"]
+
+
+def test_a_ledger_that_was_changed_stops_the_run_before_it_trains(config: RetrainConfig) -> None:
+    """Regression: a night was trained and published, and then nothing could be compared."""
+    registry = Registry(config.artifacts_path)
+    make_version(config.artifacts_path)
+    registry.promote("0001", by="a", reason="good")
+    registry.ledger.path.write_text(registry.ledger.path.read_text().replace("good", "best"))
+    state = retrain(config, return_state=True)
+    with pytest.raises(RegistryError, match=r"ledger.jsonl, line 1: .*Restore that line"):
+        state.result()
+    assert set(task_states(state)) == {"preflight"}
 
 
 def test_an_unwritable_artifacts_directory_is_refused(config: RetrainConfig, tmp_path: Path) -> None:
