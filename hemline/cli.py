@@ -268,14 +268,11 @@ def prune(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", help="Remove it; without this, only say what would be.")] = False,
     keep: Annotated[int, typer.Option(min=1, help="Newest versions to keep, however old.")] = 20,
-    days: Annotated[float, typer.Option(min=0, help="Days to keep any version or run.")] = 30,
+    days: Annotated[float, typer.Option(min=0, max=36_500, help="Days to keep any version or run.")] = 30,
     as_json: Json = False,
 ) -> None:
     """Remove what is old, and what killed processes left."""
     from hemline.config.data import DataConfig
-
-    if not days < float("inf"):  # nor NaN, which is in every range
-        raise typer.BadParameter(f"must be a finite number. Received: {days}.", param_hint="--days")
     from hemline.registry.prune import Retention, removable, remove, summary
 
     data = DataConfig().data_path if context.obj is None else None  # only what is beside them
