@@ -29,7 +29,7 @@ def train(dataset: DatasetRef, directory: Path, moment: str) -> subprocess.Compl
 
 
 def tables(directory: Path) -> dict[str, bytes]:
-    """Every table's bytes; timing.csv is not among them, since time does not repeat."""
+    """Every table's bytes, without what a killed writer leaves; timing.csv is not among them: time does not repeat."""
     iterations = sorted(str(path.relative_to(directory)) for path in directory.glob("iter*/[!.]*"))
     names = ["epochs.csv", "epochs.parquet", *iterations]
     return {name: (directory / name).read_bytes() for name in names}
