@@ -13,6 +13,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 
+from flows.places import confine
 from hemline.config.data import DataConfig
 from hemline.config.paths import root
 from hemline.registry.prune import Retention, removable, remove, summary
@@ -32,6 +33,7 @@ def prune(
         delete: whether to remove it
         artifacts_dir: directory of runs and models, relative to HEMLINE_ROOT
     """
+    confine(artifacts_dir=artifacts_dir)
     artifacts = root() / artifacts_dir
     removals = removable(artifacts, DataConfig().data_path, retention, datetime.now(UTC))
     if delete:

@@ -88,6 +88,11 @@ class RetrainConfig(WithArtifacts, DataConfig):
         groups = {name: {"layers": list(patterns)} for name, patterns in architecture.groups.items()}
         return merge({"groups": groups}, given)
 
+    @property
+    def resume_path(self) -> Path | None:
+        """Absolute directory of the run to go on with."""
+        return self.artifacts_path / self.resume.expanduser() if self.resume else None
+
     def what_is_computed(self) -> dict[str, Any]:
         """The fields that decide the weights: not where things are, how often they are saved, or the gate."""
         places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming"}
