@@ -20,7 +20,7 @@ from hemline.registry.prune import Retention, removable, remove, summary
 from tasks.live import in_ui
 
 
-@flow(name="prune", flow_run_name="prune-delete-{delete}")
+@flow(name="prune", flow_run_name="prune-delete-{delete}", result_serializer="json")
 def prune(
     retention: Retention = Retention(),  # noqa: B008  it is frozen
     delete: bool = False,

@@ -19,7 +19,7 @@ from tasks.live import in_ui
 from tasks.promote import this_run
 
 
-@flow(name="rollback", flow_run_name="rollback")
+@flow(name="rollback", flow_run_name="rollback", result_serializer="json")
 def rollback(reason: str, to: str | None = None, artifacts_dir: Path = Path("artifacts")) -> str:
     """Make an earlier version the champion again.
 

@@ -16,5 +16,5 @@ def _refuse(serializer: PickleSerializer[Any], blob: bytes) -> Any:
     raise DatasetError(f"{rule} Find out who put it into Prefect's result storage, and delete it.")
 
 
-# Whatever serializer a task names, a kept result is read by the one that its own file names.
+# Whatever serializer a task names, Prefect reads a kept result by the one that the result's own file names.
 PickleSerializer.loads = _refuse  # type: ignore[method-assign]

@@ -37,7 +37,7 @@ OUTSIDE = ["/", "..", "artifacts/../../outside", "../outside", "link", "link/art
 
 @pytest.mark.parametrize("place", OUTSIDE)
 def test_a_place_outside_is_refused_however_it_is_written(root: Path, place: str) -> None:
-    with pytest.raises(ConfigurationError, match="artifacts_dir=.* which is .*HEMLINE_ALLOWED") as caught:
+    with pytest.raises(ConfigurationError, match=r"artifacts_dir=.* which is .*HEMLINE_ALLOWED") as caught:
         confine(artifacts_dir=Path(place))
     assert str((root / Path(place).expanduser()).resolve()) in str(caught.value)
 
