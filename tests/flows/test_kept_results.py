@@ -7,7 +7,6 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import pytest
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
 from flows.retrain import retrain
