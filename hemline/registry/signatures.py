@@ -48,7 +48,7 @@ def check_keys() -> None:
     if signing and verifying and signing.public_key() != verifying:
         raise ConfigurationError(
             f"what {SIGNING} signs, {VERIFYING} must verify. Received: keys that do not belong together. "
-            "Make the one from the other; docs/operate.md says how."
+            "Make the one from the other; docs/team.md says how."
         )
 
 
@@ -64,6 +64,6 @@ def _key(setting: str) -> Any:
     except (OSError, TypeError, ValueError) as error:  # TypeError: it has a password
         raise ConfigurationError(
             f"{setting} must name an Ed25519 key in PEM without a password. Received: {setting}={name} "
-            f"({type(error).__name__}). docs/operate.md says how to make one."
+            f"({type(error).__name__}). docs/team.md says how to make one."
         ) from error
     return key

@@ -121,7 +121,8 @@ def test_a_worker_that_does_not_know_it_ends(guarded: Installation) -> None:
 
 def test_who_knows_it_deploys_and_runs_and_no_file_has_a_secret_in_it(guarded: Installation) -> None:
     said = ""
-    # Regression: a webhook's address, a secret, was in the server's log once it had refused a message for good.
+    # Regression: a webhook's address, a secret, was plain in the database, and in the server's log when it had refused
+    # a message for good.
     for words in (
         ("-c", CONNECT),
         ("-m", "prefect", "--no-prompt", "deploy", "--all"),
