@@ -126,9 +126,11 @@ def test_a_run_whose_worker_is_stopped_is_resumed_by_the_next_one(machine: tuple
         return psutil.Process(started.pid)
 
     def stop(worker: psutil.Process) -> None:
-        """As KillMode=control-group does: the signal to all at once, and SIGKILL to what is left after a while."""
+        """ExecStop, then as KillMode=control-group does: SIGTERM to all that is left, and SIGKILL after a while."""
         if not worker.is_running():
             return
+        end = command("hemline-worker.service", "ExecStop")
+        subprocess.run(end, cwd=ROOT, env=environment | {"MAINPID": str(worker.pid)}, check=True)
         group = [worker, *worker.children(recursive=True)]
         for process in group:
             with suppress(psutil.NoSuchProcess):
