@@ -130,7 +130,7 @@ def test_a_run_whose_worker_is_stopped_is_resumed_by_the_next_one(machine: tuple
         if not worker.is_running():
             return
         end = command("hemline-worker.service", "ExecStop")
-        subprocess.run(end, cwd=ROOT, env=environment | {"MAINPID": str(worker.pid)}, check=True)
+        subprocess.run(end, cwd=ROOT, env=environment, check=True)
         group = [worker, *worker.children(recursive=True)]
         for process in group:
             with suppress(psutil.NoSuchProcess):
