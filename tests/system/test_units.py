@@ -138,7 +138,7 @@ def test_a_run_whose_worker_is_stopped_is_resumed_by_the_next_one(machine: tuple
         _, left = psutil.wait_procs(group, float(values("hemline-worker.service", "TimeoutStopSec")[0]))
         for process in left:
             process.kill()
-        assert left == []
+        assert left == [], (root / "worker.log").read_text()
 
     with ExitStack() as stack:
         stack.push(client)
