@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN = .venv/bin
 PIP = $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
-API ?= http://127.0.0.1:4200/api
+SBOM ?= sbom.json
+API ?= $(or $(PREFECT_API_URL),http://127.0.0.1:4200/api)
 export HEMLINE_ROOT ?= $(CURDIR)
 export DO_NOT_TRACK = 1
 
-.PHONY: setup retrain test lint up deploy notify bench screenshots
+.PHONY: setup retrain test lint up worker deploy notify bench bench-workers sbom screenshots
 setup: .venv/installed
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 14)' || { \
@@ -22,14 +23,28 @@ setup: .venv/installed
 	.venv-peers/bin/pip install --quiet --disable-pip-version-check numpy torch==2.13.0 jax
 	touch $@
 
+.venv-sbom/installed:
+	$(PYTHON) -m venv .venv-sbom
+	.venv-sbom/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0
+	touch $@
+
 retrain: setup ; @$(BIN)/hemline retrain $(ARGS)
 # Two processes for two cores; a third makes it no faster. A file stays in one process, with what it shares.
 test: setup ; @$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 lint: setup ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 up: setup ; @$(BIN)/python -m ops.up $(ARGS)
+# With a sentence if the server does not answer or does not know the password; Prefect has a traceback.
+worker: setup
+	@PREFECT_API_URL=$(API) $(BIN)/python -c 'from flows.server import connect; connect()'
+	@PREFECT_API_URL=$(API) PREFECT_WORKER_WEBSERVER_HOST=127.0.0.1 PREFECT_WORKER_WEBSERVER_PORT=4201 \
+	  $(BIN)/prefect worker start --pool gpu --type process --with-healthcheck $(ARGS)
 deploy: setup
+	@PREFECT_API_URL=$(API) $(BIN)/python -c 'from flows.server import connect; connect()'
 	@PREFECT_API_URL=$(API) $(BIN)/prefect --no-prompt deploy --all
 	@PREFECT_API_URL=$(API) $(BIN)/python -m ops.automations
 notify: setup ; @PREFECT_API_URL=$(API) $(BIN)/python -m ops.automations $(if $(URL),--url '$(URL)') $(if $(BLOCK),--block '$(BLOCK)')
 bench: setup .venv-peers/installed ; @$(BIN)/python -m bench.training $(ARGS)
+bench-workers: setup ; @$(BIN)/python -m bench.workers $(ARGS)
+sbom: setup .venv-sbom/installed
+	@.venv-sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o $(SBOM) $(BIN)/python
 screenshots: setup ; @$(BIN)/python -m ops.screenshots $(ARGS)

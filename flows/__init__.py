@@ -1,6 +1,7 @@
 """What runs: one file for each deployable flow. A flow reads as a table of contents of `tasks`.
 
-`command`, `server` and `terminal` are for a person who runs one in a terminal; `approval` asks a person on the way.
+`command`, `server` and `terminal` are for a person who runs one in a terminal; `approval` asks a person on the way;
+`places` holds a deployment's runs to their directories.
 """
 
 import logging

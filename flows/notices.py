@@ -62,8 +62,8 @@ class Notices(NotificationBlock):
                     await block.notify(body, subject)
                 return
             except Exception as error:  # of whatever service that is
-                if pause is None:
-                    raise
+                if pause is None:  # said without its text, which has the webhook's address in it: a secret
+                    raise RuntimeError(f"a message did not arrive: {type(error).__name__}") from None
                 self.logger.warning("a message did not arrive, and is sent again: %s", type(error).__name__)
                 await asyncio.sleep(pause)
 

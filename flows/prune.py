@@ -13,13 +13,14 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 
+from flows.places import confine
 from hemline.config.data import DataConfig
 from hemline.config.paths import root
 from hemline.registry.prune import Retention, removable, remove, summary
 from tasks.live import in_ui
 
 
-@flow(name="prune", flow_run_name="prune-delete-{delete}")
+@flow(name="prune", flow_run_name="prune-delete-{delete}", result_serializer="json")
 def prune(
     retention: Retention = Retention(),  # noqa: B008  it is frozen
     delete: bool = False,
@@ -32,6 +33,7 @@ def prune(
         delete: whether to remove it
         artifacts_dir: directory of runs and models, relative to HEMLINE_ROOT
     """
+    confine(artifacts_dir=artifacts_dir)
     artifacts = root() / artifacts_dir
     removals = removable(artifacts, DataConfig().data_path, retention, datetime.now(UTC))
     if delete:

@@ -12,6 +12,7 @@ from prefect.states import Completed
 from flows.approval import ask
 from flows.attempt import working_on
 from flows.nights import made_up_for
+from flows.places import confine
 from hemline.config.retrain import RetrainConfig
 from hemline.proofs.questions import RELIED_ON
 from hemline.records.run import Outcome
@@ -33,6 +34,8 @@ from tasks.verify_layers import verify_layers
 @flow(name="retrain", flow_run_name="retrain-{config.dataset}-{config.epochs}-epochs", result_serializer="json")
 def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assignment]  # noqa: B006  of a RetrainConfig() the UI's form would send every field
     """Retrain the image classifier, publish it as a model version, and promote it if it is better."""
+    places = {"data_dir": config.data_dir, "manual_dir": config.manual_dir, "resume": config.resume_path}
+    confine(artifacts_dir=config.artifacts_dir, **places)
     this = runtime.flow_run
     if skipped := made_up_for():  # only of several late nights
         return skipped  # type: ignore[return-value]  # Prefect takes it for the run's state, and its data for the result

@@ -12,13 +12,14 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
+from flows.places import confine
 from hemline.config.paths import root
 from hemline.registry.champion import Registry
 from tasks.live import in_ui
 from tasks.promote import this_run
 
 
-@flow(name="rollback", flow_run_name="rollback")
+@flow(name="rollback", flow_run_name="rollback", result_serializer="json")
 def rollback(reason: str, to: str | None = None, artifacts_dir: Path = Path("artifacts")) -> str:
     """Make an earlier version the champion again.
 
@@ -27,6 +28,7 @@ def rollback(reason: str, to: str | None = None, artifacts_dir: Path = Path("art
         to: the version, e.g. 0007; null takes the champion before the present one
         artifacts_dir: directory of runs and models, relative to HEMLINE_ROOT
     """
+    confine(artifacts_dir=artifacts_dir)
     registry = Registry(root() / artifacts_dir)
     # A run that was killed after its line was written, and is retried, must not go back twice.
     done = [entry for entry in registry.entries() if (entry.decision, entry.by) == ("rolled back", this_run())]

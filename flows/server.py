@@ -54,6 +54,7 @@ def require_home() -> None:
 
 def connect() -> None:
     """Reaches the Prefect server that is set, else that of this user's `make up`, else starts a temporary one."""
+    from httpx import HTTPError
     from prefect.client.orchestration import get_client
     from prefect.context import refresh_global_settings_context
     from prefect.settings import get_current_settings
@@ -62,13 +63,16 @@ def connect() -> None:
         address = announcement().read_text() if is_locked(announcement()) else ""
         os.environ["PREFECT_API_URL"] = address or _temporary_server()
         refresh_global_settings_context()
-    with get_client(sync_client=True) as client:
-        problem = client.api_healthcheck()
-    if problem is not None:
+    try:
+        with get_client(sync_client=True) as client:
+            client.hello()  # which asks for the password, as its health does not
+    except (HTTPError, RuntimeError) as error:
+        problem = str(error).partition("\n")[0]
         raise SystemExit(
             f"Prefect's API must answer. Received: PREFECT_API_URL={get_current_settings().api.url} ({problem}). "
-            "Start its server (make up), or unset PREFECT_API_URL to run with a temporary one."
-        )
+            "Start its server (make up), set PREFECT_API_AUTH_STRING if it asks for a password, or unset "
+            "PREFECT_API_URL to run with a temporary one."
+        ) from None
 
 
 def announcement() -> Path:

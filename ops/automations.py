@@ -21,6 +21,7 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock, SlackWe
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState, SendNotification
+from prefect.types import SecretDict
 
 from flows.attempt import LOST
 from flows.notices import Notices
@@ -226,7 +227,12 @@ def block_for(url: str) -> Block:
         raise SystemExit("URL must be the address of a webhook. Received: one that does not begin with https://.")
     if url.startswith("https://hooks.slack.com/"):
         return SlackWebhook(url=url)
-    return CustomWebhookNotificationBlock(name=BLOCK, url=url, json_data={"text": "{{subject}}\n{{body}}"})
+    return CustomWebhookNotificationBlock(
+        name=BLOCK,
+        url="{{address}}",  # from the secrets, which are encrypted in the database and hidden in the UI
+        secrets=SecretDict({"address": url}),
+        json_data={"text": "{{subject}}\n{{body}}"},
+    )
 
 
 def _save(block: Block) -> UUID:

@@ -2,14 +2,16 @@
 
     make up                             # http://127.0.0.1:4200
     make up ARGS="--port 4300"
+    PREFECT_SERVER_API_AUTH_STRING=user:password make up ARGS="--host 0.0.0.0"      # for other machines too
 
-Creates the work pool `gpu` if it is not there. The server listens on loopback only; while it runs, `hemline retrain`
-without PREFECT_API_URL reports to it. A server or worker that ends by itself is started again. Ctrl-C, SIGTERM and a
-closed terminal stop the runs, the worker and the server, within 15 s. A run that is stopped so comes back once there is
-a worker again.
+Creates the work pool `gpu` if it is not there. The server listens on loopback only, unless it asks for a password;
+while it runs, `hemline retrain` without PREFECT_API_URL reports to it. A server or worker that ends by itself is
+started again. Ctrl-C, SIGTERM and a closed terminal stop the runs, the worker and the server, within 15 s. A run that
+is stopped so comes back once there is a worker again.
 """
 
 import argparse
+import ipaddress
 import os
 import signal
 import socket
@@ -26,6 +28,8 @@ from hemline.errors import StorageError
 from hemline.storage.locks import locked
 
 POOL = "gpu"
+PASSWORD = "PREFECT_SERVER_API_AUTH_STRING"
+ANY_HOST = "0.0.0.0"
 POOL_LIMIT = 4  # runs at a time: one trains, others wait for the device, and a rollback need not wait for them
 STEADY_SECONDS = 10.0  # after which a server or worker that ends is worth another try
 RUNS_SECONDS = 8.0  # for a checkpoint, and to say so to the server
@@ -36,28 +40,37 @@ def main() -> None:
     end_on_signals()
     parser = argparse.ArgumentParser(prog="python -m ops.up", description="Start a Prefect server and a worker.")
     parser.add_argument("--port", type=int, default=4200, help="port of the server on loopback (default: 4200)")
-    port = parser.parse_args().port
-    require_free(port)
+    parser.add_argument("--host", default=HOST, help="address that it listens on; 0.0.0.0 is all (default: loopback)")
+    arguments = parser.parse_args()
+    host, port = arguments.host, arguments.port
+    require_password(host)
+    require_free(host, port)
     try:
         require_home()
     except StorageError as error:
         raise SystemExit(str(error)) from None
 
-    url = f"http://{HOST}:{port}/api"
+    url = f"http://{HOST if host == ANY_HOST else host}:{port}/api"
     environment = os.environ | {
         "PREFECT_API_URL": url,
         "PREFECT_UI_URL": f"http://{HOST}:{port}",  # of the links in messages
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_METRICS_ENABLED": "true",
+        "PREFECT_WORKER_WEBSERVER_HOST": HOST,  # Prefect's default is every address
+        "PREFECT_WORKER_WEBSERVER_PORT": str(port + 1),
     }
+    if password := os.environ.get(PASSWORD):
+        environment["PREFECT_API_AUTH_STRING"] = password
     with announced() as announce, ExitStack() as stack:
         try:
-            server = Service("server", ["server", "start", "--host", HOST, "--port", str(port)], environment)
+            server = Service("server", ["server", "start", "--host", host, "--port", str(port)], environment)
             stack.callback(server.stop)
             wait_until_healthy(url, server.process)
             create_pool(environment)
             recover = [sys.executable, "-m", "ops.recover"]
             subprocess.run(recover, env=environment, check=True)
-            worker = Service("worker", ["worker", "start", "--pool", POOL, "--type", "process"], environment)
+            words = ["worker", "start", "--pool", POOL, "--type", "process", "--with-healthcheck"]
+            worker = Service("worker", words, environment)
             stack.callback(worker.stop)
             stack.callback(end_runs, url)
             announce(url)
@@ -117,6 +130,8 @@ def announced() -> Iterator[Callable[[str], object]]:
     The file is locked while the server runs. A lock ends with its process, so a killed server's address is not used.
     """
     file = announcement()
+    file.touch(mode=0o600)  # the address is nobody else's business; a password is never in it
+    file.chmod(0o600)
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(file, wait=1))  # a run that looks holds it for an instant
@@ -129,15 +144,27 @@ def announced() -> Iterator[Callable[[str], object]]:
         yield file.write_text
 
 
-def require_free(port: int) -> None:
+def require_password(host: str) -> None:
+    """Exits with a sentence if other machines could reach a server that lets everyone in."""
+    with suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback:
+            return
+    if not os.environ.get(PASSWORD):
+        raise SystemExit(
+            f"A server that other machines can reach must ask for a password. Received: --host {host} without "
+            f"{PASSWORD}. Set that to user:password, and PREFECT_API_AUTH_STRING to the same wherever it is used."
+        )
+
+
+def require_free(host: str, port: int) -> None:
     """Exits with a sentence if something listens on the port, before anything is started."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except (OSError, OverflowError) as error:
             raise SystemExit(
-                f"The server's port must be free. Received: port {port} on {HOST} ({error}). "
+                f"The server's port must be free. Received: port {port} on {host} ({error}). "
                 f'Stop what uses it, or choose another: make up ARGS="--port {port + 1}".'
             ) from None
 

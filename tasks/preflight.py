@@ -4,6 +4,7 @@ from prefect import get_run_logger
 
 from hemline.config.retrain import RetrainConfig
 from hemline.registry.champion import Registry
+from hemline.registry.signatures import check_keys
 from hemline.runtime.compile_cache import use_compile_cache
 from hemline.runtime.devices import DeviceInfo, select, set_up
 from tasks.step import step
@@ -11,8 +12,9 @@ from tasks.step import step
 
 @step("preflight", timeout_seconds=300)
 def preflight(config: RetrainConfig) -> DeviceInfo:
-    """The device to train on. Raises a HemlineError if device, groups, data set or ledger cannot work."""
+    """The device to train on. Raises a HemlineError if device, groups, data set, ledger or keys cannot work."""
     Registry(config.artifacts_path).champion()  # without which nothing can be published or compared
+    check_keys()
     use_compile_cache(config.data.data_path / "xla-cache")  # first: from here on TensorFlow is imported
     device = select(config.device, config.replicas, config.batch_size)
     set_up(device)

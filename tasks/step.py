@@ -9,11 +9,13 @@ start is noted, so that a crash has a place.
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
+from prefect.serializers import PickleSerializer
 
+from hemline.errors import DatasetError
 from hemline.storage.attempts import reached
 
 P = ParamSpec("P")
@@ -32,3 +34,12 @@ def step(name: str, timeout_seconds: float) -> Callable[[Callable[P, R]], Task[P
         return task(name=name, timeout_seconds=timeout_seconds, cache_policy=NO_CACHE, result_serializer="json")(noted)
 
     return decorate
+
+
+def _refuse(serializer: object, blob: bytes) -> NoReturn:
+    rule = "a result that Prefect kept must be JSON. Received: a pickle, which runs as a program when it is read."
+    raise DatasetError(f"{rule} Find out who put it into Prefect's result storage, and delete it.")
+
+
+# Whatever serializer a task names, Prefect reads a kept result by the one that the result's own file names.
+PickleSerializer.loads = _refuse  # type: ignore[assignment, method-assign]

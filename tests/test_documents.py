@@ -35,7 +35,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DIRECTORIES = {"bench", "docs", "flows", "hemline", "ops", "recipes", "tasks", "tests"}
 COMMAND_FENCES = {"", "bash", "console", "sh"}
 CONFIGURATIONS: dict[str, type[BaseModel]] = {"retrain": RetrainConfig, "verify": VerifyConfig}
-OF_A_PROGRAM = {"up": "ops/up.py", "bench": "bench/training.py"}  # make targets whose ARGS are argparse's
+OF_A_PROGRAM = {
+    "up": "ops/up.py",
+    "bench": "bench/training.py",
+    "bench-workers": "bench/workers.py",
+}  # make targets whose ARGS are argparse's
 
 DOCUMENTS = sorted(
     subprocess.run(
@@ -99,7 +103,7 @@ def commands(document: Document) -> Iterator[str]:
 
 @cache
 def make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 @cache

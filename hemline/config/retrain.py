@@ -97,6 +97,11 @@ class RetrainConfig(WithArtifacts, DataConfig):
             )
         return self
 
+    @property
+    def resume_path(self) -> Path | None:
+        """Absolute directory of the run to go on with."""
+        return self.artifacts_path / self.resume.expanduser() if self.resume else None
+
     def what_is_computed(self) -> dict[str, Any]:
         """The fields that decide the weights: not where things are, how often they are saved, or the gate."""
         places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming"}

@@ -5,7 +5,7 @@
     model, manifest = load(version.path)    # the same, then loads: manifest.class_names[model(x).argmax()]
 
 A version appears whole or not at all, under the next free number. Its manifest has the SHA-256 of every other file,
-and manifest.sha256 has the manifest's. Verifying needs no TensorFlow.
+and manifest.sha256 has the manifest's; manifest.sig is its signature, if there is a key. Verifying needs no TensorFlow.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from hemline.errors import VersionError
 from hemline.records.run import ModelVersion, Record
 from hemline.registry.ledger import Ledger
+from hemline.registry.signatures import SIGNATURE, problem_of, signature_of
 from hemline.runtime.native_log import noise_in
 from hemline.storage.files import Taken, sha256_of, whole_directory, whole_file, write_json
 from hemline.storage.runs import REGISTRY
@@ -111,11 +112,15 @@ def _version(manifest: Manifest, models: Path, run: Path) -> ModelVersion:
 
 def seal(directory: Path, record: Record, version: str) -> Manifest:
     """Writes the manifest of a directory whose other files are all there."""
-    files = {name: sha256_of(directory / name) for name in sorted(_files(directory) - {MANIFEST, DIGEST})}
+    others = sorted(_files(directory) - {MANIFEST, DIGEST, SIGNATURE})
+    files = {name: sha256_of(directory / name) for name in others}
     manifest = Manifest(**dict(record), version=version, files=files)
     write_json(directory / MANIFEST, manifest.model_dump(mode="json"))
     with whole_file(directory / DIGEST) as path:
         path.write_text(f"{sha256_of(directory / MANIFEST)}  {MANIFEST}\n")
+    if signature := signature_of((directory / MANIFEST).read_bytes()):
+        with whole_file(directory / SIGNATURE) as path:
+            path.write_bytes(signature)
     return manifest
 
 
@@ -130,7 +135,7 @@ def verify(path: Path) -> Manifest:
     manifest = _manifest(path)
     expected = set(manifest.files) | {MANIFEST, DIGEST}
     problems = [f"{name} is missing" for name in sorted(expected - found)]
-    problems += [f"{name} is not in the manifest" for name in sorted(found - expected)]
+    problems += [f"{name} is not in the manifest" for name in sorted(found - expected - {SIGNATURE})]
     # A path that leads outside, or is spelled otherwise, is not among those found: it is missing, and never read.
     here = {name: digest for name, digest in manifest.files.items() if name in found}
     problems += [f"{name} was changed" for name, digest in here.items() if sha256_of(path / name) != digest]
@@ -175,6 +180,9 @@ def _manifest(path: Path) -> Manifest:
         digest = (path / DIGEST).read_text(errors="replace")
         if digest != f"{hashlib.sha256(content).hexdigest()}  {MANIFEST}\n":
             raise ValueError(f"it does not have the SHA-256 in {DIGEST}")
+        if problem := problem_of(content, path / SIGNATURE):
+            rule = f"a model version must be signed. Received: {path}: {problem}. Do not use it; take another version."
+            raise VersionError(rule, problem)
         return Manifest.model_validate_json(content)
     except (OSError, ValueError) as error:
         raise VersionError(

@@ -24,11 +24,11 @@ def run_directory(artifacts: Path, started: datetime, name: str, run_id: str) ->
 def open_run(config: RetrainConfig, started: datetime, name: str, run_id: str) -> Path:
     """The run's directory, with its configuration in it. Raises StorageError if it cannot be written."""
     require_writable(config.artifacts_path)
-    if config.resume is None:
+    if config.resume_path is None:
         directory = run_directory(config.artifacts_path, started, name, run_id)
         write_json(directory / "config.json", config.model_dump(mode="json"))
         return directory
-    directory = config.artifacts_path / config.resume.expanduser()
+    directory = config.resume_path
     if not (directory / "config.json").exists():
         raise ConfigurationError(
             f"resume must be the directory of a run. Received: resume={config.resume}, and {directory} has no "

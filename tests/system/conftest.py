@@ -92,9 +92,10 @@ def ignore_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def start(root: Path, preexec_fn: Callable[[], None] | None = None) -> Installation:
+def start(root: Path, preexec_fn: Callable[[], None] | None = None, **settings: str) -> Installation:
+    """settings: of its environment."""
     port = free_port()
-    environment = user(root) | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    environment = user(root) | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"} | settings
     log = root / "up.log"
     with log.open("wb") as output:
         up = subprocess.Popen(

@@ -57,6 +57,18 @@ def refused(config: DataConfig) -> DatasetError:
     return caught.value
 
 
+def test_a_proxys_password_is_in_no_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://ada:Hunter2@127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(requests, "head", requests.api.head)
+    config = DataConfig(data_dir=tmp_path)
+    with pytest.raises(DatasetUnavailableError, match="Unable to connect to proxy") as caught:
+        sources.prepare_files(sources.find_builder(config), config)
+    assert "Hunter2" not in str(caught.value)
+
+
 def test_all_sources_are_named_when_none_has_the_files(config: DataConfig) -> None:
     error = refused(config)
     assert isinstance(error, DatasetUnavailableError)  # trying again may help

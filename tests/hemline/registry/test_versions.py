@@ -20,6 +20,7 @@ from hemline.data.dataset import load_split
 from hemline.errors import VersionError
 from hemline.records.run import ModelVersion, Quality
 from hemline.registry import versions
+from hemline.registry.signatures import SIGNATURE
 from hemline.registry.versions import DIGEST, FILES, MANIFEST, load, next_version, publish, verify
 from hemline.storage.files import sha256_of
 from tests.hemline.conftest import CLASSES, FinishedRun
@@ -64,7 +65,7 @@ def test_what_is_published_about_a_version_names_each_of_its_files() -> None:
     _, _, section = readme.partition("\n## models/…/\n")
     table = section.partition("\n### ")[0]
     named = re.findall(r"`([^`]+)`", "".join(line.split(" | ")[0] for line in table.splitlines()))
-    assert sorted(name.rstrip("/") for name in named) == sorted({*FILES, MANIFEST, DIGEST})
+    assert sorted(name.rstrip("/") for name in named) == sorted({*FILES, MANIFEST, DIGEST, SIGNATURE})
 
 
 def test_the_model_card_says_how_to_load_it(version: ModelVersion, finished: FinishedRun) -> None:
