@@ -6,7 +6,7 @@ import queue
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
@@ -14,118 +14,106 @@ from statistics import median
 from flows.server import end_on_signals
 from hemline.config.data import DataConfig
 from hemline.config.paths import CHECKOUT
-from ops.chaos.faults import FAULTS
+from ops.chaos.faults import DATA, DISK, FAULTS
 from ops.chaos.lane import Lane
-from ops.chaos.rounds import CASES, STEPS, Result, Round, World, draw
+from ops.chaos.rounds import STEPS, Result, Round, World, draw
 
-HEADER = ("fault", "rounds", "where", "back at work after (median, max)", "attempts (max)", "bits equal")
-HEADER += ("artifacts whole", "messages right")
+COLUMNS = "fault, rounds, where, at work again after (median; most), attempts (most), bits, artifacts, messages"
 
 
 def main() -> None:
     """Exit code 1 if anything was lost."""
     end_on_signals()
-    parser = argparse.ArgumentParser(prog="python -m ops.chaos", description="Faults at random moments.")
+    parser = argparse.ArgumentParser(prog="python -m ops.chaos", description="Faults at random moments of real runs.")
     parser.add_argument("--rounds", type=int, default=40, help="how many (default: 40)")
     parser.add_argument("--seed", type=int, default=1, help="of all that is random (default: 1)")
-    parser.add_argument("--lanes", type=int, default=3, help="servers that work beside each other (default: 3)")
-    parser.add_argument("--only", type=int, nargs="*", help="numbers of rounds, to see them again")
+    parser.add_argument("--lanes", type=int, default=3, help="machines beside each other (default: 3)")
+    parser.add_argument("--only", type=int, nargs="+", help="numbers of rounds, to see them again")
     parser.add_argument("--fault", choices=FAULTS, help="this one alone")
-    parser.add_argument("--markdown", action="store_true", help="the table as Markdown")
     arguments = parser.parse_args()
 
-    pictures, names = find_pictures(), [arguments.fault] if arguments.fault else list(FAULTS)
-    impossible = {"disk full": os.geteuid() != 0, "data corrupted": pictures is None}
-    for name in [name for name in names if impossible.get(name)]:
-        names.remove(name)
-        print(
-            f"without {name!r}: it needs {'root, to mount a disk' if pictures else 'Fashion-MNIST, see docs/data.md'}"
-        )
-    cases = [case for case in CASES if case != "pictures"]
-    numbers = range(1, arguments.rounds + 1) if arguments.only is None else arguments.only
-    rounds = [draw(number, arguments.seed, names, cases) for number in numbers]
-    directory = Path(tempfile.mkdtemp(prefix="chaos-"))
-    results = []
-    for result in play(rounds, World(directory, pictures), min(arguments.lanes, len(rounds))):
+    places, names = (DataConfig().data_path, CHECKOUT / ".pytest-data"), list(FAULTS)
+    pictures = next((place for place in places if (place / "fashion_mnist").is_dir()), None)
+    for name, possible in ((DISK, os.geteuid() == 0), (DATA, pictures is not None)):
+        if not possible:
+            names.remove(name)
+            print(f"Left out: {name}. It needs root, to mount a disk, or Fashion-MNIST in data/.")
+    rounds = [
+        draw(number, arguments.seed, [arguments.fault] if arguments.fault else names)
+        for number in arguments.only or range(1, arguments.rounds + 1)
+    ]
+    directory, results = Path(tempfile.mkdtemp(prefix="chaos-")), list[Result]()
+    for result in play(rounds, World(directory, pictures), directory, min(arguments.lanes, len(rounds))):
         results.append(result)
         print(line(result), flush=True)
-    print(table(results, arguments.markdown))
+    print(table(results))
     if any(result.losses for result in results):
-        sys.exit(f"Something was lost. What there is of it is in {directory}.")
+        sys.exit(f"Something was lost. The files of those rounds are in {directory}.")
     shutil.rmtree(directory)
 
 
-def find_pictures() -> Path | None:
-    """Where Fashion-MNIST is prepared: of this machine, or of the tests."""
-    places = [DataConfig().data_path, CHECKOUT / ".pytest-data"]
-    return next((place for place in places if (place / "fashion_mnist").is_dir()), None)
-
-
-def play(rounds: list[Round], world: World, lanes: int) -> Iterator[Result]:
+def play(rounds: list[Round], world: World, directory: Path, lanes: int) -> Iterator[Result]:
     """Results in the order in which they come."""
-    todo: queue.SimpleQueue[Round] = queue.SimpleQueue()
-    done: queue.SimpleQueue[Result] = queue.SimpleQueue()
+    with Lane(directory / "alone") as lane:
+        for case in dict.fromkeys(["epochs", *(round_.case for round_ in rounds)]):
+            world.prepare(lane, case)
+    todo, done = queue.SimpleQueue[Round](), queue.SimpleQueue[Result | BaseException]()
     for round_ in rounds:
         todo.put(round_)
-    with Lane(world.directory / "first") as first:
-        for case in {"epochs": None} | {round_.case: None for round_ in rounds}:
-            world.prepare(first, case)
 
     def work(number: int) -> None:
-        with Lane(world.directory / f"lane-{number}") as lane:
-            while True:
-                try:
+        try:
+            with Lane(directory / f"lane-{number}") as lane:
+                while True:
                     done.put(world.play(lane, todo.get_nowait()))
-                except queue.Empty:
-                    return
+        except queue.Empty:
+            return
+        except BaseException as error:  # of a lane that does not start
+            done.put(error)
 
     with ThreadPoolExecutor(lanes) as pool:
         for number in range(lanes):
-            pool.submit(work, number).add_done_callback(lambda future: future.result())
+            pool.submit(work, number)
         for _ in rounds:
-            yield done.get()
+            if isinstance(result := done.get(), BaseException):
+                raise result
+            yield result
 
 
 def line(result: Result) -> str:
     """A round in a line."""
-    what = "; ".join(
-        f"{fault} in {where}" for (fault, *_), where in zip(result.round.blows, result.where, strict=False)
-    )
-    text = f"round {result.round.number}: {what}: {result.state}, back after {result.seconds:.0f} s"
-    return "\n    LOST ".join([f"{text}, {result.attempts} attempts", *result.losses])
+    what = "; ".join(f"{fault} ({where})" for (fault, *_), where in zip(result.round.blows, result.where, strict=False))
+    text = f"round {result.round.number}, {result.round.flow}: {what}: {result.state}, after {result.seconds:.0f} s"
+    return "\n    LOST ".join([f"{text}, attempts: {result.attempts}", *result.losses])
 
 
-def table(results: list[Result], markdown: bool) -> str:
-    """A row for each fault, and one for all."""
-    rows = [HEADER]
-    for name in FAULTS:
-        if of := [result for result in results if result.round.blows[0][0] == name]:
-            rows.append(row(name, of))
-    rows.append(row("all", results))
-    if markdown:
-        rows.insert(1, ("---",) * len(HEADER))
-        return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-    widths = [max(len(cells[n]) for cells in rows) for n in range(len(HEADER))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(cells, widths, strict=True)).rstrip() for cells in rows)
+def table(results: list[Result]) -> str:
+    """In Markdown: a row for each fault, and one for all."""
+    of = {name: [result for result in results if result.round.blows[0][0] == name] for name in FAULTS}
+    rows = [tuple(COLUMNS.split(", ")), *(row(name, some) for name, some in of.items() if some), row("all", results)]
+    widths = [max(len(cells[column]) for cells in rows) for column in range(len(rows[0]))]
+    rows.insert(1, tuple("-" * width for width in widths))
+    return "\n".join(f"| {' | '.join(map(str.ljust, cells, widths))} |" for cells in rows)
 
 
 def row(name: str, results: list[Result]) -> tuple[str, ...]:
-    """What came of some rounds."""
-    places = {result.where[0].removeprefix("after ") for result in results if result.where}
-    where = sorted(places, key=[*STEPS, *sorted(places - set(STEPS))].index)
+    """What came of some rounds. A round that did not end well counts nowhere."""
     seconds = [result.seconds for result in results]
+    places = {where for result in results for where in result.where[:1]}
+    where = sorted(places, key=lambda place: STEPS.index(place) if place in STEPS else len(STEPS))
 
-    def share(what: str, of: Iterable[Result]) -> str:
-        of = list(of)
-        return f"{sum(not (result.lost(what) or result.lost('end')) for result in of)} of {len(of)}"
+    def share(what: str, some: list[Result]) -> str:
+        good = [result for result in some if not any(loss.startswith((what, "end")) for loss in result.losses)]
+        return f"{len(good)} of {len(some)}"
 
+    trained = [result for result in results if result.round.flow == "retrain"]
     return (
         name,
         str(len(results)),
-        ", ".join(where) if name != "all" else f"{len(where)} places",
-        f"{median(seconds):.0f} s, {max(seconds):.0f} s",
+        f"{len(where)} places" if len(where) > 6 else ", ".join(where),
+        f"{median(seconds):.0f} s; {max(seconds):.0f} s",
         str(max(result.attempts for result in results)),
-        share("bits", (result for result in results if result.round.flow == "retrain")),
+        share("bits", trained),
         share("artifacts", results),
         share("messages", results),
     )

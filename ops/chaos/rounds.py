@@ -10,6 +10,8 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -23,57 +25,54 @@ from hemline.data.dataset import DatasetRef, write_split
 from hemline.records.run import Record
 from hemline.registry.champion import Registry
 from hemline.registry.versions import DIGEST, MANIFEST, seal, verify
-from hemline.storage.attempts import attempts
 from hemline.storage.files import write_json
-from ops.chaos import checks
-from ops.chaos.faults import FAULTS, Scene
+from ops.chaos.checks import Reference, losses
+from ops.chaos.faults import CHECKPOINT, DATA, DISK, FAULTS, Scene
 from ops.chaos.lane import Lane, wait_until
 
 STARTING, TRAIN = "starting", "train"
 STEPS = [STARTING, "the start", "preflight", "prepare-dataset", "verify-layers", "verify-claims", TRAIN]
 STEPS += ["evaluate", "publish", "promote", "report"]
-SHORT_SECONDS = 6.0  # that a rollback or a pruning takes, most of it to start
 TINY: dict[str, Any] = {"dataset": "mnist", "batch_size": 32, "validation": 60}
 CASES: dict[str, dict[str, Any]] = {
     "epochs": TINY | {"epochs": 30},
-    "steps": TINY | {"epochs": 12, "checkpoint_steps": 3, "keep_checkpoints": 2, "early_stopping": 20},
+    "steps": TINY | {"epochs": 12, "checkpoint_steps": 3, "keep_checkpoints": 2, "early_stopping": 12},
     "pictures": {"dataset": "fashion_mnist", "epochs": 3, "checkpoint_steps": 100},
 }
-OLD = "2026-01-01-old-00000000"  # a run that may be pruned
-TMPFS_BYTES = 100 * 2**20
+DEPLOYMENTS = {"retrain": "retrain/smoke", "rollback": "rollback/champion", "prune": "prune/look"}
+SHORT_SECONDS = 6.0  # that a rollback or a prune takes, most of it to start
+DISK_BYTES = 100 * 2**20
 
 
-@dataclass
+@dataclass(frozen=True)
 class Round:
     """What is to happen. blows: fault, step, share of the step's time."""
 
     number: int
-    seed: str
     flow: str
     case: str
     champion: bool  # whether there is one before
     blows: list[tuple[str, str, float]]
+    random: Random
 
 
-def draw(number: int, seed: int, names: list[str], cases: list[str]) -> Round:
+def draw(number: int, seed: int, names: list[str]) -> Round:
     """The round of this number: the same for the same seed. names: of faults that can happen here."""
-    deck = [name for name in names for _ in range(FAULTS[name].weight)]
+    deck, random = [name for name in names for _ in range(FAULTS[name].weight)], Random(f"{seed}-{number}")
     Random(seed).shuffle(deck)
-    name, random = deck[number % len(deck)], Random(f"{seed}-{number}")
-    flow = random.choice(["retrain"] * 10 + list(FAULTS[name].of))
-    case = "pictures" if name == "data corrupted" else random.choice(cases)
+    name = deck[number % len(deck)]
+    flow = random.choice(["retrain"] * 8 + ["rollback", "prune"] * FAULTS[name].any_flow)
     if flow != "retrain":
-        return Round(number, f"{seed}-{number}", flow, "epochs", True, [(name, STARTING, random.random())])
-    first = STEPS.index(TRAIN) if name == "checkpoint corrupted" else 0
-    weights = [5 if step == TRAIN else 1 for step in STEPS[first:]]
-    (step,) = random.choices(STEPS[first:], weights)
+        return Round(number, flow, "epochs", True, [(name, STARTING, random.random())], random)
+    case = "pictures" if name == DATA else random.choice(["epochs", "steps"])
+    steps = STEPS[STEPS.index(TRAIN) if name == CHECKPOINT else 0 :]
+    (step,) = random.choices(steps, [5 if step == TRAIN else 1 for step in steps])
     blows = [(name, step, random.random())]
     later = STEPS[STEPS.index(step) + 1 :]  # a run that crashes twice at one place is to fail
     if later and random.random() < 0.1:
-        second = random.choice([name for name in names if FAULTS[name].again])
+        second = random.choice([name for name in names if FAULTS[name].second] or names)
         blows.append((second, random.choice(later), random.random()))
-    champion = case == "epochs" and random.random() < 0.5
-    return Round(number, f"{seed}-{number}", flow, case, champion, blows)
+    return Round(number, flow, case, case == "epochs" and random.random() < 0.5, blows, random)
 
 
 @dataclass
@@ -82,154 +81,135 @@ class Result:
 
     round: Round
     where: list[str] = field(default_factory=list)
-    state: str = ""
+    state: str = "no end"
     seconds: float = 0.0  # from the first fault until it worked again; 0 if it never stopped
     attempts: int = 0
-    leftovers: int = 0  # temporaries of killed writers
-    losses: list[str] = field(default_factory=list)  # each begins with what is lost: bits, artifacts, ...
-
-    def lost(self, what: str) -> bool:
-        return any(loss.startswith(what) for loss in self.losses)
+    losses: list[str] = field(default_factory=list)  # each begins with what is lost: bits, artifacts, messages, end
 
 
 class World:
     """What all rounds have in common. pictures: a directory with fashion_mnist as TFDS prepares it."""
 
     def __init__(self, directory: Path, pictures: Path | None):
-        self.directory, self.pictures = directory, pictures
-        self.left_alone: dict[str, checks.Reference] = {}
-        _write_tiny(directory / "tiny" / "decoded" / "mnist")
+        self.base, self._alone = directory / "base", dict[str, Reference]()
+        self._tiny, self._pictures = directory / "tiny", directory / "pictures"
+        _write_tiny(self._tiny / "decoded" / "mnist")
         if pictures:
-            (directory / "pictures").mkdir()
-            (directory / "pictures" / "fashion_mnist").symlink_to(pictures / "fashion_mnist")
+            self._pictures.mkdir()
+            (self._pictures / "fashion_mnist").symlink_to(pictures / "fashion_mnist")
 
     def prepare(self, lane: Lane, case: str) -> None:
-        """A run of the case that is left alone; from the first one, the versions that rounds find."""
-        scene, times = self._start(lane, Round(0, case, "retrain", case, False, []), Path(case)), dict[str, float]()
+        """A run of the case that is left alone. From the first one: what every round finds."""
+        scene, times = self._start(lane, Round(0, "retrain", case, False, [], Random(0)), case), dict[str, float]()
         for look in count():
-            times.setdefault(_place(scene) or STARTING, time.monotonic())
-            if look % 20 == 0 and scene.ended():
+            times.setdefault(_place(scene), time.monotonic())
+            if look % 20 == 0 and (end := scene.ended()):
                 break
             time.sleep(0.05)
-        times["the end"] = time.monotonic()
-        assert scene.directory, f"{scene.ended()}"
+        assert end and end.name == "Promoted" and scene.directory, end  # noqa: PT018
+        durations = dict(zip(times, np.diff([*times.values(), time.monotonic()]).tolist(), strict=True))
+        self._alone[case] = Reference.of(scene.directory, durations)
         wait_until(lambda: not scene.process, "the end of a process")
-        durations = dict(zip(times, np.diff(list(times.values())), strict=False))
-        print(case, durations, flush=True)
-        self.left_alone[case] = checks.Reference.of(scene.directory, durations)
-        if not (base := self.directory / "base").exists():
-            _write_base(scene.root / "artifacts", base)
-        for name in ("decoded", "xla-cache"):  # what the rounds need not do again
+        if not self.base.exists():
+            _write_base(scene.root / "artifacts", self.base)
+        for name in ("decoded", "xla-cache"):
             if not (there := self._data(case) / name).exists():
                 shutil.copytree(scene.root / "data" / name, there)
 
     def play(self, lane: Lane, round_: Round) -> Result:
-        """Never raises: what goes wrong is a loss."""
-        result = Result(round_)
-        name = f"{round_.number:04d}"
-        mounted = any(fault == "disk full" for fault, *_ in round_.blows)
-        if mounted:
-            (lane.root / name / "artifacts").mkdir(parents=True)
-            subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", f"size={TMPFS_BYTES}", "chaos", lane.root / name / "artifacts"],
-                check=True,
-            )
-        try:
-            self._play(lane, round_, result, Path(name))
-        except Exception as error:
-            result.losses.append(f"end: {type(error).__name__}: {error}")
-        for process, restart in ((lane.server, lane.start_server), (lane.worker, lane.start_worker)):
+        """Never raises: what goes wrong is a loss, and then the files stay."""
+        result, name = Result(round_), f"{round_.number:04d}"
+        with _disk(lane.root / name / "artifacts", result, any(fault == DISK for fault, *_ in round_.blows)):
+            try:
+                self._play(self._start(lane, round_, name), result)
+            except Exception as error:
+                result.losses.append(f"end: {type(error).__name__}: {error}")
+        for process, start in ((lane.server, lane.start_server), (lane.worker, lane.start_worker)):
             if process.poll() is not None:
-                result.losses.append("end: server or worker has ended by itself")
-                restart()
-        if mounted:
-            kept = lane.root / name / "kept"
-            if result.losses:
-                shutil.copytree(lane.root / name / "artifacts", kept)
-            subprocess.run(["umount", "--lazy", lane.root / name / "artifacts"], check=True)
+                result.losses.append(f"end: server or worker has ended by itself, with {process.returncode}")
+                start()
         if not result.losses:
             shutil.rmtree(lane.root / name)
         return result
 
-    def _play(self, lane: Lane, round_: Round, result: Result, name: Path) -> None:
-        scene = self._start(lane, round_, name)
-        struck: datetime | None = None
+    def _play(self, scene: Scene, result: Result) -> None:
+        round_, reference, struck = result.round, self._alone[result.round.case], list[datetime]()
         for fault, step, share in round_.blows:
-            self._wait_for(scene, round_, step, share)
-            where = (_place(scene) or step) if round_.flow == "retrain" else round_.flow
-            result.where.append(where if scene.process else f"after {where}")
-            struck = struck or datetime.now(UTC)
+            result.where.append(_wait_for(scene, step, share, round_, reference))
+            struck.append(datetime.now(UTC))
             FAULTS[fault].strike(scene)
         state = wait_until(scene.ended, "a good end")
-        if state.is_failed() and any(fault == "disk full" for fault, *_ in round_.blows):  # a person was told
+        if state.is_failed() and any(fault == DISK for fault, *_ in round_.blows):  # a person is told, and retries
             scene.retry()
-            wait_until(lambda: scene.ended() != state, "a retry")
-            state = wait_until(scene.ended, "a good end")
-        result.state = f"{state.name}"
-        states = lane.states(scene.run)
-        back = [each.timestamp for each in states if each.is_running() and struck and each.timestamp > struck]
-        result.seconds = (back[0] - struck).total_seconds() if back and struck else 0.0
-        wait_until(lambda: not scene.process, "the end of its process", seconds=60)
-        if scene.directory:
-            result.attempts = len(attempts(scene.directory))
-        reference = self.left_alone[round_.case]
-        result.losses += checks.losses(scene, round_, state, reference)
-        result.leftovers = checks.leftovers(scene.root / "artifacts")
+            state = wait_until(lambda: scene.ended(after=state), "a good end")
+        result.state = str(state.name)
+        wait_until(lambda: not scene.process, "the end of its process")
+        states = scene.lane.states(scene.run)
+        back = [each.timestamp for each in states if each.is_running() and each.timestamp > struck[0]]
+        result.seconds = (back[0] - struck[0]).total_seconds() if back else 0.0
+        result.attempts = len(scene.attempts)
+        result.losses += losses(scene, round_.flow, "Kept" if round_.champion else "Promoted", state, reference)
 
-    def _start(self, lane: Lane, round_: Round, name: Path) -> Scene:
-        root = lane.root / name
+    def _start(self, lane: Lane, round_: Round, name: str) -> Scene:
+        root, artifacts = lane.root / name, lane.root / name / "artifacts"
         shutil.copytree(self._data(round_.case), root / "data", symlinks=True)
-        base = self.directory / "base"
-        if base.exists():
-            kept = base.iterdir() if round_.champion else [base / "proofs"]
-            for each in kept:
-                shutil.copytree(each, root / "artifacts" / each.name)
-        if round_.flow == "prune":
-            _write_old(root / "artifacts")
+        for each in ("proofs", "models", "registry") if round_.champion else ("proofs",):
+            if self.base.exists():
+                shutil.copytree(self.base / each, artifacts / each)
         parameters: dict[str, Any] = {"artifacts_dir": f"{name}/artifacts"}
         if round_.flow == "retrain":
-            config = CASES[round_.case] | parameters | {"data_dir": f"{name}/data"}
-            run = lane.run("retrain/smoke", {"config": config})
+            parameters = {"config": CASES[round_.case] | parameters | {"data_dir": f"{name}/data"}}
         elif round_.flow == "rollback":
-            run = lane.run("rollback/champion", parameters | {"reason": "chaos"})
+            parameters |= {"reason": "chaos"}
         else:
-            retention = {"keep_versions": 1, "keep_runs": 0, "keep_days": 0}
-            run = lane.run("prune/look", parameters | {"retention": retention, "delete": True})
-        return Scene(lane, run.id, root, Random(round_.seed))
+            _write_old(artifacts)
+            parameters |= {"retention": {"keep_versions": 1, "keep_runs": 0, "keep_days": 0}, "delete": True}
+        return Scene(lane, lane.run(DEPLOYMENTS[round_.flow], parameters), root, round_.random)
 
     def _data(self, case: str) -> Path:
-        return self.directory / ("pictures" if case == "pictures" else "tiny")
-
-    def _wait_for(self, scene: Scene, round_: Round, step: str, share: float) -> None:
-        if step == STARTING:
-            wait_until(lambda: scene.process or scene.ended(), "starting", pause=0.1)
-        else:
-            number = STEPS.index(step)
-            wait_until(
-                lambda: (STEPS.index(_place(scene) or STARTING) >= number) or _over(scene), f"step {step}", pause=0.05
-            )
-        durations = self.left_alone[round_.case].durations
-        longest = durations.get(step, 0.1) if round_.flow == "retrain" else SHORT_SECONDS
-        if _place(scene) in (None, step):
-            time.sleep(share * longest)
+        return self._pictures if case == "pictures" else self._tiny
 
 
-def _place(scene: Scene) -> str | None:
+def _wait_for(scene: Scene, step: str, share: float, round_: Round, reference: Reference) -> str:
+    """Returns at the moment, and where that is."""
+    short, look = round_.flow != "retrain", count()
+
+    def reached() -> object:
+        there = STEPS.index(_place(scene)) >= STEPS.index(step) if step != STARTING else scene.process
+        return there or (next(look) % 20 == 0 and scene.ended())
+
+    wait_until(reached, step, pause=0.05)
+    if short or _place(scene) == step:
+        time.sleep(share * (SHORT_SECONDS if short else reference.durations.get(step, 0.1)))
+    where = round_.flow if short else _place(scene)
+    return where if scene.process else "after its end"
+
+
+def _place(scene: Scene) -> str:
     """The step that the run's newest attempt has reached."""
-    if scene.directory and (found := attempts(scene.directory)):
-        return found[-1].place
-    return None
+    return scene.attempts[-1].place if scene.attempts else STARTING
 
 
-def _over(scene: Scene) -> bool:
-    found = attempts(scene.directory) if scene.directory else []
-    return bool(found and found[-1].ended)
+@contextmanager
+def _disk(artifacts: Path, result: Result, own: bool) -> Iterator[None]:
+    """A small disk that can be filled, if there is to be one; after a loss its files are kept."""
+    if not own:
+        yield
+        return
+    artifacts.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "chaos", str(artifacts)], check=True)
+    try:
+        yield
+        if result.losses:
+            shutil.copytree(artifacts, artifacts.with_name("kept"))
+    finally:
+        subprocess.run(["umount", "--lazy", str(artifacts)], check=True)
 
 
 def _write_tiny(directory: Path) -> None:
     """300 training and 70 test pictures whose brightness is their class, as decoded from a set that TFDS knows."""
-    random = np.random.default_rng(0)
-    splits, shape, names = {}, (4, 4, 1), ["dark", "middling", "bright"]
+    random, shape, names = np.random.default_rng(0), (4, 4, 1), ["dark", "middling", "bright"]
+    splits = {}
     directory.mkdir(parents=True)
     for name, examples in {"train": 300, "test": 70}.items():
         labels = random.integers(3, size=examples).astype(np.int32)
@@ -240,14 +220,13 @@ def _write_tiny(directory: Path) -> None:
 
 
 def _write_base(artifacts: Path, base: Path) -> None:
-    """Proofs; and three versions of one model, of which the second is the champion and the first was."""
+    """Proofs; and four versions of one model: 0001 was the champion, 0002 is it."""
     for name in ("proofs", "models", "registry"):
         shutil.copytree(artifacts / name, base / name)
     registry, first = Registry(base), verify(base / "models" / "0001")
     record = Record(**{name: getattr(first, name) for name in Record.model_fields})
-    for version in ("0002", "0003"):
-        copy = base / "models" / version
-        shutil.copytree(base / "models" / "0001", copy)
+    for version in ("0002", "0003", "0004"):
+        shutil.copytree(base / "models" / "0001", copy := base / "models" / version)
         for name in (MANIFEST, DIGEST):
             (copy / name).unlink()
         seal(copy, record, version)
@@ -255,9 +234,8 @@ def _write_base(artifacts: Path, base: Path) -> None:
 
 
 def _write_old(artifacts: Path) -> None:
-    """A run, and what a killed writer has left, both old enough to be pruned; and 0003, then 0004 stays."""
-    run, left = artifacts / "runs" / OLD, artifacts / "models" / ".0009-abcdefgh"
-    for directory in (run, left):
+    """A run, and what a killed writer has left, old enough to be pruned."""
+    for directory in (artifacts / "runs" / "2026-01-01-old-00000000", artifacts / "models" / ".0009-abcdefgh"):
         directory.mkdir(parents=True)
         write_json(directory / "config.json", {})
         os.utime(directory / "config.json", (0, 0))
