@@ -6,7 +6,7 @@ API ?= http://127.0.0.1:4200/api
 export HEMLINE_ROOT ?= $(CURDIR)
 export DO_NOT_TRACK = 1
 
-.PHONY: setup retrain test lint up deploy notify bench screenshots
+.PHONY: setup retrain test lint up deploy notify chaos bench screenshots
 setup: .venv/installed
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 14)' || { \
@@ -31,5 +31,6 @@ deploy: setup
 	@PREFECT_API_URL=$(API) $(BIN)/prefect --no-prompt deploy --all
 	@PREFECT_API_URL=$(API) $(BIN)/python -m ops.automations
 notify: setup ; @PREFECT_API_URL=$(API) $(BIN)/python -m ops.automations $(if $(URL),--url '$(URL)') $(if $(BLOCK),--block '$(BLOCK)')
+chaos: setup ; @$(BIN)/python -m ops.chaos --rounds $(or $(ROUNDS),40) --seed $(or $(SEED),1) $(ARGS)
 bench: setup .venv-peers/installed ; @$(BIN)/python -m bench.training $(ARGS)
 screenshots: setup ; @$(BIN)/python -m ops.screenshots $(ARGS)

@@ -35,7 +35,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DIRECTORIES = {"bench", "docs", "flows", "hemline", "ops", "recipes", "tasks", "tests"}
 COMMAND_FENCES = {"", "bash", "console", "sh"}
 CONFIGURATIONS: dict[str, type[BaseModel]] = {"retrain": RetrainConfig, "verify": VerifyConfig}
-OF_A_PROGRAM = {"up": "ops/up.py", "bench": "bench/training.py"}  # make targets whose ARGS are argparse's
+# Make targets whose ARGS are argparse's.
+OF_A_PROGRAM = {"up": "ops/up.py", "bench": "bench/training.py", "chaos": "ops/chaos/__main__.py"}
 
 DOCUMENTS = sorted(
     subprocess.run(

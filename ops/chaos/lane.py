@@ -26,7 +26,7 @@ from prefect.client.schemas.objects import State
 from flows.attempt import AWAY
 from flows.server import HOST, start, stop, wait_until_healthy
 from hemline.config.paths import CHECKOUT
-from ops.up import POOL, create_pool, runs_of
+from ops.up import POOL, POOL_LIMIT, runs_of
 
 T = TypeVar("T")
 PATIENCE = 900.0  # seconds for anything: what takes longer has not happened
@@ -64,7 +64,8 @@ class Lane:
     def __enter__(self) -> "Lane":
         self.start_server()
         self.client = SyncPrefectClient(self.url).__enter__()
-        create_pool(self.environment)
+        self._command("-m", "prefect", "work-pool", "create", POOL, "--type", "process")
+        self._command("-m", "prefect", "work-pool", "set-concurrency-limit", POOL, str(POOL_LIMIT))
         self._command("-m", "prefect", "--no-prompt", "deploy", *(f"--name={name}" for name in DEPLOYMENTS))
         self._command("-m", "ops.automations")
         self.start_worker()
