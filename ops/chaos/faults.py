@@ -138,11 +138,12 @@ def _database_locked(scene: Scene) -> None:
 
 
 def _cancelled(scene: Scene) -> None:
-    """By a person, who retries it later."""
+    """By a person, who retries it a while later: the worker says *Cancelled* once more when the process has ended."""
     scene.lane.client.set_flow_run_state(scene.run, State(type=StateType.CANCELLING))
     state = wait_until(scene.ended, "cancelling", pause=0.2, seconds=CANCEL_SECONDS)
     wait_until(lambda: not scene.process, "the end of a cancelled process")
     if state.is_cancelled():
+        time.sleep(scene.random.uniform(15, 30))
         scene.retry()
 
 

@@ -21,6 +21,7 @@ from uuid import UUID
 
 import psutil
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import State
 
 from flows.attempt import AWAY
@@ -64,8 +65,7 @@ class Lane:
     def __enter__(self) -> "Lane":
         self.start_server()
         self.client = SyncPrefectClient(self.url).__enter__()
-        self._command("-m", "prefect", "work-pool", "create", POOL, "--type", "process")
-        self._command("-m", "prefect", "work-pool", "set-concurrency-limit", POOL, str(POOL_LIMIT))
+        self.client.create_work_pool(WorkPoolCreate(name=POOL, type="process", concurrency_limit=POOL_LIMIT))
         self._command("-m", "prefect", "--no-prompt", "deploy", *(f"--name={name}" for name in DEPLOYMENTS))
         self._command("-m", "ops.automations")
         self.start_worker()
