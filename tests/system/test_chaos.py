@@ -8,39 +8,33 @@ from random import Random
 
 import pytest
 
-from ops.chaos import faults
 from ops.chaos.__main__ import row, table
 from ops.chaos.faults import CHECKPOINT, FAULTS
 from ops.chaos.lane import Lane
 from ops.chaos.rounds import STEPS, TRAIN, Result, Round, World, draw
-from tests.system.conftest import PATIENCE
 
 pytestmark = pytest.mark.system
-KILLED, TERMINATED, CANCELLED = "flow killed", "flow terminated", "cancelled within 10 s, then retried"
+KILLED, TERMINATED = "flow killed", "flow terminated"
 
 
 def round_of(number: int, fault: str, step: str, share: float, flow: str = "retrain") -> Round:
     return Round(number, flow, "epochs", champion=True, blows=[(fault, step, share)], random=Random(number))
 
 
-def test_what_is_killed_terminated_cancelled_or_corrupted_ends_as_if_nothing_had_happened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_killed_terminated_or_corrupted_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
     """All at once, since the faults hit one run each: a run that came back once lost bits, its message, or its slot."""
-    monkeypatch.setattr(faults, "CANCEL_SECONDS", PATIENCE)  # of a machine that may be busy
     world = World(tmp_path, pictures=None)
     rounds = [
         round_of(1, KILLED, "publish", 0.5),
         round_of(2, TERMINATED, TRAIN, 0.5),
-        round_of(3, CANCELLED, TRAIN, 0.3),
-        round_of(4, CHECKPOINT, TRAIN, 0.8),
+        round_of(3, CHECKPOINT, TRAIN, 0.8),
     ]
     with Lane(tmp_path / "lane") as lane:
         world.prepare(lane, "epochs")
         with ThreadPoolExecutor(len(rounds)) as pool:
             results = list(pool.map(partial(world.play, lane), rounds))
     assert {result.round.blows[0][0]: (result.state, result.losses) for result in results} == {
-        fault: ("Kept", []) for fault in (KILLED, TERMINATED, CANCELLED, CHECKPOINT)
+        fault: ("Kept", []) for fault in (KILLED, TERMINATED, CHECKPOINT)
     }
 
 
