@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
+from typing import IO
 
 from hemline.storage.files import require_writable
 from hemline.storage.locks import is_locked, locked
@@ -82,17 +83,21 @@ def announcement() -> Path:
     return get_current_settings().home / "hemline-server"  # importing Prefect has made its home
 
 
-def start(words: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def start(words: list[str], environment: Mapping[str, str], log: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
     """`python -m` these words, in a session of its own: a signal to this process's group does not reach it.
 
-    Linux ends it should this process be killed: nobody else would.
+    Linux ends it should this process be killed: nobody else would. log: instead of this process's output.
     """
     if sys.platform != "linux":
-        return subprocess.Popen([sys.executable, "-m", *words], env=environment, start_new_session=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", *words], env=environment, stdout=log, stderr=log, start_new_session=True
+        )
     libc = ctypes.CDLL(None)
     return subprocess.Popen(
         [sys.executable, "-m", *words],
         env=environment,
+        stdout=log,
+        stderr=log,
         start_new_session=True,
         preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
     )

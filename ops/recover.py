@@ -7,7 +7,8 @@ there to bring them back. The event of each one's state is sent again, and ops/a
 that is alive gives a sign within a minute, any other comes back.
 
 An event keeps its id, which is its state's: for a quarter of an hour Prefect holds an event back until it has seen the
-one before it, and a server that has started has seen none.
+one before it, and a server that has started has seen none. So those before it are sent too, under a name that nothing
+waits for: a run that crashed, or ended, while the server was starting would come back, or be told of, 15 minutes late.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,8 @@ from prefect.events.worker import EventsWorker
 from ops.automations import FLOWS
 
 DAYS = 7.0  # what crashed earlier is old news
+ENDED_HOURS = 1.0  # before: of what ended so lately the message may not have been sent
+BEFORE = 5  # states of a run, at the most, that it may have passed through while the server was starting
 OPEN = ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING", "CRASHED"]
 
 
@@ -30,7 +33,13 @@ def unheard(now: datetime) -> list[tuple[FlowRun, str]]:
     with get_client(sync_client=True) as client:
         of_hemline = FlowFilter.model_validate({"name": {"any_": FLOWS["prefect.resource.name"]}})
         still_open = FlowRunFilter.model_validate({"state": {"type": {"any_": OPEN}}})
-        runs = client.read_flow_runs(flow_filter=of_hemline, flow_run_filter=still_open)
+        lately = now - timedelta(hours=ENDED_HOURS)
+        ended = FlowRunFilter.model_validate({"state": {"type": {"not_any_": OPEN}}, "end_time": {"after_": lately}})
+        runs = [
+            run
+            for wanted in (still_open, ended)
+            for run in client.read_flow_runs(flow_filter=of_hemline, flow_run_filter=wanted)
+        ]
         flows = {flow_id: client.read_flow(flow_id).name for flow_id in {run.flow_id for run in runs}}
     old = now - timedelta(days=DAYS)
     heard = [run for run in runs if run.state and run.state.is_crashed() and run.state.timestamp < old]
@@ -52,12 +61,15 @@ def send(run: FlowRun, flow: str, event: str, event_id: UUID | None = None) -> N
 def main() -> None:
     """Sends the events, and says for which runs it matters."""
     for run, flow in unheard(datetime.now(UTC)):
-        assert run.state
-        send(run, flow, str(run.state.name), run.state.id)
-        if run.state.is_running():
+        with get_client(sync_client=True) as client:
+            *before, state = sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
+        for earlier in before[-BEFORE:]:
+            send(run, flow, "heard", earlier.id)
+        send(run, flow, str(state.name), state.id)
+        if state.is_running():
             send(run, flow, "heartbeat")  # from here on the next one is waited for
-        if not run.state.is_scheduled():
-            print(f"{run.name} was {run.state.name} when the server stopped; it is looked after", flush=True)
+        if not state.is_scheduled() and (not state.is_final() or state.is_crashed()):
+            print(f"{run.name} was {state.name} when the server stopped; it is looked after", flush=True)
     EventsWorker.instance().wait_until_empty()
 
 

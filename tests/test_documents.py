@@ -35,11 +35,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DIRECTORIES = {"bench", "docs", "flows", "hemline", "ops", "recipes", "tasks", "tests"}
 COMMAND_FENCES = {"", "bash", "console", "sh"}
 CONFIGURATIONS: dict[str, type[BaseModel]] = {"retrain": RetrainConfig, "verify": VerifyConfig}
-OF_A_PROGRAM = {
+OF_A_PROGRAM = {  # make targets whose ARGS are argparse's
     "up": "ops/up.py",
     "bench": "bench/training.py",
     "bench-workers": "bench/workers.py",
-}  # make targets whose ARGS are argparse's
+    "chaos": "ops/chaos/__main__.py",
+}
 
 DOCUMENTS = sorted(
     subprocess.run(
