@@ -12,24 +12,24 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
 from prefect import get_run_logger, runtime
 from prefect.client.orchestration import get_client
-from prefect.exceptions import Abort, PrefectHTTPStatusError, TerminationSignal
+from prefect.exceptions import Abort, TerminationSignal
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Running, State
 
 from hemline.storage.attempts import Attempt, attempt
+from tasks.live import AWAY
 
 LOOK_SECONDS = 2.0
 LOST = "lost without a sign of life"  # what the automations say of a run that they do not hear of any more
-AWAY = (httpx.HTTPError, PrefectHTTPStatusError)  # a server that is away, or in trouble
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
     flow_run = UUID(str(runtime.flow_run.id))
     watch = _Watch(flow_run)
     try:
-        with attempt(directory, str(flow_run), _how_it_ended(flow_run), limit) as this:
+        with attempt(directory, str(flow_run), _how_it_ended(flow_run), limit, _pause) as this:
             if this.after:
                 get_run_logger().info("attempt %d, after: %s", this.number, this.after)
             watch.start()
@@ -50,6 +50,11 @@ def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
         if _cancelled(flow_run):
             raise Abort("the run was cancelled") from None  # which Prefect does not call a crash
         raise
+
+
+def _pause(seconds: float) -> None:
+    get_run_logger().info("it crashes again and again: the next attempt begins in %.0f s", seconds)
+    time.sleep(seconds)
 
 
 def _how_it_ended(flow_run: UUID) -> str:

@@ -27,7 +27,7 @@ from hemline.storage.locks import locked
 AGAIN_SECONDS = 1.0  # after which a server that was away is asked again
 LAST_SECONDS = 5.0  # that the last value may take
 AWAY_SECONDS = 600.0  # that a step waits for a server that is away
-AWAY = (httpx.HTTPError, PrefectHTTPStatusError)
+AWAY = (httpx.HTTPError, PrefectHTTPStatusError)  # what a server that is away, or in trouble, raises
 
 
 class Progress:
