@@ -83,7 +83,8 @@ def _unless(
             expect=expect,
             within=timedelta(seconds=seconds),
         ),
-        "actions": [ChangeFlowRunState(state=state, force=True, **change)],
+        # Not by force: what has ended meanwhile is not called crashed.
+        "actions": [ChangeFlowRunState(state=state, **change)],
     }
 
 

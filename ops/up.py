@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import psutil
 
-from flows.server import HOST, announcement, end_on_signals, require_home, start, stop, wait_until_healthy
+from flows.server import HOST, SERVER, announcement, end_on_signals, require_home, start, stop, wait_until_healthy
 from hemline.errors import StorageError
 from hemline.storage.locks import locked
 
@@ -51,14 +51,17 @@ def main() -> None:
         raise SystemExit(str(error)) from None
 
     url = f"http://{HOST if host == ANY_HOST else host}:{port}/api"
-    environment = os.environ | {
-        "PREFECT_API_URL": url,
-        "PREFECT_UI_URL": f"http://{HOST}:{port}",  # of the links in messages
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_METRICS_ENABLED": "true",
-        "PREFECT_WORKER_WEBSERVER_HOST": HOST,  # Prefect's default is every address
-        "PREFECT_WORKER_WEBSERVER_PORT": str(port + 1),
-    }
+    environment = (
+        os.environ
+        | SERVER
+        | {
+            "PREFECT_API_URL": url,
+            "PREFECT_UI_URL": f"http://{HOST}:{port}",  # of the links in messages
+            "PREFECT_SERVER_METRICS_ENABLED": "true",
+            "PREFECT_WORKER_WEBSERVER_HOST": HOST,  # Prefect's default is every address
+            "PREFECT_WORKER_WEBSERVER_PORT": str(port + 1),
+        }
+    )
     if password := os.environ.get(PASSWORD):
         environment["PREFECT_API_AUTH_STRING"] = password
     with announced() as announce, ExitStack() as stack:

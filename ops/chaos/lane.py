@@ -25,7 +25,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import State
 
 from flows.attempt import AWAY
-from flows.server import HOST, start, stop, wait_until_healthy
+from flows.server import HOST, SERVER, start, stop, wait_until_healthy
 from hemline.config.paths import CHECKOUT
 from ops.up import POOL, POOL_LIMIT, runs_of
 
@@ -54,13 +54,16 @@ class Lane:
         root.mkdir(parents=True)
         self.root, self.url, self._log = root, f"http://{HOST}:{self.port}/api", (root / "lane.log").open("ab")
         others = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "TF"))}
-        self.environment = others | {
-            "HEMLINE_ROOT": str(root),
-            "PREFECT_HOME": str(root / "prefect"),
-            "PREFECT_API_URL": self.url,
-            "PREFECT_UI_URL": self.url.removesuffix("/api"),
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        }
+        self.environment = (
+            others
+            | SERVER
+            | {
+                "HEMLINE_ROOT": str(root),
+                "PREFECT_HOME": str(root / "prefect"),
+                "PREFECT_API_URL": self.url,
+                "PREFECT_UI_URL": self.url.removesuffix("/api"),
+            }
+        )
 
     def __enter__(self) -> "Lane":
         self.start_server()

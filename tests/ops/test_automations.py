@@ -46,7 +46,7 @@ def test_a_crash_is_expected_to_be_followed_by_anything_but_another() -> None:
     assert resume.expect == {f"prefect.flow-run.{state}" for state in STATES} - resume.after
     (action,) = made()["crashed, so resume"].actions
     assert isinstance(action, ChangeFlowRunState)
-    assert (action.state, action.name, action.force) == ("SCHEDULED", "AwaitingRetry", True)
+    assert (action.state, action.name, action.force) == ("SCHEDULED", "AwaitingRetry", False)
 
 
 def test_a_run_that_crashes_without_end_fails() -> None:
