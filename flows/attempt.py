@@ -28,7 +28,7 @@ from prefect.states import Cancelled, Running, State
 from hemline.storage.attempts import Attempt, attempt
 from tasks.live import AWAY
 
-LOOK_SECONDS = 2.0
+LOOK_SECONDS, LOOKS = 2.0, 3  # between two looks at a run's state; after so many a worker should have cancelled it
 LOST = "lost without a sign of life"  # what the automations say of a run that they do not hear of any more
 
 
@@ -47,7 +47,7 @@ def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
             finally:
                 watch.done.set()
     except TerminationSignal:
-        if _cancelled(flow_run):
+        if _cancelled(flow_run, watch.told):
             raise Abort("the run was cancelled") from None  # which Prefect does not call a crash
         raise
 
@@ -85,14 +85,15 @@ def ending(state: State) -> str:
     return f"{(state.name or state.type.value).lower()} ({message.splitlines()[0]})"
 
 
-def _cancelled(flow_run: UUID) -> bool:
-    """Whether the signal that ended the attempt was meant to cancel the run; and then the run is *Cancelled*.
+def _cancelled(flow_run: UUID, told: bool) -> bool:
+    """Whether the signal that ended the attempt was meant to cancel the run; told: by the watch, not by a worker.
 
-    Prefect knows it only of a process that leaves the signals alone, and training does not.
+    Prefect knows it only of a process that leaves the signals alone, and training does not. A worker that cancels says
+    so in the end, whatever has been said meanwhile; so it is said here only where there is no worker.
     """
     with suppress(*AWAY), get_client(sync_client=True) as client:
         state = client.read_flow_run(flow_run).state
-        if state and state.is_cancelling():
+        if told and state and state.is_cancelling():
             done: State[Any] = Cancelled(message="what was written is whole; Retry goes on from it")
             client.set_flow_run_state(flow_run, done, force=True)
         return bool(state and (state.is_cancelling() or state.is_cancelled()))
@@ -100,18 +101,18 @@ def _cancelled(flow_run: UUID) -> bool:
 
 
 class _Watch(threading.Thread):
-    """Looks at the run's state, as long as it works."""
+    """Looks at the run's state, as long as it works. told: whether it has told the process to end."""
 
     def __init__(self, flow_run: UUID):
         super().__init__(name="watch", daemon=True)
-        self.flow_run, self.done = flow_run, threading.Event()
+        self.flow_run, self.done, self.told = flow_run, threading.Event(), False
         self._context = contextvars.copy_context()  # Prefect's settings are in it, and where its server is
 
     def run(self) -> None:
         self._context.run(self._watch)
 
     def _watch(self) -> None:
-        cancelling = False  # when it looked last
+        cancelling = 0  # times that it saw it in a row
         # A request that is tried again for minutes would be answered with an old state.
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
             while not self.done.wait(LOOK_SECONDS):
@@ -122,8 +123,9 @@ class _Watch(threading.Thread):
                     if state.is_crashed():
                         alive: State[Any] = Running(message="it was thought lost, and is alive")
                         client.set_flow_run_state(self.flow_run, alive, force=True)
-                    elif state.is_cancelled() or (state.is_cancelling() and cancelling):
+                    cancelling = cancelling + 1 if state.is_cancelling() else 0
+                    if state.is_cancelled() or cancelling == LOOKS:
                         # Its worker, which ends it within seconds, is gone; or somebody has set the state.
+                        self.told = True
                         os.kill(os.getpid(), signal.SIGTERM)
                         return
-                    cancelling = state.is_cancelling()

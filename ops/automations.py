@@ -40,7 +40,7 @@ STATES = {*FINAL, *WAITING, *STARTING, *WORKING, "Cancelling"}
 RESUME_SECONDS = 15
 HEARTBEAT_SECONDS = 30  # Prefect's shortest; the deployments set it
 LOST_SECONDS = 80  # two heartbeats and what a busy machine needs
-START_SECONDS, CANCEL_SECONDS = 180, 60  # that a process may take to start, and to end
+START_SECONDS, CANCEL_SECONDS = 100, 60  # that a process may take to start, and to end
 CRASHES_A_DAY = 24  # events, of which a crash has one or two. For a run that crashes before it can count its attempts
 
 RUN = "{{ flow_run.name }} at {{ flow_run.state.timestamp.strftime('%Y-%m-%d %H:%M:%S') }} UTC"

@@ -75,8 +75,8 @@ def attempt(
     with ExitStack() as stack:
         earlier = attempts(directory)
         if earlier and not earlier[-1].ended and earlier[-1].owner == owner:
-            this = _begin(directory, owner, after)  # first: from here on the other cannot write
-            _end_process(earlier[-1])
+            _end_process(earlier[-1])  # first: one that was stopped while it wrote holds a lock
+            this = _begin(directory, owner, after)  # from here on one on another machine cannot write
             with suppress(CheckpointError):  # of another machine, and cut off from it: its number keeps it from writing
                 stack.enter_context(lease(directory, wait=GIVEN_UP))
         else:

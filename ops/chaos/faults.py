@@ -138,12 +138,10 @@ def _database_locked(scene: Scene) -> None:
 
 
 def _cancelled(scene: Scene) -> None:
-    """By a person, who retries it a while later: the worker says *Cancelled* once more when the process has ended."""
+    """By a person, who retries it as soon as it says *Cancelled*."""
     scene.lane.client.set_flow_run_state(scene.run, State(type=StateType.CANCELLING))
-    state = wait_until(scene.ended, "cancelling", pause=0.2, seconds=CANCEL_SECONDS)
-    wait_until(lambda: not scene.process, "the end of a cancelled process")
-    if state.is_cancelled():
-        time.sleep(scene.random.uniform(15, 30))
+    wait_until(lambda: not scene.process, "the end of a cancelled process", pause=0.2, seconds=CANCEL_SECONDS)
+    if wait_until(scene.ended, "cancelling", pause=0.2).is_cancelled():
         scene.retry()
 
 
