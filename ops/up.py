@@ -45,6 +45,7 @@ def main() -> None:
     host, port = arguments.host, arguments.port
     require_password(host)
     require_free(host, port)
+    require_free(HOST, port + 1)  # the worker's health
     try:
         require_home()
     except StorageError as error:
@@ -56,7 +57,7 @@ def main() -> None:
         | SERVER
         | {
             "PREFECT_API_URL": url,
-            "PREFECT_UI_URL": f"http://{HOST}:{port}",  # of the links in messages
+            "PREFECT_UI_URL": os.environ.get("PREFECT_UI_URL", f"http://{HOST}:{port}"),  # of the links in messages
             "PREFECT_SERVER_METRICS_ENABLED": "true",
             "PREFECT_WORKER_WEBSERVER_HOST": HOST,  # Prefect's default is every address
             "PREFECT_WORKER_WEBSERVER_PORT": str(port + 1),
