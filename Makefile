@@ -29,8 +29,8 @@ setup: .venv/installed
 	touch $@
 
 retrain: setup ; @$(BIN)/hemline retrain $(ARGS)
-# Two processes for two cores; a third makes it no faster. A file stays in one process, with what it shares.
-test: setup ; @$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+# Three processes for two cores: tests of real servers wait a lot. A file stays in one process, with what it shares.
+test: setup ; @$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
 lint: setup ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 up: setup ; @$(BIN)/python -m ops.up $(ARGS)
 # With a sentence if the server does not answer or does not know the password; Prefect has a traceback.
