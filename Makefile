@@ -7,7 +7,7 @@ API ?= $(or $(PREFECT_API_URL),http://127.0.0.1:4200/api)
 export HEMLINE_ROOT ?= $(CURDIR)
 export DO_NOT_TRACK = 1
 
-.PHONY: setup retrain test lint up worker deploy notify chaos bench bench-workers sbom screenshots
+.PHONY: setup retrain test test-slow lint up worker deploy notify chaos bench bench-workers sbom screenshots
 setup: .venv/installed
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 14)' || { \
@@ -30,7 +30,8 @@ setup: .venv/installed
 
 retrain: setup ; @$(BIN)/hemline retrain $(ARGS)
 # Three processes for two cores: tests of real servers wait a lot. A file stays in one process, with what it shares.
-test: setup ; @$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+test: setup ; @$(BIN)/pytest -n 3 --dist loadfile -m "not slow" $(ARGS)
+test-slow: setup ; @$(BIN)/pytest -n 3 --dist loadfile -m slow $(ARGS)
 lint: setup ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 up: setup ; @$(BIN)/python -m ops.up $(ARGS)
 # With a sentence if the server does not answer or does not know the password; Prefect has a traceback.

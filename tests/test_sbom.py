@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,7 +22,8 @@ def normal(name: str) -> str:
 def bill(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `make sbom` writes about the packages that run these tests. Skips where no package registry answers."""
     file = tmp_path_factory.mktemp("sbom") / "sbom.json"
-    settings = [f"SBOM={file}", f"BIN={Path(sys.executable).parent}", f"PYTHON={sys.executable}"]
+    here = os.path.relpath(Path(sys.executable).parent, ROOT)  # make splits a path at its spaces
+    settings = [f"SBOM={file}", f"BIN={here}", f"PYTHON={here}/python"]
     done = subprocess.run(["make", "-s", "-o", "setup", "sbom", *settings], cwd=ROOT, capture_output=True, text=True)
     if "No matching distribution" in done.stderr:
         pytest.skip("cyclonedx-bom is not to be had here")

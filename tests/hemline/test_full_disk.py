@@ -69,6 +69,7 @@ def refusal(artifacts: Path, finished: FinishedRun) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_at_any_step(disk: Callable[[int], Path], finished: FinishedRun) -> None:
     """Regression: a checkpoint on a full disk was 232 lines of traceback, for TensorFlow has errors of its own."""
     filled, size = set(), GROWS

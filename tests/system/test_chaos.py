@@ -21,6 +21,7 @@ def round_of(number: int, fault: str, step: str, share: float, flow: str = "retr
     return Round(number, flow, "epochs", champion=True, blows=[(fault, step, share)], random=Random(number))
 
 
+@pytest.mark.slow
 def test_what_is_killed_terminated_or_corrupted_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
     """All at once, since the faults hit one run each: a run that came back once lost bits, its message, or its slot."""
     world = World(tmp_path, pictures=None)

@@ -119,6 +119,7 @@ def test_a_worker_that_does_not_know_it_ends(guarded: Installation) -> None:
     assert "401 Unauthorized" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_who_knows_it_deploys_and_runs_and_no_file_has_a_secret_in_it(guarded: Installation) -> None:
     said = ""
     # Regression: a webhook's address, a secret, was plain in the database, and in the server's log when it had refused

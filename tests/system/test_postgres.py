@@ -14,6 +14,7 @@ from tests.system.conftest import ROOT, start, user
 pytestmark = pytest.mark.system
 
 
+@pytest.mark.slow
 def test_a_server_on_postgresql_runs_a_flow_and_has_no_file_of_sqlites(tmp_path: Path) -> None:
     if programs() is None:
         pytest.skip("no PostgreSQL on this machine (Debian: apt-get install postgresql)")

@@ -30,7 +30,7 @@ from ops.up import runs_of
 from tests.hemline.conftest import write_dataset
 from tests.system.conftest import ROOT, Installation, start, wait_until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 CONFIG = {"dataset": "mnist", "epochs": 150, "batch_size": 32, "validation": 60, "device": "cpu", "data_dir": "data"}
 MESSAGE = "notices.jsonl"
 
