@@ -1,12 +1,14 @@
 """A real server and worker, started and stopped as `make up` does, with all deployments on it."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,10 +72,13 @@ def wait_until(done: Callable[[], bool], what: str) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One that is free, as is the next one; not of those that connections to elsewhere have at their near end."""
+    while True:
+        port = random.randrange(20_000, 32_000, 2)
+        with socket.socket() as probe, socket.socket() as of_worker, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            of_worker.bind(("127.0.0.1", port + 1))
+            return port
 
 
 def user(root: Path) -> dict[str, str]:

@@ -127,14 +127,15 @@ def test_the_run_form_sends_what_a_person_filled_in_and_nothing_else(installatio
         return label.locator("xpath=ancestor::*[.//textarea or .//input][1]").locator("textarea,input").last
 
     with browser_page() as page:
-        # No run starts. Not `abort`: the page would ask again, and perhaps get through when it is closed.
+        # No run starts.
         page.route("**/create_flow_run", lambda route: route.fulfill(status=422, json={"exception_detail": []}))
         page.goto(f"{installation.address}/deployments/deployment/{deployment.id}/run")
         field("Recipe").fill("best-mlp")
         field("Batch Size").fill("128")  # the default, and asked for all the same
-        with page.expect_request("**/create_flow_run") as request:
+        # Its answer is waited for: a page that is closed before the route was taken lets the request through.
+        with page.expect_response("**/create_flow_run") as response:
             page.get_by_role("button", name="Submit").click()
-        posted = request.value.post_data_json
+        posted = response.value.request.post_data_json
     assert posted
     asked = {"recipe": "best-mlp", "batch_size": 128}
     assert posted["parameters"]["config"] == {"epochs": 1, "device": "auto"} | asked  # the deployment's own, and these
