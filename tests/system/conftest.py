@@ -97,7 +97,12 @@ def ignore_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def start(root: Path, preexec_fn: Callable[[], None] | None = None, **settings: str) -> Installation:
+def at_a_terminal() -> None:
+    """Whatever started the tests: under nohup a closed terminal would end nothing."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def start(root: Path, preexec_fn: Callable[[], None] = at_a_terminal, **settings: str) -> Installation:
     """settings: of its environment."""
     port = free_port()
     environment = user(root) | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"} | settings
