@@ -43,7 +43,7 @@ CONNECT = "from flows.server import connect; connect()"  # what `make deploy` an
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     root = tmp_path_factory.mktemp("guarded")
     tiny.prepare(root)
-    installation = start(root, None, **PLANTED, TFDS_DATA_DIR=str(root / "data"))
+    installation = start(root, **PLANTED, TFDS_DATA_DIR=str(root / "data"))
     try:
         yield installation
     finally:
