@@ -18,7 +18,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 
 from tests.system import tiny
-from tests.system.conftest import ROOT, Installation, start, user, wait_until
+from tests.system.conftest import ROOT, Installation, at_a_terminal, start, user, wait_until
 
 pytestmark = pytest.mark.system
 
@@ -43,7 +43,7 @@ CONNECT = "from flows.server import connect; connect()"  # what `make deploy` an
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     root = tmp_path_factory.mktemp("guarded")
     tiny.prepare(root)
-    installation = start(root, **PLANTED, TFDS_DATA_DIR=str(root / "data"))
+    installation = start(root, at_a_terminal, **PLANTED, TFDS_DATA_DIR=str(root / "data"))
     try:
         yield installation
     finally:
