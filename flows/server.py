@@ -3,7 +3,7 @@
     end_on_signals()                                    # first: Ctrl-C and kill work, however this was started
     require_home()                                      # before Prefect is imported
     connect()                                           # a run: joins that server, or starts a temporary one
-    with started("server", "start"): ...                # ops.up: a process that ends with this one
+    start(["prefect", "server", "start"], environment)  # ops.up: a process that ends with this one
 
 Two servers on one SQLite file lock each other out, and the run on the wrong one loses its tasks. So a run joins the
 server of this user's `make up`; if there is none, its temporary server has a database file of its own.
@@ -89,18 +89,14 @@ def start(words: list[str], environment: Mapping[str, str], log: IO[bytes] | Non
 
     Linux ends it should this process be killed: nobody else would. log: instead of this process's output.
     """
-    if sys.platform != "linux":
-        return subprocess.Popen(
-            [sys.executable, "-m", *words], env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    libc = ctypes.CDLL(None)
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     return subprocess.Popen(
         [sys.executable, "-m", *words],
         env=environment,
         stdout=log,
         stderr=log,
         start_new_session=True,
-        preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
+        preexec_fn=(lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)) if libc else None,
     )
 
 

@@ -38,8 +38,7 @@ STATES = {*FINAL, *WAITING, *STARTING, *WORKING, "Cancelling"}
 
 # A worker proposes Crashed twice, and holds the run's slot in between; what came back at once could run twice.
 RESUME_SECONDS = 15
-HEARTBEAT_SECONDS = 30  # Prefect's shortest; the deployments set it
-LOST_SECONDS = 80  # two heartbeats and what a busy machine needs
+LOST_SECONDS = 80  # two heartbeats, which the deployments set to Prefect's shortest, and what a busy machine needs
 START_SECONDS, CANCEL_SECONDS = 100, 60  # that a process may take to start, and to end
 CRASHES_A_DAY = 24  # events, of which a crash has one or two. For a run that crashes before it can count its attempts
 

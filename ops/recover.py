@@ -60,16 +60,16 @@ def send(run: FlowRun, flow: str, event: str, event_id: UUID | None = None) -> N
 
 def main() -> None:
     """Sends the events, and says for which runs it matters."""
-    for run, flow in unheard(datetime.now(UTC)):
-        with get_client(sync_client=True) as client:
+    with get_client(sync_client=True) as client:
+        for run, flow in unheard(datetime.now(UTC)):
             *before, state = sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
-        for earlier in before[-BEFORE:]:
-            send(run, flow, "heard", earlier.id)
-        send(run, flow, str(state.name), state.id)
-        if state.is_running():
-            send(run, flow, "heartbeat")  # from here on the next one is waited for
-        if not state.is_scheduled() and (not state.is_final() or state.is_crashed()):
-            print(f"{run.name} was {state.name} when the server stopped; it is looked after", flush=True)
+            for earlier in before[-BEFORE:]:
+                send(run, flow, "heard", earlier.id)
+            send(run, flow, str(state.name), state.id)
+            if state.is_running():
+                send(run, flow, "heartbeat")  # from here on the next one is waited for
+            if not state.is_scheduled() and (not state.is_final() or state.is_crashed()):
+                print(f"{run.name} was {state.name} when the server stopped; it is looked after", flush=True)
     EventsWorker.instance().wait_until_empty()
 
 
