@@ -29,7 +29,11 @@ from hemline.storage.files import require_writable
 from hemline.storage.locks import is_locked, locked
 
 HOST = "127.0.0.1"
-SERVER = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_MESSAGING_BROKER": "flows.broker"}  # its environment
+SERVER = {  # its environment
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_MESSAGING_BROKER": "flows.broker",
+    "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "flows.broker",
+}
 START_SECONDS = 120.0
 STOP_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
