@@ -12,7 +12,7 @@ from tasks.step import step
 
 @step("preflight", timeout_seconds=300)
 def preflight(config: RetrainConfig) -> DeviceInfo:
-    """The device to train on. Raises a HemlineError if device, groups, data set, ledger or keys cannot work."""
+    """The device to train on. Raises a HemlineError if device, model, data set, ledger or keys cannot work."""
     Registry(config.artifacts_path).champion()  # without which nothing can be published or compared
     check_keys()
     use_compile_cache(config.data.data_path / "xla-cache")  # first: from here on TensorFlow is imported
@@ -20,12 +20,12 @@ def preflight(config: RetrainConfig) -> DeviceInfo:
     set_up(device)
 
     from hemline.data.sources import check_known
-    from hemline.training.run import check_groups
+    from hemline.training.run import check_model
 
     _, image_shape, class_names = check_known(config.data)
-    check_groups(config, image_shape, len(class_names))
+    device = check_model(config, device, image_shape, len(class_names))
     log = get_run_logger()
-    log.info("device: %s, %s", device.kind, device.description)
+    log.info("device: %s, %s, XLA %s", device.kind, device.description, device.settings["xla"])
     if device.kind == "cpu" and config.precision != "float32":
         log.warning("precision %s is emulated on a CPU: right, but slower than float32", config.precision)
     return device

@@ -1,10 +1,11 @@
 """What several configurations share: how strict they are, their artifacts, and the names that a field may take."""
 
 import json
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from hemline.config.paths import root
 from hemline.models import MODELS
@@ -12,10 +13,17 @@ from hemline.models import MODELS
 Device = Literal["auto", "cpu", "gpu"]
 Grid = Literal["default", "full"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
-if TYPE_CHECKING:
-    ModelName = str
-else:
-    ModelName = Literal[tuple(MODELS)]
+
+
+def _known_or_importable(name: str) -> str:
+    if name not in MODELS and not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", name):
+        raise ValueError(
+            f"a network must be one of {', '.join(MODELS)}, or package.module:function. Received: model={name!r}."
+        )
+    return name
+
+
+ModelName = Annotated[str, AfterValidator(_known_or_importable)]
 
 
 def for_the_form(schema: dict[str, Any]) -> None:

@@ -59,7 +59,9 @@ else:
 _PATTERNS = "patterns of layer names, e.g. 'hidden_*' (shell wildcards)"
 _OPTIMIZER = f"Keras optimizer ({_MATRICES_ONLY}: only matrices, and neither embeddings nor the last layer's)"
 Patterns = Annotated[list[str], Field(min_length=1, description=_PATTERNS)]
-PatternsOrTheModels = Annotated[Patterns, Field(description=f"{_PATTERNS}; by default the model's own")]
+DEFAULT_LAYERS = {"lower": "all layers with weights but the last", "upper": "the last layer with weights"}
+LowerLayers = Annotated[list[str], Field(description=f"{_PATTERNS}; by default {DEFAULT_LAYERS['lower']}")]
+UpperLayers = Annotated[list[str], Field(description=f"{_PATTERNS}; by default {DEFAULT_LAYERS['upper']}")]
 Optimizer = Annotated[OptimizerName, Field(description=_OPTIMIZER)]
 LearningRate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False, description="step size of an update")]
 
@@ -126,17 +128,17 @@ class OptimizerGroup(Strict):
 
 
 class LowerGroup(OptimizerGroup):
-    """The lower layers, as the model says."""
+    """The lower layers."""
 
-    layers: PatternsOrTheModels = Field([])
+    layers: LowerLayers = Field([])
     optimizer: Optimizer = "adam"
     learning_rate: LearningRate = 1e-3
 
 
 class UpperGroup(OptimizerGroup):
-    """The upper layers, as the model says."""
+    """The upper layers."""
 
-    layers: PatternsOrTheModels = Field([])
+    layers: UpperLayers = Field([])
     optimizer: Optimizer = "sgd"
     learning_rate: LearningRate = 0.1
 
@@ -147,8 +149,8 @@ class OptimizerGroups(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra=for_the_form)
     __pydantic_extra__: dict[str, OptimizerGroup] = Field(init=False)
 
-    lower: LowerGroup | None = Field(LowerGroup(), description="the lower layers: of mlp all below the last")
-    upper: UpperGroup | None = Field(UpperGroup(), description="the upper layers: of mlp the last")
+    lower: LowerGroup | None = Field(LowerGroup(), description="the lower layers")
+    upper: UpperGroup | None = Field(UpperGroup(), description="the upper layers")
 
     def by_name(self) -> dict[str, OptimizerGroup]:
         """The groups there are, in the order lower, upper, others."""

@@ -9,7 +9,7 @@ it, so bounds, units and help text stand here alone.
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from hemline.config import recipes
 from hemline.config.data import DataConfig
@@ -26,7 +26,10 @@ class RetrainConfig(WithArtifacts, DataConfig):
     recipe: str | None = Field(
         None, exclude=True, description="file in recipes/ whose values replace the defaults; other fields override it"
     )
-    model: ModelName = Field("mlp", description="network that is trained")
+    model: ModelName = Field(
+        "mlp", description=f"network that is trained: {', '.join(MODELS)}, or a function as 'package.module:function'"
+    )
+    model_arguments: dict[str, JsonValue] = Field({}, description="further arguments of the model's function")
     validation: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["test"] = Field(
         5000,
         description="examples held out from the end of the train split for validation; "
@@ -74,7 +77,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, given: Any) -> Any:
-        """Fills in the recipe's values, then the layers of the model's groups, wherever nothing is given."""
+        """Fills in the recipe's values wherever nothing is given."""
         # A configuration on disk has all of them, so it means the same after the recipe has changed.
         if not isinstance(given, dict):
             return given
@@ -82,11 +85,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
             given = given | {"groups": given["groups"].model_dump(exclude_unset=True)}
         if given.get("recipe") is not None:
             given = merge(recipes.read(given["recipe"]), given | {"recipe": None})
-        architecture = MODELS.get(str(given.get("model", "mlp")))
-        if architecture is None:  # the field's own check refuses it
-            return given
-        groups = {name: {"layers": list(patterns)} for name, patterns in architecture.groups.items()}
-        return merge({"groups": groups}, given)
+        return given
 
     @model_validator(mode="after")
     def _test_split_chooses_nothing(self) -> Self:

@@ -16,6 +16,7 @@ import pandas as pd
 import tensorflow as tf
 
 from hemline.records.run import ClassScore, Mistake, Quality
+from hemline.runtime.devices import under_xla
 
 BATCH = 1000  # examples a step; bounds memory, does not change a result
 PIECE = 100 * BATCH  # examples a call, for splits that do not fit in memory
@@ -28,7 +29,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 def compile_predict(model: keras.Model) -> Predict:
     """A function from images (N, H, W, C) uint8 to logits (N, classes) float32, compiled once for each image shape."""
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=under_xla(model))
     def logits_of(batches: tf.Tensor) -> tf.Tensor:  # (steps, BATCH, H, W, C)
         return tf.map_fn(
             lambda x: tf.cast(model(x, training=False), tf.float32), batches, fn_output_signature=tf.float32

@@ -1,36 +1,83 @@
-"""The networks that can be trained, and the layer that this project wrote by hand.
+"""The networks that can be trained, and the layers that this project wrote by hand.
 
     model = build("mlp", image_shape=(28, 28, 1), classes=10, seed=42)      # (B, H, W, C) uint8 -> (B, classes) float32
+    model = build("my_models:wide", (28, 28, 1), 10, seed=42, units=100)    # a function of one's own
 
-Others import `MODELS` and `build` from here, and `LayerNorm` from `layer_norm`. A model is a
-function and a row of `MODELS`: CONTRIBUTING.md, "Add a model".
+Others import `MODELS`, `build` and `load_classes` from here, `LayerNorm` from `layer_norm`, layers that draw random
+numbers from `random_layers` and what a model must be from `contract`. A model is a function and, to have a short name,
+a row of `MODELS`: CONTRIBUTING.md, "Add a model".
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import importlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from hemline.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import keras
 
-
-@dataclass(frozen=True)
-class Architecture:
-    """A network by name."""
-
-    builder: str  # 'module:function' of (image_shape, classes, seed, precision), imported when it is called
-    groups: Mapping[str, Sequence[str]]  # patterns of layer names, for optimizer groups that name none
-
-
+# 'module:function' of (image_shape, classes, seed, precision, **arguments), imported when it is called.
 MODELS = {
-    "mlp": Architecture("hemline.models.mlp:build_mlp", {"lower": ["hidden_*", "norm_*"], "upper": ["logits"]}),
+    "mlp": "hemline.models.mlp:build_mlp",
+    "cnn": "hemline.models.cnn:build_cnn",
 }
 
 
 def build(
-    name: str, image_shape: tuple[int, int, int], classes: int, seed: int, precision: str = "float32"
+    name: str, image_shape: tuple[int, int, int], classes: int, seed: int, precision: str = "float32", **arguments: Any
 ) -> "keras.Model":
-    """A new model of (B, H, W, C) uint8 images to (B, classes) float32 logits; precision: Keras's dtype policy."""
-    model: keras.Model = resolve_name(MODELS[name].builder)(image_shape, classes, seed, precision)
+    """A new model of (B, H, W, C) uint8 images to (B, classes) float32 logits; precision: Keras's dtype policy.
+
+    name: a key of MODELS, or package.module:function. Raises ConfigurationError if that cannot be called so.
+    """
+    function = _resolved(name)
+    with _as_in_a_new_process(seed):
+        try:
+            model: keras.Model = function(image_shape, classes, seed, precision, **arguments)
+        except Exception as error:  # whatever a function of one's own may raise
+            raise ConfigurationError(
+                f"model must be a function of (image_shape, classes, seed, precision, **model_arguments). Received: "
+                f"model={name!r}, model_arguments={arguments}, which raised {type(error).__name__}: {error}. "
+                "Change the function or its arguments."
+            ) from error
     return model
+
+
+def load_classes(name: str) -> None:
+    """Imports what a saved model of this name is made of, so that Keras knows its classes."""
+    importlib.import_module(module_of(name))
+
+
+def module_of(name: str) -> str:
+    """The module whose function makes the model."""
+    return MODELS.get(name, name).partition(":")[0]
+
+
+def _resolved(name: str) -> Any:
+    try:
+        return resolve_name(MODELS.get(name, name))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(
+            f"model must be one of {', '.join(MODELS)}, or package.module:function that Python finds. Received: "
+            f"model={name!r} ({error}). Correct it, or install its package; a file beside pyproject.toml is found too."
+        ) from error
+
+
+@contextmanager
+def _as_in_a_new_process(seed: int) -> Iterator[None]:
+    """Inside, layers without a name or a seed get the same ones whenever the model is built."""
+    from keras.src.backend.common import global_state  # Keras has no public way that forgets nothing else
+
+    counters, state = "object_name_uids", random.getstate()
+    before = global_state.get_global_attribute(counters)
+    global_state.set_global_attribute(counters, None)
+    random.seed(seed)  # from which Keras draws the seed of an initializer that has none
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        global_state.set_global_attribute(counters, before)

@@ -148,9 +148,10 @@ def load(path: Path) -> "tuple[keras.Model, Manifest]":
     manifest = verify(path)
     import keras
 
-    import hemline.models.layer_norm  # noqa: F401  registers the layer's class, which loading needs
+    from hemline.models import load_classes
 
     try:
+        load_classes(manifest.config.model)
         return keras.saving.load_model(path / "model.keras", safe_mode=True), manifest
     except Exception as error:  # whatever a Keras that is not the one it was written with may raise
         problem = f"Keras {keras.__version__} does not load it, {type(error).__name__}"

@@ -10,7 +10,7 @@ as the end of one.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from hemline.config.optimizers import OptimizerGroup
+from hemline.config.optimizers import DEFAULT_LAYERS, OptimizerGroup
 from hemline.records.proofs import ClaimResult, Parity
 from hemline.records.run import Decision, Evaluation, Record, Rows, Verification
 
@@ -209,9 +209,9 @@ def _parity(parity: Parity) -> str:
 
 def _provenance(record: Record) -> Iterable[tuple[str, str]]:
     config = record.config
-    yield "model", config.model
+    yield "model", " ".join([config.model, *(f"{name}={value!r}" for name, value in config.model_arguments.items())])
     for name, group in config.groups.by_name().items():
-        yield f"optimizer, {name}", f"{_optimizer(group)}, on {_code(group.layers)}"
+        yield f"optimizer, {name}", f"{_optimizer(group)}, on {_code(group.layers) or DEFAULT_LAYERS[name]}"
     if config.frozen:
         yield "frozen", _code(config.frozen)
     if config.ema_momentum is not None:

@@ -1,6 +1,6 @@
 """Whether the code that computes something is still the same.
 
-    digest_of("hemline.proofs.parity")          # SHA-256 of the module and of what it imports of Hemline
+    digest_of("hemline.proofs.parity")          # SHA-256 of the module and of what it imports of its own package
 
 Imports inside functions count, and so does the `__init__` of each package on the way, but not what its functions
 import: nobody calls them on the way. What computes nothing does not count: docstrings, comments, layout, and what
@@ -11,6 +11,7 @@ not found; name it beside the other.
 import ast
 import hashlib
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGE = __name__.partition(".")[0]
@@ -18,33 +19,45 @@ SOURCE = Path(__file__).parents[2]  # the directory that holds the package
 
 
 def digest_of(*modules: str, within: tuple[str, ...] = ("",)) -> str:
-    """SHA-256 of these modules, as 'hemline.proofs.parity', and of what they import of Hemline, `within` some."""
+    """SHA-256 of these modules, as 'hemline.proofs.parity', and of what they import, `within` some packages."""
     trees = {name: tree for name, tree in closure(*modules).items() if name.startswith(within)}
     return hashlib.sha256("\n".join(f"{name} {ast.dump(trees[name])}" for name in sorted(trees)).encode()).hexdigest()
 
 
 def closure(*modules: str) -> dict[str, ast.Module]:
-    """The code, by name, of these modules, their packages, and what these import of Hemline, directly or not."""
+    """The code, by name, of these modules, and of what they import of the packages they are in, directly or not."""
+    sources = {name: _source(name) for name in {module.partition(".")[0] for module in modules}}
     found: dict[str, ast.Module] = {}
     done: set[tuple[str, bool]] = set()
     waiting = [(name, True) for name in modules]  # and whether its functions may be called
     while waiting:
         name, called = waiting.pop()
-        path = _file(name)
+        path = _file(name, sources)
         if path and (name, called) not in done:
             done.add((name, called))
             found[name] = _Computing().visit(ast.parse(path.read_bytes()))
             waiting += [(name.rpartition(".")[0], False), *((other, True) for other in _imports(found[name], called))]
     if missing := set(modules) - found.keys():
-        raise ModuleNotFoundError(f"only modules of {PACKAGE} have a digest. Received: {sorted(missing)}.")
+        raise ModuleNotFoundError(f"only modules that are files have a digest. Received: {sorted(missing)}.")
     return found
 
 
-def _file(module: str) -> Path | None:
-    """The file of a module of Hemline; None for any other name."""
-    path = SOURCE.joinpath(*module.split("."))
-    candidates = (path / "__init__.py", path.with_suffix(".py")) if module.partition(".")[0] == PACKAGE else ()
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+def _source(package: str) -> Path | None:
+    """The directory that holds a package, or a module that is in none."""
+    if package == PACKAGE:
+        return SOURCE
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parents[1 if spec.submodule_search_locations else 0]
+
+
+def _file(module: str, sources: dict[str, Path | None]) -> Path | None:
+    """The file of a module of one of the packages; None for any other name."""
+    if (source := sources.get(module.partition(".")[0])) is None:
+        return None
+    path = source.joinpath(*module.split("."))
+    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
 
 
 def _imports(tree: ast.AST, in_functions: bool) -> Iterator[str]:

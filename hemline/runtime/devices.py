@@ -22,6 +22,7 @@ from hemline.config.fields import Device
 from hemline.errors import DeviceError
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
 
@@ -35,6 +36,10 @@ class DeviceInfo(BaseModel):
     replicas: int = 1  # devices of this machine
     workers: int = 1  # machines
     worker: int = 0  # which of them this is; 0 evaluates and publishes
+
+    def computing(self, model: "keras.Model") -> "DeviceInfo":
+        """The same with the settings that hold for this model."""
+        return self.model_copy(update={"settings": self.settings | {"xla": "on" if under_xla(model) else "off"}})
 
 
 def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> DeviceInfo:
@@ -96,6 +101,21 @@ def scope(device: DeviceInfo) -> AbstractContextManager[Any]:
 
     strategy = _strategy(device.kind, device.replicas, device.workers)
     return strategy.scope() if strategy else tf.device(device.name)
+
+
+def under_xla(model: "keras.Model") -> bool:
+    """Whether XLA is to compile what this model computes in the present scope: but for convolutions on a CPU.
+
+    There XLA does not get done with compiling them (100 s and more), and TensorFlow's own loop runs oneDNN's.
+    """
+    import tensorflow as tf
+
+    if tf.DeviceSpec.from_string(tf.zeros([]).device).device_type != "CPU":
+        return True
+    specs = [tf.TensorSpec(images.shape, images.dtype) for images in model.inputs]
+    graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(*specs).graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    return not any("Conv" in node.op for node in nodes)  # e.g. Conv2D, DepthwiseConv2dNative, also a layer's own
 
 
 def smallest(value: int) -> int:

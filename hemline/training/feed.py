@@ -1,8 +1,11 @@
 """The examples of a chunk of steps, in the order an epoch's permutation puts them.
 
     feed = Feed(images, labels)
-    for rows, labels, indices in feed(order):                   # order: (chunks, steps, B) int32, -1 for no example
+    for rows, labels, indices in feed(order):                   # order: (chunks, steps, B) int32
         x, y, weight = feed.batch(rows, labels, indices[step])  # in the compiled step
+
+A batch that is not full is filled up with other examples of no weight: in the order, ~i stands for example i without
+weight. So a layer that looks at a whole batch, such as BatchNormalization, sees images of the data and nothing else.
 
 Arrays in memory lie on the device, whole, and `indices` are the order itself. Arrays mapped from disk (np.memmap) are
 read by a tf.data pipeline, AHEAD of the training, and `indices` count within the chunk. Either way a step sees the same
@@ -40,8 +43,8 @@ class Feed:
         return iter(self._streamed(order))
 
     def batch(self, rows: tf.Tensor, labels: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """x: (B, H, W, C) uint8. y: (B,). weight: (B,) float32, 0 where the index is -1. indices: (B,)."""
-        present = tf.maximum(indices, 0)
+        """x: (B, H, W, C) uint8. y: (B,). weight: (B,) float32, 0 where the index is negative. indices: (B,)."""
+        present = _examples(indices)
         gathered = tf.gather(rows, present)
         pixels = gathered if gathered.dtype == tf.uint8 else tf.bitcast(gathered, tf.uint8)
         x = tf.reshape(pixels, (-1, *self.shape))
@@ -55,9 +58,14 @@ class Feed:
             return self._rows[flat], self._labels[flat]
 
         def examples(indices: tf.Tensor) -> Examples:
-            flat = tf.reshape(tf.maximum(indices, 0), [-1])
+            flat = tf.reshape(_examples(indices), [-1])
             rows, labels = tf.numpy_function(read, [flat], [self._rows.dtype, tf.int32])
             rows, labels = tf.ensure_shape(rows, (size, self._rows.shape[1])), tf.ensure_shape(labels, (size,))
-            return rows, labels, tf.where(indices < 0, -1, within)
+            return rows, labels, tf.where(indices < 0, ~within, within)
 
         return tf.data.Dataset.from_tensor_slices(order).map(examples).prefetch(AHEAD)
+
+
+def _examples(indices: tf.Tensor) -> tf.Tensor:
+    """i for i and for ~i."""
+    return tf.where(indices < 0, -1 - indices, indices)

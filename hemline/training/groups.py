@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from glob import escape
 from pkgutil import resolve_name
 
 import keras
@@ -48,7 +49,7 @@ def assign(
     groups: patterns by group name. A pattern (shell wildcards, case counts) is matched against the layer's name and
     against the whole label.
     """
-    problems = [f"{_named(group)} has no pattern" for group, patterns in groups.items() if not patterns]
+    problems = [f"{_named(group)} has no layer; null removes it" for group, own in groups.items() if not own]
     everyone: list[tuple[str | None, Sequence[str]]] = [*groups.items(), (None, frozen)]
     for group, patterns in everyone:
         unmatched = [pattern for pattern in patterns if not any(_matches(label, pattern) for label in labels)]
@@ -70,6 +71,13 @@ def assign(
             f"Variables: {', '.join(labels)}. Change the patterns under groups or frozen."
         )
     return {label: owners[0] for label, owners in claims.items()}
+
+
+def layers_of(model: keras.Model, groups: Mapping[str, OptimizerGroup]) -> dict[str, Sequence[str]]:
+    """Each group's patterns; where lower and upper have none: all layers with weights but the last, and the last."""
+    *lower, last = [escape(layer.name) for layer in model.layers if layer.trainable_variables]
+    by_default = {"lower": lower, "upper": [last]}
+    return {name: group.layers or by_default[name] for name, group in groups.items()}
 
 
 def _matches(label: str, pattern: str) -> bool:
@@ -94,7 +102,7 @@ def partition(
     steps_per_epoch, epochs: what schedules are counted in. ema_momentum: see `averaged`.
     """
     variables = labelled_variables(model)
-    owner = assign(list(variables), {name: group.layers for name, group in groups.items()}, frozen)
+    owner = assign(list(variables), layers_of(model, groups), frozen)
     parts = []
     for name, group in groups.items():
         members = {label: variable for label, variable in variables.items() if owner[label] == name}

@@ -30,6 +30,7 @@ from hemline.training.replicas import on_replicas
 from hemline.training.step import make_step
 
 CHUNK = 128  # steps in a compiled call, 70 ms here; an epoch in one call is no faster, and could not be interrupted
+CHUNK_WITHOUT_XLA = 16  # what has no XLA has convolutions: a step takes 45 ms
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Trainer:
 
     model: (B, H, W, C) uint8 to (B, classes) logits. groups: which optimizer trains which variable.
     images: (N, H, W, C) uint8, in memory or np.memmap. labels: (N,) int32.
-    loss_scale: for float16; None takes gradients as they are.
+    loss_scale: for float16; None takes gradients as they are. xla: whether it compiles the steps.
     """
 
     def __init__(
@@ -60,19 +61,22 @@ class Trainer:
         batch_size: int,
         seed: int,
         loss_scale: LossScale | None = None,
+        xla: bool = True,
     ):
+        self.chunk = CHUNK if xla else CHUNK_WITHOUT_XLA
         self.batch_size, self.seed, self.examples = batch_size, seed, len(images)
         self.steps = -(-self.examples // batch_size)
         self.batch_sizes = np.full(self.steps, batch_size, np.int32)  # (steps,), examples in each
         self.batch_sizes[-1] = self.examples - (self.steps - 1) * batch_size
         self.feed = Feed(images, labels)
-        self.run_steps = _compile(model, groups, loss_scale, self.feed)
+        self.run_steps = _compile(model, groups, loss_scale, self.feed, self.chunk, xla)
 
     def permutation(self, epoch: int) -> np.ndarray:
-        """(steps, batch) int32 indices of the epoch's examples in order; -1 fills the last batch."""
+        """(steps, batch) int32 indices of the epoch's examples in order; ~i fills the last batch, see Feed."""
         order = tf.random.experimental.stateless_shuffle(tf.range(self.examples), seed=[self.seed, epoch])
         padding = self.steps * self.batch_size - self.examples
-        return np.pad(order.numpy(), (0, padding), constant_values=-1).reshape(self.steps, self.batch_size)
+        filled = np.concatenate([order.numpy(), ~np.resize(order.numpy(), padding)])
+        return filled.reshape(self.steps, self.batch_size)
 
     def epoch(self, epoch: int, first_step: int = 0, stop_every: int | None = None) -> Iterator[Chunk]:
         """Passes once over the examples, or over the rest of them from `first_step` on.
@@ -80,15 +84,16 @@ class Trainer:
         stop_every: a chunk ends at every multiple of this many steps, besides where CHUNK ends it.
         Raises DivergenceError after a chunk with a non-finite loss.
         """
-        spans = list(_spans(first_step, self.steps, stop_every))
+        spans = list(_spans(first_step, self.steps, stop_every, self.chunk))
         permutation = self.permutation(epoch)
         # One shape for all chunks, whatever their length, or XLA would compile each length.
-        order = np.full((len(spans), CHUNK, self.batch_size), -1, np.int32)
+        order = np.full((len(spans), self.chunk, self.batch_size), -1, np.int32)
         for row, (start, end) in zip(order, spans, strict=True):
             row[: end - start] = permutation[start:end]
         for (start, end), (rows, labels, indices) in zip(spans, self.feed(order), strict=True):
             # Tensors: each Python number would be a new trace.
-            losses, correct = self.run_steps(rows, labels, indices, tf.constant(end - start))
+            position = tf.constant((epoch << 32) + start, tf.int64)
+            losses, correct = self.run_steps(rows, labels, indices, tf.constant(end - start), position)
             chunk = Chunk(epoch, start, losses.numpy()[: end - start], correct.numpy()[: end - start])
             bad = np.flatnonzero(~np.isfinite(chunk.losses))
             if len(bad):
@@ -99,34 +104,34 @@ class Trainer:
             yield chunk
 
 
-def _spans(start: int, steps: int, stop_every: int | None) -> Iterator[tuple[int, int]]:
+def _spans(start: int, steps: int, stop_every: int | None, chunk: int) -> Iterator[tuple[int, int]]:
     """First and last step of each chunk. Where one ends does not change a bit, so a checkpoint may fall anywhere."""
     while start < steps:
         stop = steps if stop_every is None else (start // stop_every + 1) * stop_every
-        end = min(start + CHUNK, stop, steps)
+        end = min(start + chunk, stop, steps)
         yield start, end
         start = end
 
 
 def _compile(
-    model: keras.Model, groups: Sequence[Group], loss_scale: LossScale | None, feed: Feed
+    model: keras.Model, groups: Sequence[Group], loss_scale: LossScale | None, feed: Feed, chunk: int, xla: bool
 ) -> tf.types.experimental.PolymorphicFunction:
     """A loop over a chunk of steps: the exercise's, and around it what this run needs."""
     step = make_step(model, groups, loss_scale.tape if loss_scale else tf.GradientTape)
     replicated = tf.distribute.get_strategy().num_replicas_in_sync > 1
     if replicated:
-        step = on_replicas(step, groups)
+        step = on_replicas(step, groups, xla)
     if loss_scale:
         step = loss_scale.around(step)
 
     # XLA compiles no communication between replicas, and `for i in tf.range(steps)` anew for every bound.
-    @tf.function(jit_compile=not replicated)
-    def run_steps(rows, labels, order, steps):  # type: ignore[no-untyped-def]
-        losses = tf.zeros([CHUNK], tf.float32)
-        correct = tf.zeros([CHUNK], tf.int32)
+    @tf.function(jit_compile=xla and not replicated)
+    def run_steps(rows, labels, order, steps, position):  # type: ignore[no-untyped-def]
+        losses = tf.zeros([chunk], tf.float32)
+        correct = tf.zeros([chunk], tf.int32)
         i = tf.constant(0)
         while i < steps:
-            loss, hits = step(*feed.batch(rows, labels, order[i]))
+            loss, hits = step(*feed.batch(rows, labels, order[i]), position + tf.cast(i, tf.int64))
             losses = tf.tensor_scatter_nd_update(losses, [[i]], [loss])
             correct = tf.tensor_scatter_nd_update(correct, [[i]], [hits])
             i += 1

@@ -1,6 +1,6 @@
 """A step on several devices: each replica takes its share of every batch, and their gradients are summed.
 
-    step = on_replicas(make_step(model, groups), groups)        # inside a tf.distribute strategy's scope
+    step = on_replicas(make_step(model, groups), groups, xla=True)      # inside a tf.distribute strategy's scope
 
 Replicas stay equal bit for bit; the result agrees with one device's up to the order of a sum
 (tests/hemline/training/test_strategies.py).
@@ -14,23 +14,29 @@ from hemline.training.groups import Group
 from hemline.training.step import Computed, Gradients, Step
 
 
-def on_replicas(step: Step, groups: Sequence[Group]) -> Step:
-    """The same step, its batches divided. Loss and correct examples are the whole batch's, gradients each replica's."""
+def on_replicas(step: Step, groups: Sequence[Group], xla: bool) -> Step:
+    """The same step, its batches divided. Loss and correct examples are the whole batch's, gradients each replica's.
+
+    xla: whether a replica's share is compiled.
+    """
     strategy = tf.distribute.get_strategy()
     parts = strategy.num_replicas_in_sync
-    compiled = tf.function(step.compute, jit_compile=True)  # and no more: XLA compiles no communication
+    compiled = tf.function(step.compute, jit_compile=xla)  # and no more: XLA compiles no communication
 
-    def compute_share(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor, examples: tf.Tensor) -> Computed:
+    def compute_share(
+        x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor, examples: tf.Tensor, position: tf.Tensor
+    ) -> Computed:
         """Takes the k-th of equal parts. `examples` are those of all replicas, so that gradients add up."""
         k = tf.distribute.get_replica_context().replica_id_in_sync_group
 
         def mine(batch: tf.Tensor) -> tf.Tensor:
             return tf.stack(tf.split(batch, parts))[k]
 
-        return compiled(mine(x), mine(y), mine(weight), examples)
+        other = position + tf.cast(k, tf.int64) * 2**48  # random layers draw other numbers on each replica
+        return compiled(mine(x), mine(y), mine(weight), examples, other)
 
-    def compute(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor, examples: tf.Tensor) -> Computed:
-        loss, correct, gradients = strategy.run(compute_share, (x, y, weight, examples))
+    def compute(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor, examples: tf.Tensor, position: tf.Tensor) -> Computed:
+        loss, correct, gradients = strategy.run(compute_share, (x, y, weight, examples, position))
         return strategy.reduce("SUM", loss, axis=None), strategy.reduce("SUM", correct, axis=None), gradients
 
     def apply_share(gradients: Gradients) -> None:

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from hemline.config.optimizers import OPTIMIZERS
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef, load_training
 from hemline.errors import DivergenceError
 from hemline.evaluation.scores import Score, compile_predict
-from hemline.models import MODELS, build
+from hemline.models import build, module_of
+from hemline.models.contract import require_contract
 from hemline.records.run import Row, Rows, TrainedRun
-from hemline.runtime.code import digest_of
+from hemline.runtime.code import PACKAGE, digest_of
 from hemline.runtime.devices import DeviceInfo, scope
 from hemline.runtime.provenance import package_versions
 from hemline.storage.attempts import resumed
@@ -34,9 +36,15 @@ from hemline.training.loss_scale import LossScale
 from hemline.training.progress import Display, Say
 
 
-def check_groups(config: RetrainConfig, image_shape: tuple[int, int, int], classes: int) -> None:
-    """Raises ConfigurationError unless the groups cover the model. Needs no data."""
-    _model_and_groups(config, image_shape, classes, examples=config.batch_size)
+def check_model(
+    config: RetrainConfig, device: DeviceInfo, image_shape: tuple[int, int, int], classes: int
+) -> DeviceInfo:
+    """The device as it computes this model. Raises ConfigurationError if it cannot be trained. Needs no data."""
+    with tf.device(device.name):
+        model = _build(config, image_shape, classes)
+        require_contract(model, config.model, image_shape, classes)
+        _groups(config, model, examples=config.batch_size)
+        return device.computing(model)
 
 
 def train(
@@ -70,11 +78,19 @@ class _Run:
     def __init__(self, config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path, say: Say):
         (images, labels), self.validation = load_training(dataset, config.validation)
         self.config, self.directory, self.say = config, directory, say
-        classes = len(dataset.class_names)
-        self.model, self.groups = _model_and_groups(config, dataset.image_shape, classes, examples=len(images))
+        self.model = _build(config, dataset.image_shape, len(dataset.class_names))
+        self.groups = _groups(config, self.model, examples=len(images))
+        device = device.computing(self.model)
         scale = LossScale() if config.precision == "mixed_float16" else None
         self.trainer = Trainer(
-            self.model, self.groups, images, labels, batch_size=config.batch_size, seed=config.seed, loss_scale=scale
+            self.model,
+            self.groups,
+            images,
+            labels,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            loss_scale=scale,
+            xla=device.settings["xla"] == "on",
         )
         self.predict = compile_predict(self.model)
         identity = {"config": config.what_is_computed(), "fingerprint": dataset.fingerprint, "code": _code_of(config)}
@@ -148,18 +164,21 @@ def _code_of(config: RetrainConfig) -> dict[str, Any]:
     """What of the code decides the weights: another than a checkpoint's must not go on with it."""
     # Only this model and the step, with what surrounds it in training/. The tables, the configuration and the texts of
     # refusals, which these import too, gain rows and words with every upgrade, and no bit of a run that goes on.
-    builder, within = MODELS[config.model].builder.partition(":")[0], ("hemline.training.", "hemline.models.")
+    builder, within = module_of(config.model), ["hemline.training.", "hemline.models."]
+    if (package := builder.partition(".")[0]) != PACKAGE:  # one's own
+        within.append(package)
     rows = {name: OPTIMIZERS[group.optimizer] for name, group in config.groups.by_name().items()}
     optimizers = {name: [row.keras_class, dict(row.always)] for name, row in rows.items()}
-    return {"sha256": digest_of("hemline.training.loop", builder, within=within), "optimizers": optimizers}
+    return {"sha256": digest_of("hemline.training.loop", builder, within=tuple(within)), "optimizers": optimizers}
 
 
-def _model_and_groups(
-    config: RetrainConfig, image_shape: tuple[int, int, int], classes: int, examples: int
-) -> tuple[keras.Model, list[Group]]:
-    """A new model and its groups. examples: in an epoch."""
-    model = build(config.model, image_shape, classes, config.seed, config.precision)
+def _build(config: RetrainConfig, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
+    return build(config.model, image_shape, classes, config.seed, config.precision, **config.model_arguments)
+
+
+def _groups(config: RetrainConfig, model: keras.Model, examples: int) -> list[Group]:
+    """examples: in an epoch."""
     steps, groups, frozen = math.ceil(examples / config.batch_size), config.groups.by_name(), config.frozen
-    return model, partition(
+    return partition(
         model, groups, frozen, steps_per_epoch=steps, epochs=config.epochs, ema_momentum=config.ema_momentum
     )

@@ -11,7 +11,8 @@ from hemline.config import recipes
 from hemline.config.data import DataConfig
 from hemline.config.explain import explain
 from hemline.config.retrain import RetrainConfig
-from hemline.training.run import check_groups
+from hemline.runtime.devices import select
+from hemline.training.run import check_model
 
 OF_THE_MACHINE = {"replicas", "streaming", "data_dir", "manual_dir", "artifacts_dir", "device"}
 OF_THE_OPERATION = {"gate", "recipe", "early_stopping", "checkpoint_steps", "keep_checkpoints", "attempts", "resume"}
@@ -34,7 +35,7 @@ def test_a_recipe_is_complete_and_valid(name: str) -> None:
     assert set(config.groups.by_name()) == set(values["groups"])
     for group in values["groups"].values():
         assert {"layers", "optimizer", "learning_rate"} <= set(group)
-    check_groups(config, (28, 28, 1), classes=10)
+    check_model(config, select("cpu"), (28, 28, 1), classes=10)
 
 
 def test_the_listing_trains_its_four_variables_and_freezes_the_rest() -> None:

@@ -88,6 +88,6 @@ def test_scaling_costs_no_digit() -> None:
         applied.assign(gradients[0][0])
 
     step = scale.around(Step(compute, apply))
-    tf.function(lambda: step(tf.zeros(1), tf.zeros(1), tf.ones(1)))()
+    tf.function(lambda: step(tf.zeros(1), tf.zeros(1), tf.ones(1), tf.constant(0)))()
     assert applied.numpy().tobytes() == gradient.numpy().tobytes()
     assert float(scale.scale) == FIRST

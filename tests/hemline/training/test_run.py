@@ -10,7 +10,8 @@ from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import load_training
 from hemline.errors import ConfigurationError
 from hemline.evaluation.scores import Score, compile_predict
-from hemline.training.run import check_groups
+from hemline.runtime.devices import select
+from hemline.training.run import check_model
 from tests.hemline.conftest import CLASSES, FinishedRun
 
 
@@ -75,6 +76,6 @@ def test_the_chapters_words_are_said_for_every_epoch(finished: FinishedRun) -> N
 
 
 def test_groups_are_checked_without_data() -> None:
-    check_groups(RetrainConfig(), (28, 28, 1), classes=10)
+    check_model(RetrainConfig(), select("cpu"), (28, 28, 1), classes=10)
     with pytest.raises(ConfigurationError, match="logits/kernel is in no group"):
-        check_groups(RetrainConfig.model_validate({"groups": {"upper": None}}), (28, 28, 1), classes=10)
+        check_model(RetrainConfig.model_validate({"groups": {"upper": None}}), select("cpu"), (28, 28, 1), classes=10)

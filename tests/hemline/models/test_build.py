@@ -1,0 +1,66 @@
+"""Models by name or by function: found, built the same each time, and refused where they cannot be."""
+
+import random
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from hemline.config.explain import explain
+from hemline.config.retrain import RetrainConfig
+from hemline.errors import ConfigurationError
+from hemline.models import MODELS, build, load_classes
+
+OWN = "tests.hemline.models.own_models:"
+
+
+def test_a_model_of_ones_own_is_the_same_whenever_it_is_built() -> None:
+    """Without a name a layer was dense_1 the second time, and without a seed it started from other weights."""
+    random.seed(0)
+    one, other = (build(f"{OWN}everything", (4, 4, 1), 3, seed=7, units=5) for _ in range(2))
+    assert [layer.name for layer in one.layers] == [layer.name for layer in other.layers]
+    assert one.layers[-1].name == "dense_1"
+    for mine, yours in zip(one.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(mine, yours)
+    third = build(f"{OWN}everything", (4, 4, 1), 3, seed=8, units=5)
+    assert not np.array_equal(one.layers[-1].kernel, third.layers[-1].kernel)
+    assert random.random() == random.Random(0).random()  # what others draw stays as it was
+
+
+def test_its_two_dense_layers_do_not_start_alike() -> None:
+    model = build(f"{OWN}everything", (4, 4, 1), 16, seed=7, units=16)
+    first, last = (layer.kernel.numpy() for layer in model.layers if "dense" in layer.name)
+    assert first.shape == last.shape
+    assert not np.array_equal(first, last)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "sentence"),
+    [
+        ("no_such_module:f", {}, r"No module named 'no_such_module'\). Correct it, or install its package"),
+        (f"{OWN}no_such_function", {}, "has no attribute 'no_such_function'"),
+        (f"{OWN}everything", {"width": 3}, "model_arguments={'width': 3}, which raised TypeError: .*'width'"),
+        (f"{OWN}failing", {}, "which raised ValueError: there is no such width"),
+        ("mlp", {"units": 3}, "model_arguments={'units': 3}, which raised TypeError"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(name: str, arguments: dict[str, int], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        build(name, (4, 4, 1), 3, seed=1, **arguments)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "mlpp", "my models:f", "my_models", "my_models:f()", "a/b:f", "../x:f", ":f", "m:"]
+)
+def test_a_name_that_is_none_is_refused_before_anything_is_imported(name: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        RetrainConfig(model=name)
+    rule = f"model: a network must be one of {', '.join(MODELS)}, or package.module:function"
+    assert explain(caught.value, "Change it.") == f"{rule}. Received: model={name!r}. Change it."
+
+
+def test_classes_of_a_model_of_ones_own_are_known_once_they_are_loaded() -> None:
+    load_classes("mlp")
+    load_classes(f"{OWN}everything")
+    with pytest.raises(ModuleNotFoundError):
+        load_classes("no_such_module:f")
