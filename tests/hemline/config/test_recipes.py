@@ -14,7 +14,8 @@ from hemline.config.retrain import RetrainConfig
 from hemline.training.run import check_groups
 
 OF_THE_MACHINE = {"replicas", "streaming", "data_dir", "manual_dir", "artifacts_dir", "device"}
-OF_THE_OPERATION = {"gate", "recipe", "early_stopping", "checkpoint_steps", "keep_checkpoints", "attempts", "resume"}
+OF_THE_OPERATION = {"name", "gate", "recipe", "resume"}
+OF_THE_OPERATION |= {"early_stopping", "checkpoint_steps", "keep_checkpoints", "attempts"}
 NAMES = list(recipes.known())
 
 
