@@ -13,7 +13,7 @@ Others import `app` and `main`. A command is a function in the module it belongs
 """
 
 from hemline.cli import looking  # noqa: F401, I001  which adds its commands
-from hemline.cli import deciding  # noqa: F401
+from hemline.cli import deciding, serving  # noqa: F401
 from hemline.cli.program import app, main
 
 __all__ = ["app", "main"]
