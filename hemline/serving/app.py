@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException as Refused
 from hemline.data import image_files
 from hemline.errors import HemlineError
 from hemline.serving.champion import Champion, Model
-from hemline.serving.requests import MOST_BYTES, read, refuse
+from hemline.serving.requests import MOST_BYTES, answer, read, refuse
 
 # The page has its script and its style in it; nothing else is loaded, whatever it might come to hold.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src blob:"
@@ -81,8 +81,8 @@ def metadata(model: Named, name: str) -> dict[str, Any]:
 @router.post(f"{NUMBERED}:predict")
 def predict(model: Named, body: Body) -> JSONResponse:
     """The outputs of the SavedModel's signature for some images."""
-    asked = read(body, model.manifest.dataset.image_shape)
-    return JSONResponse(asked.answer(model.answer(asked.images)))
+    form, images = read(body, model.manifest.dataset.image_shape)
+    return JSONResponse(answer(form, model.answer(images)))
 
 
 @router.post("/classify")

@@ -1,13 +1,13 @@
 """A request for predictions, and its answer, in TensorFlow Serving's two forms.
 
-    asked = read(b'{"instances": [[[[0], [255]], ...]]}', shape=(28, 28, 1))
-    asked.answer(model.answer(asked.images))    # {'predictions': [{'label': 4, 'name': 'Coat', 'probabilities': ...}]}
+    form, images = read(b'{"instances": [[[[0], [255]], ...]]}', shape=(28, 28, 1))     # (N, 28, 28, 1) uint8
+    answer(form, model.answer(images))  # {'predictions': [{'label': 4, 'name': 'Coat', 'probabilities': [...]}]}
 
 With `instances`, rows of everything; with `inputs`, each output as a whole, under `outputs`.
 """
 
 import json
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from fastapi import HTTPException
@@ -18,23 +18,17 @@ MOST_BYTES, MOST_INSTANCES = 16 * 2**20, 1024  # of a request
 INPUT = "image"
 
 
-class Asked(NamedTuple):
-    """Images, and whether rows are wanted."""
-
-    images: np.ndarray  # (N, H, W, C) uint8
-    rows: bool
-
-    def answer(self, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
-        """The outputs as JSON has them."""
-        columns = {name: np.char.decode(v.astype("S")) if v.dtype == object else v for name, v in outputs.items()}
-        lists = {name: values.tolist() for name, values in columns.items()}
-        if not self.rows:
-            return {"outputs": lists}
-        return {"predictions": [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]}
+def answer(form: str, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The outputs, as JSON, in the form that was asked for."""
+    texts = {name: np.char.decode(v.astype("S")) if v.dtype == object else v for name, v in outputs.items()}
+    columns = {name: texts[name].tolist() for name in sorted(texts)}
+    if form == "inputs":
+        return {"outputs": columns}
+    return {"predictions": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]}
 
 
-def read(body: bytes, shape: tuple[int, ...]) -> Asked:
-    """The images of a request, exact, or HTTPException. shape: (H, W, C)."""
+def read(body: bytes, shape: tuple[int, ...]) -> tuple[str, np.ndarray]:
+    """The form of a request and its images, exact, or HTTPException. shape: (H, W, C)."""
     try:
         asked = json.loads(body)
         (form,) = {"instances", "inputs"} & asked.keys()
@@ -55,7 +49,7 @@ def read(body: bytes, shape: tuple[int, ...]) -> Asked:
     if not whole or array.max(initial=0) > 255:
         rule = f"images must be (N, {', '.join(map(str, shape))}) of whole numbers from 0 to 255"
         refuse(400, rule, f"shape {array.shape} of {array.dtype}", "Scale and cut each as the training data was")
-    return Asked(array.astype(np.uint8), form == "instances")
+    return form, array.astype(np.uint8)
 
 
 def refuse(status: int, rule: str, received: str, remedy: str) -> NoReturn:

@@ -118,10 +118,9 @@ def run_and_list(words: list[str], modules: str) -> tuple[str, str]:
 def test_help_imports_nothing_slow_and_names_every_command() -> None:
     help_text, modules = run_and_list(["--help"], "tensorflow keras pandas numpy prefect pydantic rich")
     assert modules == "[]"
-    commands = (
-        "runs versions show compare ledger checksums predict promote rollback protect unprotect prune retrain verify"
-    )
-    assert [line.split()[0] for line in help_text.partition("Commands:\n")[2].splitlines()] == commands.split()
+    commands = "runs versions show compare ledger checksums predict promote rollback protect unprotect prune serve"
+    listed = [line.split()[0] for line in help_text.partition("Commands:\n")[2].splitlines()]
+    assert listed == [*commands.split(), "retrain", "verify"]
     assert "..." not in help_text.partition("Commands:")[2]  # what a command does fits its line
 
 
@@ -331,6 +330,89 @@ def test_a_champion_that_is_gone_is_said_with_what_to_do(
     assert hemline("versions").err == ""
 
 
+# --- several names
+
+
+@pytest.fixture
+def other(registry: Registry) -> Registry:
+    """A second model beside it, with two versions; 1 is its champion."""
+    record = RECORD.model_copy(update={"config": RetrainConfig(name="other")})
+    for _ in range(2):
+        make_version(registry.artifacts, record=record)
+    other = Registry(registry.artifacts, "other", now=lambda: MONDAY + timedelta(hours=1))
+    other.promote("1", "bob", "theirs")
+    return other
+
+
+@pytest.mark.usefixtures("registry", "other")
+def test_what_lists_shows_all_names_in_a_column_or_one(hemline: Run) -> None:
+    rows = hemline("versions", "--json").json
+    assert [(row["name"], row["version"]) for row in rows] == [("other", n) for n in "12"] + [
+        ("tiny", n) for n in "123"
+    ]
+    assert [row["version"] for row in hemline("versions", "--name", "other", "--json").json] == ["1", "2"]
+    rows = hemline("ledger", "--json").json
+    assert [(row["name"], row["reason"]) for row in rows] == [  # as one, by their times
+        ("tiny", "the first one"),
+        ("other", "theirs"),
+        ("tiny", "better"),
+    ]
+    assert [row["reason"] for row in hemline("ledger", "--name", "other", "--json").json] == ["theirs"]
+    day = hemline("ledger", "--at", "2026-03-02", "--json").json
+    assert [(row["name"], row["champion"]) for row in day] == [("other", "1"), ("tiny", "1")]
+
+
+def test_runs_of_one_name(registry: Registry, hemline: Run) -> None:
+    make_run(registry.artifacts, "2026-03-01-a-1")
+    shutil.copy(registry.path("2") / "model.keras", make_run(registry.artifacts, "2026-03-02-b-2", name="other"))
+    assert [row["name"] for row in hemline("runs", "--json").json] == ["tiny", "other"]
+    (row,) = hemline("runs", "--name", "other", "--json").json
+    assert (row["run"], row["versions"]) == ("2026-03-02-b-2", ["tiny 2"])  # it went on under another name
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["promote", "2", "--reason", "r"],
+        ["rollback", "--reason", "r"],
+        ["protect", "2", "--reason", "r"],
+        ["unprotect", "2", "--reason", "r"],
+        ["checksums", "2"],
+        ["show", "champion"],
+        ["compare", "1", "2"],
+        ["serve"],
+    ],
+)
+def test_a_number_that_could_be_severals_needs_a_name(
+    words: list[str], registry: Registry, other: Registry, hemline: Run
+) -> None:
+    before = registry.entries(), other.entries()
+    refused(hemline(*words), "a name must be given where there are several models", "other, tiny", "--name NAME")
+    refused(hemline(*words, "--name", "third"), "name='third'", "There are other, tiny.")
+    assert (registry.entries(), other.entries()) == before
+
+
+def test_a_decision_about_one_name_does_not_touch_the_other(registry: Registry, other: Registry, hemline: Run) -> None:
+    entry = hemline("promote", "2", "--name", "other", "--reason", "theirs is better", "--json").json
+    assert (entry["name"], entry["champion_before"], entry["champion_after"]) == ("other", "1", "2")
+    hemline("rollback", "--name", "tiny", "--reason", "shirts")
+    assert (registry.champion(), other.champion()) == ("1", "2")
+    assert hemline("show", "champion", "--name", "other", "--json").json["title"] == "other 2"
+    assert hemline("show", registry.path("3"), "--json").json["title"] == "tiny 3"  # a directory says it itself
+
+
+def test_prune_is_for_all_names_or_for_one(registry: Registry, other: Registry, hemline: Run) -> None:
+    make_version(registry.artifacts)
+    make_version(registry.artifacts, record=RECORD.model_copy(update={"config": RetrainConfig(name="other")}))
+    for path in registry.models.parent.rglob("*"):
+        os.utime(path, (0, 0))
+    looked = json.loads(hemline("prune", "--keep", "1", "--json").out)
+    assert [(row["name"], Path(row["path"]).name) for row in looked] == [("other", "2"), ("tiny", "3")]
+    removed = json.loads(hemline("prune", "--keep", "1", "--name", "other", "--yes", "--json").out)
+    assert [(row["name"], Path(row["path"]).name) for row in removed] == [("other", "2")]
+    assert (registry.versions(), other.versions()) == (["1", "2", "3", "4"], ["1", "3"])
+
+
 # --- show, compare
 
 
@@ -339,7 +421,7 @@ def test_show_a_version(registry: Registry, hemline: Run) -> None:
     assert (shown["kind"], shown["title"], shown["epochs"]) == ("version", "tiny 2", RECORD.epochs)
     assert [entry["reason"] for entry in shown["decisions"]] == ["better"]
     out = hemline("show", "champion").out
-    assert "epochs         5        1" in out  # the default and what it was
+    assert "epochs         5              1" in out  # the default and what it was
     assert "recall of dark     0.7500" in out
     assert "better" in out
 
