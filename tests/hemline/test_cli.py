@@ -87,8 +87,8 @@ def registry(tmp_path: Path) -> Registry:
     return registry
 
 
-def make_run(artifacts: Path, name: str, epochs: int = 1, done: bool = True, **config: Any) -> Path:
-    directory = artifacts / "runs" / name
+def make_run(artifacts: Path, run: str, epochs: int = 1, done: bool = True, **config: Any) -> Path:
+    directory = artifacts / "runs" / run
     write_json(
         directory / "config.json", RetrainConfig(**{"name": "tiny", "epochs": 2} | config).model_dump(mode="json")
     )

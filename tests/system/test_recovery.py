@@ -129,7 +129,7 @@ def test_a_promotion_is_told_once_with_its_sentence_link_and_command(machine: li
     sentence, link, command = message.splitlines()
     assert sentence.startswith("promoted mnist 1: there was no champion")
     assert link.startswith(f"{up.address}/runs/flow-run/")
-    assert command == ".venv/bin/hemline rollback --reason '...' takes it back"
+    assert command == ".venv/bin/hemline rollback --name NAME --reason '...' takes it back"
 
 
 def test_what_is_applied_twice_changes_nothing_and_what_is_not_wanted_any_more_goes(
