@@ -8,7 +8,7 @@ Functions that are not async run in threads, so that a long answer holds up nobo
 import html
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse
@@ -35,8 +35,7 @@ def make_app(champion: Champion) -> FastAPI:
 
 
 def _champion(request: Request) -> Champion:
-    champion: Champion = request.app.state.champion
-    return champion
+    return cast(Champion, request.app.state.champion)
 
 
 def _named(champion: Annotated[Champion, Depends(_champion)], name: str, version: str | None = None) -> Model:
@@ -63,30 +62,27 @@ Named = Annotated[Model, Depends(_named)]
 
 @router.get(NAMED)
 @router.get(NUMBERED)
-def status(model: Named, request: Request) -> dict[str, Any]:
-    """Which version answers; with a message, if the ledger's champion is another."""
+def _status(model: Named, request: Request) -> dict[str, Any]:
     state = {"error_code": "OK", "error_message": _champion(request).problem}
     return {"model_version_status": [{"version": model.manifest.version, "state": "AVAILABLE", "status": state}]}
 
 
 @router.get(f"{NAMED}/metadata")
 @router.get(f"{NUMBERED}/metadata")
-def metadata(model: Named, name: str) -> dict[str, Any]:
-    """What it takes and gives."""
+def _metadata(model: Named, name: str) -> dict[str, Any]:
     spec = {"name": name, "signature_name": "", "version": model.manifest.version}
     return {"model_spec": spec, "metadata": {"signature_def": {"signature_def": model.signatures}}}
 
 
 @router.post(f"{NAMED}:predict")
 @router.post(f"{NUMBERED}:predict")
-def predict(model: Named, body: Body) -> JSONResponse:
-    """The outputs of the SavedModel's signature for some images."""
+def _predict(model: Named, body: Body) -> JSONResponse:
     form, images = read(body, model.manifest.dataset.image_shape)
     return JSONResponse(answer(form, model.answer(images)))
 
 
 @router.post("/classify")
-def classify(picture: Body, request: Request) -> dict[str, Any]:
+def _classify(picture: Body, request: Request) -> dict[str, Any]:
     """Every class and its probability, the likeliest first, of a file that is read as `hemline predict` reads it."""
     model = _champion(request).now()
     with tempfile.TemporaryDirectory() as directory:
@@ -101,8 +97,7 @@ def classify(picture: Body, request: Request) -> dict[str, Any]:
 
 
 @router.get("/")
-def page(request: Request) -> HTMLResponse:
-    """For a person."""
+def _page(request: Request) -> HTMLResponse:
     champion, text = _champion(request), Path(__file__).with_name("page.html").read_text()
     text = text.replace("TITLE", html.escape(champion.now().manifest.title))
     return HTMLResponse(

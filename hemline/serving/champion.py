@@ -4,8 +4,8 @@
     champion.now().answer(images)   # (N, H, W, C) uint8 -> {'label': (N,), 'name': (N,), 'probabilities': (N, classes)}
     champion.problem                # why the ledger's champion is not the one that answers; empty if it is
 
-The ledger is looked at when somebody asks, at most once a second. A new champion is verified, loaded and asked once
-before it takes the place of the old one, which answers meanwhile, and goes on if the new one will not do.
+The ledger is looked at when somebody asks, at most once a second. A new champion is verified, loaded and asked once,
+while the old one answers; if it will not do, the old one goes on.
 """
 
 import threading

@@ -91,14 +91,13 @@ def test_there_is_one_at_every_moment_and_it_is_whole(registry: Registry, monkey
     assert {tuple(each) for each in seen} == {("1",), ("2",)}
 
 
-@pytest.mark.parametrize("dies_in", ["_write_alias", "served.point"])
+@pytest.mark.parametrize(("within", "dies_in"), [(Registry, "_write_alias"), (Served, "point")])
 def test_a_writer_that_dies_after_its_line_is_mended_by_the_next_reader(
-    dies_in: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    within: type, dies_in: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.promote("1", by="a", reason="b")
     with monkeypatch.context() as dying:
-        where = (Registry, "_write_alias") if dies_in == "_write_alias" else (Served, "point")
-        dying.setattr(*where, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        dying.setattr(within, dies_in, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             registry.promote("2", by="a", reason="b")
     assert (served(registry), registry.entries()[-1].champion_after) == (["1"], "2")
