@@ -176,7 +176,7 @@ def retrain(database: str, arguments: argparse.Namespace) -> str:
         runs = wait(here, ids)
         failed = [run.name for run in runs if not (run.state and run.state.is_completed())]
         again = sum(run.run_count > 1 for run in runs)
-        registry = Registry(here.root / "artifacts")
+        registry = Registry(here.root / "artifacts", "mnist")
         published = [verify(registry.path(version)).flow_run.id for version in registry.versions()]
         assert sorted(published) == sorted(map(str, ids)), "each run must publish once"
         assert not failed, failed

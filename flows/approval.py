@@ -42,9 +42,9 @@ def ask(decision: Decision, registry: Registry, hours: float) -> Decision:
         answer = Approval(comment=f"nobody answered within {hours:g} hours")
         with get_client(sync_client=True) as client:  # the server still has it paused, and would call it failed
             client.set_flow_run_state(UUID(str(runtime.flow_run.id)), Running(), force=True)
-    verdict, outcome = "kept", f"kept {decision.champion or 'no champion'}: not approved"
+    verdict, outcome = "kept", f"kept {registry.name} {decision.champion or 'without a champion'}: not approved"
     if answer.promote:
-        verdict, outcome = "promoted", f"promoted {decision.challenger}: approved"
+        verdict, outcome = "promoted", f"promoted {registry.name} {decision.challenger}: approved"
     sentence = f"{outcome} ({answer.comment.strip() or 'no comment'}); {decision.sentence}"
     answered = decision.model_copy(update={"verdict": verdict, "sentence": sentence})
     try:
@@ -52,7 +52,9 @@ def ask(decision: Decision, registry: Registry, hours: float) -> Decision:
     except ChampionChangedError as error:
         # The answer was to another question: the comparison was with a version that is no longer the champion.
         answered = decision.model_copy(update={"verdict": "kept", "champion": registry.champion()})
-        answered.sentence = f"kept {answered.champion}: another champion was made during the approval ({error})"
+        answered.sentence = (
+            f"kept {registry.name} {answered.champion}: another champion was made during the approval ({error})"
+        )
         registry.record(answered, this_run())
     show(answered)
     return answered

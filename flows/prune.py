@@ -24,22 +24,24 @@ from tasks.live import in_ui
 def prune(
     retention: Retention = Retention(),  # noqa: B008  it is frozen
     delete: bool = False,
+    name: str | None = None,
     artifacts_dir: Path = Path("artifacts"),
 ) -> int:
     """Remove what is old; by default only say what would go. Returns bytes.
 
     Args:
-        retention: what is kept
+        retention: what is kept of each model's name
         delete: whether to remove it
+        name: the model's; null for all
         artifacts_dir: directory of runs and models, relative to HEMLINE_ROOT
     """
     confine(artifacts_dir=artifacts_dir)
     artifacts = root() / artifacts_dir
-    removals = removable(artifacts, DataConfig().data_path, retention, datetime.now(UTC))
+    removals = removable(artifacts, DataConfig().data_path, retention, datetime.now(UTC), name)
     if delete:
         removals = remove(removals, artifacts)
     sentence = f"{'removed' if delete else 'would remove'} {summary(removals)}"
     get_run_logger().info(sentence)
-    rows = [{"what": each.kind, "path": str(each.path), "bytes": each.bytes, "days": each.days} for each in removals]
+    rows = [{"what": each.kind, **each.model_dump(mode="json", exclude={"kind"})} for each in removals]
     in_ui(create_table_artifact, key="pruned", table=rows or [{"what": "nothing"}], description=sentence)
     return sum(each.bytes for each in removals)

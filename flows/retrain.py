@@ -31,7 +31,7 @@ from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers
 
 
-@flow(name="retrain", flow_run_name="retrain-{config.dataset}-{config.epochs}-epochs", result_serializer="json")
+@flow(name="retrain", flow_run_name="retrain-{config.name}-{config.epochs}-epochs", result_serializer="json")
 def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assignment]  # noqa: B006  of a RetrainConfig() the UI's form would send every field
     """Retrain the image classifier, publish it as a model version, and promote it if it is better."""
     places = {"data_dir": config.data_dir, "manual_dir": config.manual_dir, "resume": config.resume_path}
@@ -53,7 +53,7 @@ def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assig
         version = publish(config, dataset, device, parity, trained, evaluation)
         decision = promote(config, dataset, device, version)
         if decision.verdict == "needs approval" and config.gate.promotion == "manual" and runtime.deployment.id:
-            decision = ask(decision, Registry(config.artifacts_path), config.gate.approval_hours)
+            decision = ask(decision, Registry(config.artifacts_path, config.name), config.gate.approval_hours)
         report(version, decision)
         track(version, decision)  # in MLflow, if the machine is set up for it
         outcome = Outcome(version=version, decision=decision)

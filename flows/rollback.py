@@ -1,7 +1,7 @@
 """Makes an earlier model version the champion again.
 
     prefect deployment run 'rollback/champion' --param reason="shirts are not recognised any more"
-    prefect deployment run 'rollback/champion' --param to=0007 --param reason="..."
+    prefect deployment run 'rollback/champion' --param name=fashion_mnist --param to=7 --param reason="..."
 
 The version is verified before the alias moves, and the ledger keeps the reason. `hemline rollback` does the same
 without Prefect.
@@ -14,26 +14,29 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows.places import confine
 from hemline.config.paths import root
-from hemline.registry.champion import Registry
+from hemline.registry.champion import registry_of
 from tasks.live import in_ui
 from tasks.promote import this_run
 
 
 @flow(name="rollback", flow_run_name="rollback", result_serializer="json")
-def rollback(reason: str, to: str | None = None, artifacts_dir: Path = Path("artifacts")) -> str:
+def rollback(
+    reason: str, to: str | None = None, name: str | None = None, artifacts_dir: Path = Path("artifacts")
+) -> str:
     """Make an earlier version the champion again.
 
     Args:
         reason: why, in a sentence; it is written into the ledger
-        to: the version, e.g. 0007; null takes the champion before the present one
+        to: the version, e.g. 7, which must be a former champion; null takes the one before the present one
+        name: the model's; may be left out where there is one alone
         artifacts_dir: directory of runs and models, relative to HEMLINE_ROOT
     """
     confine(artifacts_dir=artifacts_dir)
-    registry = Registry(root() / artifacts_dir)
+    registry = registry_of(root() / artifacts_dir, name)
     # A run that was killed after its line was written, and is retried, must not go back twice.
     done = [entry for entry in registry.entries() if (entry.decision, entry.by) == ("rolled back", this_run())]
     entry = done[0] if done else registry.rollback(this_run(), reason, to)
-    sentence = f"rolled back from {entry.champion_before} to {entry.champion_after}: {reason}"
+    sentence = f"rolled back {registry.name} from {entry.champion_before} to {entry.champion_after}: {reason}"
     get_run_logger().info(sentence)
     in_ui(create_markdown_artifact, key="decision", markdown=sentence, description=sentence)
     return str(entry.champion_after)

@@ -1,10 +1,10 @@
 """What each step of the pipeline computes: TensorFlow, Keras and pandas, and no Prefect.
 
     import hemline
-    model, manifest = hemline.load("artifacts/models/0008")
+    model, manifest = hemline.load("artifacts/models/fashion_mnist/8")
     manifest.class_names[model(images)[0].numpy().argmax()]     # images: (N, H, W, C) uint8
 
-A published version loads wherever this package (or, for its `saved_model/`, TensorFlow alone) is installed.
+A published version loads wherever this package (or, for its SavedModel, TensorFlow alone) is installed.
 """
 
 import os

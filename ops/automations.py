@@ -46,11 +46,11 @@ RUN = "{{ flow_run.name }} at {{ flow_run.state.timestamp.strftime('%Y-%m-%d %H:
 LINK = "{{ flow_run|ui_url }}"
 # What a person is told: name, states, deployment or None for all, and what she can do.
 MESSAGES: dict[str, tuple[set[str], str | None, str]] = {
-    "promoted": ({"Promoted"}, None, ".venv/bin/hemline rollback --reason '...' takes it back"),
+    "promoted": ({"Promoted"}, None, ".venv/bin/hemline rollback --name NAME --reason '...' takes it back"),
     "needs approval": (
         {"Needs approval"},
         None,
-        "Resume on the run's page if it waits there; else .venv/bin/hemline promote VERSION --reason '...'",
+        "Resume on the run's page if it waits there; else .venv/bin/hemline promote VERSION --name NAME --reason '...'",
     ),
     "failed": ({"Failed", "TimedOut"}, None, ".venv/bin/prefect flow-run retry {{ flow_run.id }}"),
     "late": ({"Late"}, "nightly", "start a worker: make up, or .venv/bin/prefect worker start --pool gpu"),

@@ -1,7 +1,7 @@
 """The gate: the new version against the champion on the same examples, and one sentence of reason.
 
     decision = promote(config, dataset, device, version)
-    decision.sentence       # 'kept 0007: challenger 0008 is 0.12 points better, 95 % interval ... includes 0'
+    decision.sentence       # 'kept fashion_mnist 7: challenger 8 is 0.12 points better, 95 % interval ...'
 
 The decision is in the ledger before it is shown.
 """
@@ -24,7 +24,7 @@ def promote(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, vers
     from hemline.gate.judging import answers_on, judge
     from hemline.registry.champion import Registry
 
-    registry = Registry(config.artifacts_path)
+    registry = Registry(config.artifacts_path, config.name)
     decision = judge(registry, version.version, dataset, config.gate, this_run(), answers_on(device))
     show(decision)
     return decision

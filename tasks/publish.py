@@ -13,7 +13,6 @@ from hemline.records.proofs import Parity
 from hemline.records.run import Evaluation, FlowRun, ModelVersion, Record, TrainedRun
 from hemline.runtime.devices import DeviceInfo
 from hemline.runtime.provenance import provenance
-from hemline.storage.runs import MODELS
 from tasks.step import step
 
 
@@ -29,9 +28,9 @@ def publish(
     """Writes the version, unless this run did before it was killed."""
     from hemline.registry import versions
 
-    models, flow_run = config.artifacts_path / MODELS, runtime.flow_run
-    if earlier := versions.published_by(models, trained.directory, str(flow_run.id)):
-        get_run_logger().info("this run has published model %s already", earlier.version)
+    artifacts, flow_run = config.artifacts_path, runtime.flow_run
+    if earlier := versions.published_by(artifacts, config.name, trained.directory, str(flow_run.id)):
+        get_run_logger().info("this run has published model %s already", earlier.title)
         return earlier
     record = Record(
         config=config,
@@ -44,6 +43,6 @@ def publish(
         fingerprint=dataset.fingerprint,
         **provenance(),
     )
-    version = versions.publish(models, record, trained.directory)
-    get_run_logger().info("published model %s to %s", version.version, version.path)
+    version = versions.publish(artifacts, record, trained.directory)
+    get_run_logger().info("published model %s to %s", version.title, version.path)
     return version

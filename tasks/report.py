@@ -23,7 +23,7 @@ def report(version: ModelVersion, decision: Decision) -> None:
 
     manifest = verify(version.path)
     pictures = {name: data_uri((version.path / file).read_text()) for name, file in PICTURES.items()}
-    title = f"{runtime.flow_run.name}: model {version.version}"
+    title = f"{runtime.flow_run.name}: model {version.title}"
     text = markdown(manifest, title, pictures, decision)
     with whole_file(version.run / "report.html") as path:
         path.write_text(html(text))
@@ -31,5 +31,5 @@ def report(version: ModelVersion, decision: Decision) -> None:
         create_markdown_artifact,
         key="report",
         markdown=text,
-        description=f"model {version.version}: {decision.sentence}",
+        description=f"model {version.title}: {decision.sentence}",
     )

@@ -15,6 +15,8 @@ def explain(error: ValidationError, where: str) -> str:
     lines: dict[str, str] = {}
     rules: dict[str, list[str]] = {}
     for item in error.errors():
+        if item["type"] == "default_factory_not_called":  # for want of the field that it is made of, which has a line
+            continue
         # pydantic reports every branch of a union that it tried, with the branch's name in the field's.
         field = ".".join(str(part) for part in item["loc"] if part not in _BRANCHES)
         name = field.rpartition(".")[2]

@@ -15,6 +15,7 @@ from hemline.config import recipes
 from hemline.config.data import DataConfig
 from hemline.config.fields import Choice, Device, ModelName, Precision, WithArtifacts
 from hemline.config.gate import Gate
+from hemline.config.names import Name, model_name
 from hemline.config.nested import merge
 from hemline.config.optimizers import OptimizerGroups
 from hemline.models import MODELS
@@ -25,6 +26,10 @@ class RetrainConfig(WithArtifacts, DataConfig):
 
     recipe: str | None = Field(
         None, exclude=True, description="file in recipes/ whose values replace the defaults; other fields override it"
+    )
+    name: Name = Field(
+        default_factory=lambda given: model_name(given["dataset"]),
+        description="what the model is called: it has versions and a champion of its own; by default as the data set",
     )
     model: ModelName = Field(
         "mlp", description=f"network that is trained: {', '.join(MODELS)}, or a function as 'package.module:function'"
@@ -103,7 +108,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
 
     def what_is_computed(self) -> dict[str, Any]:
         """The fields that decide the weights: not where things are, how often they are saved, or the gate."""
-        places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming"}
+        places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming", "name"}
         return self.model_dump(
             mode="json", exclude=places | {"checkpoint_steps", "keep_checkpoints", "attempts", "gate"}
         )

@@ -1,8 +1,8 @@
 """What is judged: a challenger, the champion it would replace, and how sure it is that one is better.
 
-    case = Case(labels, class_names, Candidate("0008", logits, evaluation), champion="0007", ...)
+    case = Case("fashion_mnist", labels, class_names, Candidate("8", logits, evaluation), champion="7", ...)
     case.comparison.proves(margin=0.5)      # whether the challenger is better by more than half a point
-    case.finding(margin=0)      # 'challenger 0008 is 0.12 points better, 95 % interval -0.35 to 0.58 includes 0'
+    case.finding(margin=0)      # 'challenger 8 is 0.12 points better, 95 % interval -0.35 to 0.58 includes 0'
 
 Only the examples that one model alone gets right count. The interval is the paired bootstrap's: drawing their numbers
 from a multinomial is resampling the examples, in 2 ms for 10,000 resamples of 10,000 examples instead of 0.8 s. Where a
@@ -101,6 +101,7 @@ class Candidate:
 class Case:
     """A challenger, and the champion it would replace."""
 
+    name: str  # of the model whose versions they are
     labels: np.ndarray  # (N,)
     class_names: Sequence[str]
     challenger: Candidate

@@ -1,7 +1,7 @@
 """The judgement of a published version: loaded, compared with the champion, written down.
 
-    decision = judge(Registry(artifacts), "0008", dataset, config.gate, by, answers_on(device))
-    decision.sentence       # 'kept 0007: challenger 0008 is 0.12 points better, 95 % interval -0.20 to 0.44 includes 0'
+    decision = judge(Registry(artifacts, "fashion_mnist"), "8", dataset, config.gate, by, answers_on(device))
+    decision.sentence       # 'kept fashion_mnist 7: challenger 8 is 0.12 points better, 95 % interval ...'
 
 Both models answer the present test split: 1 s for two default networks on 2 cores, once TensorFlow is imported.
 """
@@ -60,10 +60,11 @@ def judge(registry: Registry, version: str, dataset: DatasetRef, gate: Gate, by:
     while True:
         champions = list(dict.fromkeys(reversed(registry.succession())))  # newest first, each once
         if champions[:1] == [version]:  # e.g. a run that was killed after it was promoted, and goes on
-            sentence = f"kept {version}: it is the champion already"
+            sentence = f"kept {registry.name} {version}: it is the champion already"
             decision = Decision(verdict="kept", champion=version, challenger=version, sentence=sentence)
         else:
-            case = Case(labels, dataset.class_names, candidate(version), champion=champions[0] if champions else None)
+            champion = champions[0] if champions else None
+            case = Case(registry.name, labels, dataset.class_names, candidate(version), champion)
             decision = decide(gate, _against(champions, case, registry, dataset, candidate))
         with suppress(ChampionChangedError):  # then compares again
             registry.record(decision, by)

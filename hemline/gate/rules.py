@@ -1,6 +1,6 @@
 """The promotion rules, and the decision that follows: promote or not, and one sentence of reason.
 
-    decide(Gate(max_size_mb=1), case).sentence      # 'kept 0007: ...; its size 1.50 MB is more than max_size_mb 1'
+    decide(Gate(max_size_mb=1), case).sentence      # 'kept fashion_mnist 7: ...; its size 1.50 MB is more ...'
 
 A rule is a function of its limit and the case (both models' answers, and all that was found when they were made), and
 yields a sentence for whatever breaks it. To add one:
@@ -76,17 +76,19 @@ def decide(gate: Gate, case: Case) -> Decision:
         verdict=verdict,
         champion=case.champion,
         challenger=case.challenger.version,
-        sentence=f"{_outcome(verdict, case.champion, case.challenger.version)}: {'; '.join(once)}",
+        sentence=f"{_outcome(verdict, case)}: {'; '.join(once)}",
         measurements=_measurements(case),
     )
 
 
-def _outcome(verdict: Verdict, champion: str | None, challenger: str) -> str:
+def _outcome(verdict: Verdict, case: Case) -> str:
+    """Names the model; in the clauses after it a number is enough."""
+    name, champion = case.name, case.champion
     if verdict == "kept":
-        return f"kept {champion or 'no champion'}"
+        return f"kept {name} {champion or 'without a champion'}"
     if verdict == "needs approval":
-        return f"needs approval to {f'replace {champion}' if champion else 'be the first champion'}"
-    return f"promoted {challenger} over {champion}" if champion else f"promoted {challenger}"
+        return f"needs approval to {f'replace {name} {champion}' if champion else f'be the first champion of {name}'}"
+    return f"promoted {name} {case.challenger.version}{f' over {champion}' if champion else ''}"
 
 
 def _measurements(case: Case) -> Measurements:

@@ -1,7 +1,7 @@
 """What is known of a run of `retrain`, how good its model is, what became of it, and what a run of `verify` found.
 
     record = Record(config=config, dataset=dataset, ..., **provenance())
-    decision.sentence       # 'promoted 0008 over 0007: challenger 0008 is 2.29 points better, 95 % interval ...'
+    decision.sentence       # 'promoted fashion_mnist 8 over 7: challenger 8 is 2.29 points better, ...'
 
 The report is made of a record; a version's manifest is a record with the checksums of the files.
 """
@@ -80,7 +80,7 @@ class Serving(BaseModel):
     """What it costs to serve a model (serving.json); its times vary."""
 
     latency: Latency
-    size_bytes: int  # of model.keras and saved_model/
+    size_bytes: int  # of model.keras and the SavedModel
 
 
 class Evaluation(Serving, Quality):
@@ -90,11 +90,17 @@ class Evaluation(Serving, Quality):
 class ModelVersion(BaseModel):
     """A published version."""
 
+    name: str  # the model's
     version: str
     path: Path
     run: Path  # the run's directory
     val_accuracy: float
     test_accuracy: float
+
+    @property
+    def title(self) -> str:
+        """Name and number: 'fashion_mnist 8'."""
+        return f"{self.name} {self.version}"
 
 
 class Decision(BaseModel):

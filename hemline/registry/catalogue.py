@@ -1,16 +1,17 @@
 """What the artifacts directory holds: rows to list, and a run or version to look into.
 
-    for row in run_rows(registry): ...          # RunRow(run='2026-11-23-…', state='finished', versions=['0008'])
-    for row in version_rows(registry): ...      # VersionRow(version='0008', standing=['champion'], ...)
-    found = find(registry, "0008")              # or 'champion', part of a run's name, or a directory
+    for row in run_rows(artifacts): ...         # RunRow(run='2026-11-23-…', state='finished', versions=['8'], ...)
+    for row in version_rows(artifacts): ...     # VersionRow(name='fashion_mnist', version='8', standing=['champion'])
+    found = find(artifacts, "8")                # or 'champion', part of a run's name, or a directory
     metrics(found.epochs, found.evaluation)     # {'val_accuracy': 0.8882, ..., 'recall of Shirt': 0.71}
 
-Read without TensorFlow or pandas, and without waiting for those who write.
+Each takes the name of a model too: to list no other, or where a number would mean several. Read without TensorFlow or
+pandas, and without waiting for those who write.
 """
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -19,29 +20,33 @@ from pydantic import BaseModel
 
 from hemline.errors import RegistryError
 from hemline.records.run import Evaluation, Rows
-from hemline.registry.champion import Registry
+from hemline.registry.champion import Registry, registries, registry_of
 from hemline.registry.ledger import Entry
 from hemline.registry.versions import MANIFEST, Manifest, verify
 from hemline.storage.files import sha256_of
 from hemline.storage.locks import is_locked
-from hemline.storage.runs import LOCK
+from hemline.storage.runs import LOCK, RUNS
+
+Published = dict[str, list[tuple[str, str]]]  # name and number of versions by the SHA-256 of their model
 
 
 class RunRow(BaseModel):
     """A run's directory in a line."""
 
     run: str
+    name: str | None  # the model's, as the run was told
     started: datetime  # its latest attempt, UTC
     state: Literal["running", "finished", "unfinished"]
     epochs: int  # finished
     of: int | None  # the configured number
     val_accuracy: float | None  # after the last of them
-    versions: list[str]  # that were published of its model
+    versions: list[str]  # that were published of its model; with a name where that is another
 
 
 class VersionRow(BaseModel):
     """A model version in a line."""
 
+    name: str
     version: str
     standing: list[str]  # of 'champion', 'protected', 'unreadable', 'missing'
     decision: str | None  # the latest, those about pruning apart
@@ -51,44 +56,58 @@ class VersionRow(BaseModel):
     created: datetime | None = None
 
 
+class DecisionRow(Entry):
+    """An entry of the ledger, and the name of the model that it is about."""
+
+    name: str
+
+
 class Details(BaseModel):
     """A run or version, and what it says of itself."""
 
     kind: Literal["run", "version"]
-    name: str
+    title: str  # a run's directory, a version's name and number
     path: Path
     config: dict[str, Any]
     data: dict[str, str]  # full_name and fingerprint; empty before the data was verified
     epochs: Rows
     evaluation: Evaluation | None
-    decisions: list[Entry]  # about the version, or about those that were published of the run
+    decisions: list[DecisionRow]  # about the version, or about those that were published of the run
 
 
-def run_rows(registry: Registry) -> list[RunRow]:
+def run_rows(artifacts: Path, name: str | None = None) -> list[RunRow]:
     """Every run, oldest first."""
-    published, rows = _published(registry), list[RunRow]()
-    for path in _run_directories(registry):
+    published, rows = _published(artifacts), list[RunRow]()
+    for path in _run_directories(artifacts):
+        config = _json(path / "config.json")
+        if name not in (None, own := config.get("name")):
+            continue
         epochs, state = _epochs(path), "finished" if (path / "report.html").exists() else "unfinished"
         row = RunRow(
             run=path.name,
+            name=own,
             started=datetime.fromtimestamp((path / "config.json").stat().st_mtime, UTC),
             state="running" if is_locked(path / LOCK) else state,
             epochs=len(epochs),
-            of=_json(path / "config.json").get("epochs"),
+            of=config.get("epochs"),
             val_accuracy=epochs[-1]["val_accuracy"] if epochs else None,
-            versions=_versions_of(path, published),
+            versions=[number if of == own else f"{of} {number}" for of, number in _versions_of(path, published)],
         )
         rows.append(row)
     return sorted(rows, key=lambda row: row.started)
 
 
-def version_rows(registry: Registry) -> list[VersionRow]:
+def version_rows(artifacts: Path, name: str | None = None) -> list[VersionRow]:
     """Every version, oldest first; none is verified. An unreadable one is a row too, and a champion that is gone."""
+    return [row for registry in registries(artifacts, name) for row in _version_rows(registry)]
+
+
+def _version_rows(registry: Registry) -> list[VersionRow]:
     champion, protected, rows = registry.champion(), registry.protected(), []
     decisions = {entry.version: entry.decision for entry in registry.entries() if "protected" not in entry.decision}
     for version in sorted({*registry.versions(), *filter(None, [champion])}, key=int):
         standing = ["champion"] * (version == champion) + ["protected"] * (version in protected)
-        row = VersionRow(version=version, standing=standing, decision=decisions.get(version))
+        row = VersionRow(name=registry.name, version=version, standing=standing, decision=decisions.get(version))
         try:
             manifest = Manifest.model_validate_json((registry.models / version / MANIFEST).read_bytes())
         except (OSError, ValueError):
@@ -100,44 +119,56 @@ def version_rows(registry: Registry) -> list[VersionRow]:
     return rows
 
 
-def find(registry: Registry, name: str) -> Details:
+def decision_rows(artifacts: Path, name: str | None = None) -> list[DecisionRow]:
+    """The ledgers as one, oldest first."""
+    return _decisions(registries(artifacts, name))
+
+
+def decision_row(registry: Registry, entry: Entry) -> DecisionRow:
+    """One entry of a ledger."""
+    return DecisionRow(name=registry.name, **dict(entry))
+
+
+def find(artifacts: Path, what: str, name: str | None = None) -> Details:
     """1. a version, as `find_version` does; 2. a run by its directory, its name or a part of it that only it has."""
-    if name in ("champion", *registry.versions()) or (Path(name) / MANIFEST).exists():
-        path, manifest = find_version(registry, name)
+    numbers = {number for registry in registries(artifacts, name) for number in registry.versions()}
+    if what in ("champion", *numbers) or (Path(what) / MANIFEST).exists():
+        path, manifest = find_version(artifacts, what, name)
         return Details(
             kind="version",
-            name=manifest.version,
+            title=manifest.title,
             path=path,
             config=manifest.config.model_dump(mode="json"),
             data={"full_name": manifest.dataset.full_name, "fingerprint": manifest.fingerprint},
             epochs=manifest.epochs,
             evaluation=manifest.evaluation,
-            decisions=[entry for entry in registry.entries() if entry.version == manifest.version],
+            decisions=_about(artifacts, [(manifest.config.name, manifest.version)]),
         )
-    if (Path(name) / "config.json").exists():
-        return _of_run(registry, Path(name))
-    every = _run_directories(registry)
-    found = [path for path in every if path.name == name] or [path for path in every if name and name in path.name]
+    if (Path(what) / "config.json").exists():
+        return _of_run(artifacts, Path(what))
+    every = _run_directories(artifacts)
+    found = [path for path in every if path.name == what] or [path for path in every if what and what in path.name]
     if len(found) == 1:
-        return _of_run(registry, found[0])
+        return _of_run(artifacts, found[0])
     names = ", ".join(path.name for path in found)
     raise RegistryError(
         "a run or version must be named by a number, a directory or a part of one run's name. Received: "
-        f"{name!r}; {f'these have it in their names: {names}' if found else 'no run has it in its name'}. "
+        f"{what!r}; {f'these have it in their names: {names}' if found else 'no run has it in its name'}. "
         "`hemline runs` and `hemline versions` list them."
     )
 
 
-def find_version(registry: Registry, name: str) -> tuple[Path, Manifest]:
-    """A verified version: 1. 'champion', or a number; 2. a directory anywhere."""
-    if name == "champion" and not (name := registry.champion() or ""):
+def find_version(artifacts: Path, what: str, name: str | None = None) -> tuple[Path, Manifest]:
+    """A verified version: 1. a directory anywhere; 2. 'champion', or a number."""
+    if "/" in what or (Path(what) / MANIFEST).exists():
+        return Path(what), verify(Path(what))
+    registry = registry_of(artifacts, name)
+    if what == "champion" and not (what := registry.champion() or ""):
         raise RegistryError(
             f"there must be a champion. Received: {registry.directory}, where none was made yet. "
             "Promote a version, or name one."
         )
-    if "/" in name or (Path(name) / MANIFEST).exists():
-        return Path(name), verify(Path(name))
-    return registry.path(name), registry.verified(name)
+    return registry.path(what), registry.verified(what)
 
 
 def metrics(epochs: Rows, evaluation: Evaluation | None) -> dict[str, float]:
@@ -154,38 +185,49 @@ def metrics(epochs: Rows, evaluation: Evaluation | None) -> dict[str, float]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _run_directories(registry: Registry) -> list[Path]:
-    return sorted(path.parent for path in (registry.models.parent / "runs").glob("[!.]*/config.json"))
+def _run_directories(artifacts: Path) -> list[Path]:
+    return sorted(path.parent for path in (artifacts / RUNS).glob("[!.]*/config.json"))
 
 
-def _of_run(registry: Registry, path: Path) -> Details:
+def _of_run(artifacts: Path, path: Path) -> Details:
     dataset, serving = _json(path / "dataset.json"), _json(path / "serving.json")  # written after evaluation.json
-    versions = _versions_of(path, _published(registry))
+    versions = _versions_of(path, _published(artifacts))
     return Details(
         kind="run",
-        name=path.resolve().name,
+        title=path.resolve().name,
         path=path,
         config=_json(path / "config.json"),
         data={name: dataset[name] for name in ("full_name", "fingerprint") if name in dataset},
         epochs=_epochs(path),
         evaluation=Evaluation(**_json(path / "evaluation.json"), **serving) if serving else None,
-        decisions=[entry for entry in registry.entries() if entry.version in versions],
+        decisions=_about(artifacts, versions),
     )
 
 
-def _published(registry: Registry) -> dict[str, list[str]]:
+def _decisions(of: Iterable[Registry]) -> list[DecisionRow]:
+    rows = [decision_row(registry, entry) for registry in of for entry in registry.entries()]
+    return sorted(rows, key=lambda row: row.at)
+
+
+def _about(artifacts: Path, versions: list[tuple[str, str]]) -> list[DecisionRow]:
+    of = (registry for registry in registries(artifacts, None) if registry.name in dict(versions))
+    return [row for row in _decisions(of) if (row.name, row.version) in versions]
+
+
+def _published(artifacts: Path) -> Published:
     """Versions by the SHA-256 of their model, not by their flow run: another one may have resumed the directory."""
-    published: dict[str, list[str]] = {}
-    for version in registry.versions():
+    published: Published = {}
+    every = [(registry, number) for registry in registries(artifacts, None) for number in registry.versions()]
+    for registry, number in every:
         try:
-            files = json.loads((registry.models / version / MANIFEST).read_bytes())["files"]
-            published.setdefault(files["model.keras"], []).append(version)
+            files = json.loads((registry.models / number / MANIFEST).read_bytes())["files"]
+            published.setdefault(files["model.keras"], []).append((registry.name, number))
         except (OSError, ValueError, KeyError, TypeError):  # `verify` says what is wrong with it
             continue
     return published
 
 
-def _versions_of(run: Path, published: dict[str, list[str]]) -> list[str]:
+def _versions_of(run: Path, published: Published) -> list[tuple[str, str]]:
     model = run / "model.keras"
     return published.get(sha256_of(model), []) if model.exists() else []
 

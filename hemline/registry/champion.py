@@ -1,13 +1,13 @@
-"""Which model version is in production, since when and why: an alias, and a ledger that only grows.
+"""Which version of a model is in production, since when and why: an alias, and a ledger that only grows.
 
-    registry = Registry(artifacts)
-    registry.champion()                                             # '0008'
+    registry = Registry(artifacts, "fashion_mnist")     # each name has its own
+    registry.champion()                                             # '8'
     registry.rollback(by=person(), reason="shirts are not recognised any more")
-    registry.champion_at(datetime(2026, 3, 1, tzinfo=UTC))          # '0007'
+    registry.champion_at(datetime(2026, 3, 1, tzinfo=UTC))          # '7'
 
-The ledger is the truth. registry/champion.json repeats where it ends, for whoever serves models; it is written
-afterwards, and repaired whenever it says something else. The alias moves only to a version that verifies. 20 processes
-that promote at once leave 20 lines and one champion, in 0.3 s on 2 cores.
+The ledger is the truth. registry/<name>/champion.json repeats where it ends, and serving/<name> holds the champion, for
+whoever serves models; both are written afterwards, and repaired whenever they say something else. The alias moves only
+to a version that verifies. 20 processes that promote at once leave 20 lines and one champion, in 0.5 s on 2 cores.
 """
 
 import getpass
@@ -22,10 +22,12 @@ from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any, Literal
 
+from hemline.config.names import is_name
 from hemline.errors import ChampionChangedError, RegistryError, StorageError, VersionError
 from hemline.records.run import Decision, Measurements
 from hemline.registry.ledger import Action, Entry, Ledger
-from hemline.registry.versions import MANIFEST, Manifest, verify
+from hemline.registry.served import Served
+from hemline.registry.versions import MANIFEST, Manifest, numbered, verify
 from hemline.storage.files import sha256_of, write_json
 from hemline.storage.runs import MODELS, REGISTRY
 
@@ -45,31 +47,62 @@ def person() -> str:
     return f"{user}@{platform.node()}"
 
 
-class Registry:
-    """The versions under `artifacts`, their champion and their ledger."""
+def names(artifacts: Path) -> list[str]:
+    """Of all models that have a version or a ledger."""
+    found = {path.name for place in (MODELS, REGISTRY) for path in (artifacts / place).glob("[!.]*") if path.is_dir()}
+    return sorted(filter(is_name, found))
 
-    def __init__(self, artifacts: Path, now: Callable[[], datetime] = utc_now):
-        self.models, self.directory, self.now = artifacts / MODELS, artifacts / REGISTRY, now
-        self.ledger = Ledger(self.directory)
+
+def registries(artifacts: Path, name: str | None) -> list["Registry"]:
+    """That of this name, which must be there; or all."""
+    known = names(artifacts)
+    if name is None:
+        return [Registry(artifacts, each) for each in known]
+    if name not in known:
+        there = f"There are {', '.join(known)}." if known else "Publish a version first: there is none yet."
+        raise RegistryError(f"name must be that of a model in {artifacts / MODELS}. Received: name={name!r}. {there}")
+    return [Registry(artifacts, name)]
+
+
+def registry_of(artifacts: Path, name: str | None) -> "Registry":
+    """That of this name; or the only one there is."""
+    found = registries(artifacts, name)
+    if not found:
+        where = artifacts / MODELS
+        raise RegistryError(f"there must be a model. Received: {where}, where there is none. Publish a version first.")
+    if len(found) > 1:
+        known = ", ".join(registry.name for registry in found)
+        remedy = "Say which: --name NAME in a terminal, `name` of a deployment."
+        raise RegistryError(f"a name must be given where there are several models. Received: none of {known}. {remedy}")
+    return found[0]
+
+
+class Registry:
+    """The versions of a model's name under `artifacts`, their champion and their ledger."""
+
+    def __init__(self, artifacts: Path, name: str, now: Callable[[], datetime] = utc_now):
+        self.artifacts, self.name, self.now = artifacts, name, now
+        self.models, self.directory = artifacts / MODELS / name, artifacts / REGISTRY / name
+        self.ledger, self.served = Ledger(self.directory), Served(artifacts, name)
         self.alias = self.ledger.alias
 
     def versions(self) -> list[str]:
         """Every version there is, oldest first."""
-        names = (path.name for path in self.models.glob("[0-9]*") if path.name.isdigit() and path.is_dir())
-        return sorted(names, key=int)
+        return numbered(self.models)
 
     def entries(self) -> list[Entry]:
         """The ledger, oldest first."""
         return self.ledger.entries()
 
     def champion(self) -> str | None:
-        """The version in production. Repairs champion.json on the way."""
+        """The version in production. Repairs champion.json and what is served on the way."""
         entries = self.entries()
-        if self._read_alias() != _alias(entries):
+        champion = entries[-1].champion_after if entries else None
+        if self._read_alias() != self._alias(entries) or not self.served.is_at(champion):
             # Who holds the lock will write it anyway; a reader without permission to write is still answered.
             with suppress(BlockingIOError, StorageError), self.ledger.locked(wait=0):
                 self._write_alias()
-        return entries[-1].champion_after if entries else None
+        return champion
 
     def champion_at(self, when: datetime) -> str | None:
         """The version that was in production at a moment; one without a zone is in UTC."""
@@ -111,7 +144,7 @@ class Registry:
         manifest = verify(path)
         digest = sha256_of(path / MANIFEST)
         meant = {entry.manifest or digest for entry in self.entries() if entry.version == version}
-        if manifest.version != version or meant - {digest}:
+        if (manifest.config.name, manifest.version) != (self.name, version) or meant - {digest}:
             raise VersionError(
                 f"a version must be the model that was published by its number. Received: {path}, which holds another "
                 "one. Put the old one back from a backup, or take another version.",
@@ -131,6 +164,11 @@ class Registry:
             now = f"{champions[-1]} is the first" if champions else "there is none yet"
             raise RegistryError(
                 f"a rollback needs an earlier champion. Received: {now}. Name a version, or promote one."
+            )
+        if to is not None and self.path(to).name not in {entry.champion_after for entry in self.entries()}:
+            raise RegistryError(
+                f"a rollback goes to a former champion. Received: version={to!r}, which never was one. Promote it "
+                "instead."
             )
         return self._write("rolled back", to or champions[-2], by, reason, champions[-1] if champions else None)
 
@@ -184,14 +222,15 @@ class Registry:
     unprotect = partialmethod(_write, "unprotected")
 
     def _write_alias(self) -> None:
-        """Brings champion.json to where the ledger ends. Needs the lock."""
-        alias = _alias(self.entries())
+        """Brings champion.json, and what is served, to where the ledger ends. Needs the lock."""
+        alias = self._alias(self.entries())
         if alias is None:
             self.alias.unlink(missing_ok=True)
         elif alias != (found := self._read_alias()):
             if isinstance(found, dict) and found.get("ledger") == alias["ledger"]:  # no killed writer left that
                 log.warning("%s was changed by hand, and is written again: the ledger says otherwise", self.alias)
             write_json(self.alias, alias)
+        self.served.point(alias["version"] if alias else None)
 
     def _read_alias(self) -> Any:
         try:
@@ -199,14 +238,14 @@ class Registry:
         except (FileNotFoundError, ValueError):
             return None
 
-
-def _alias(entries: list[Entry]) -> dict[str, Any] | None:
-    """What champion.json holds after these entries."""
-    moves = [entry for entry in entries if entry.moves]
-    if not moves:
-        return None
-    last = moves[-1].model_dump(mode="json")
-    version = last["champion_after"]
-    same = {name: last[name] for name in ("by", "decision", "reason", "manifest")}
-    ledger = {"lines": len(entries), "digest": entries[-1].digest}
-    return {"version": version, "path": f"../models/{version}", "since": last["at"]} | same | {"ledger": ledger}
+    def _alias(self, entries: list[Entry]) -> dict[str, Any] | None:
+        """What champion.json holds after these entries."""
+        moves = [entry for entry in entries if entry.moves]
+        if not moves:
+            return None
+        last = moves[-1].model_dump(mode="json")
+        version = last["champion_after"]
+        path = f"../../{MODELS}/{self.name}/{version}"
+        same = {name: last[name] for name in ("by", "decision", "reason", "manifest")}
+        ledger = {"lines": len(entries), "digest": entries[-1].digest}
+        return {"name": self.name, "version": version, "path": path, "since": last["at"]} | same | {"ledger": ledger}

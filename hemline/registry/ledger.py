@@ -1,9 +1,9 @@
 """The ledger of decisions about model versions: a file that only grows, a line of JSON for each.
 
-    ledger = Ledger(artifacts / "registry")
+    ledger = Ledger(artifacts / "registry" / "fashion_mnist")
     with ledger.locked():
-        ledger.append(Entry(at=now, by="ada@laptop", decision="promoted", version="0008", ...))
-    ledger.entries()[-1].champion_after     # '0008'
+        ledger.append(Entry(at=now, by="ada@laptop", decision="promoted", version="8", ...))
+    ledger.entries()[-1].champion_after     # '8'
 
 A line counts once it has its end: one that a killed writer began is not read, and the next writer cuts it off.
 

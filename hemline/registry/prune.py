@@ -4,11 +4,12 @@
     removals = remove(removals, artifacts)                                      # those that were removed
     print(summary(removals))
 
-The newest stay however old they are, and the young however many they are. The champion, its predecessor, protected
-versions and runs that are being written always stay. Readers see all of a thing or nothing: it is renamed to a hidden
-name first, and the next prune removes what a killed one left.
+Of each model's name, the newest stay however old they are, and the young however many they are. The champion, its
+predecessor, protected versions, what is served and runs that are being written always stay. Readers see all of a thing
+or nothing: it is renamed to a hidden name first, and the next prune removes what a killed one left.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -21,7 +22,7 @@ from hemline.config.fields import Strict
 from hemline.data import decoding
 from hemline.errors import CheckpointError
 from hemline.registry import ledger
-from hemline.registry.champion import Registry
+from hemline.registry.champion import Registry, registries
 from hemline.storage import runs
 from hemline.storage.files import delete, hide, is_temporary, size_of
 from hemline.storage.locks import is_locked
@@ -30,7 +31,7 @@ LEFTOVER_DAYS = 1  # a temporary in which nothing was touched for so long has no
 
 
 class Retention(Strict):
-    """What is kept. An age is the time since the last change."""
+    """What is kept of each model's name. An age is the time since the last change."""
 
     keep_versions: int = Field(20, ge=1, description="newest model versions that are kept, however old")
     keep_runs: int = Field(50, ge=0, description="newest runs that are kept, however old")
@@ -42,23 +43,32 @@ class Removal(BaseModel):
     """Something to remove, or removed."""
 
     kind: Literal["version", "run", "checkpoints", "leftover"]
+    name: str | None  # the model's; null for what is of no one name
     path: Path
     bytes: int
     days: float  # since its last change
 
 
-def removable(artifacts: Path, data: Path | None, retention: Retention, now: datetime) -> list[Removal]:
-    """What need not be kept. data: the directory of prepared data, None to leave it alone."""
-    registry, directory = Registry(artifacts), artifacts / "runs"
-    removals = [*_old_versions(registry, retention, now), *_old_runs(directory, retention, now)]
-    going, leftovers = {removal.path for removal in removals}, _leftovers(registry, directory, data, now)
+def removable(
+    artifacts: Path, data: Path | None, retention: Retention, now: datetime, name: str | None = None
+) -> list[Removal]:
+    """What need not be kept, of all names if none is given. data: directory of prepared data, None leaves it alone."""
+    found, runs_of = registries(artifacts, name), _runs_by_name(artifacts / runs.RUNS)
+    chosen: dict[str | None, list[Path]] = runs_of if name is None else {name: runs_of.get(name, [])}
+    removals = [removal for registry in found for removal in _old_versions(registry, retention, now)]
+    removals += [removal for of, paths in chosen.items() for removal in _old_runs(of, paths, retention, now)]
+    going, places = {removal.path for removal in removals}, _places(found, chosen)
+    if name is None:
+        places |= {artifacts / runs.RUNS: (None, None), artifacts / runs.SERVING: (None, None)}
+        if data is not None:
+            places |= dict.fromkeys((data, data / "decoded"), (None, data / decoding.LOCK))
+    leftovers = (leftover for place, about in places.items() for leftover in _leftovers(place, *about, now))
     return removals + [leftover for leftover in leftovers if not going & set(leftover.path.parents)]
 
 
 def remove(removals: Iterable[Removal], artifacts: Path) -> list[Removal]:
     """Removes them, but for what has come into use since it was found. Returns what was removed."""
-    registry = Registry(artifacts)
-    return [removal for removal in removals if _remove(removal, registry)]
+    return [removal for removal in removals if _remove(removal, artifacts)]
 
 
 def summary(removals: Iterable[Removal]) -> str:
@@ -74,46 +84,70 @@ def _old_versions(registry: Registry, retention: Retention, now: datetime) -> It
     for version in registry.versions():
         path = registry.models / version
         if version not in kept and (days := _days(path, now)) > retention.keep_days:
-            yield Removal(kind="version", path=path, bytes=size_of(path), days=days)
+            yield Removal(kind="version", name=registry.name, path=path, bytes=size_of(path), days=days)
 
 
-def _in_use(registry: Registry) -> set[str]:
-    """The champion, its predecessor, and what is protected."""
-    return {*registry.succession()[-2:], *registry.protected()}
+def _in_use(registry: Registry) -> set[str | None]:
+    """The champion, its predecessor, what is protected, and what is served, which a killed writer left behind."""
+    return {*registry.succession()[-2:], *registry.protected(), registry.served.version}
 
 
-def _old_runs(directory: Path, retention: Retention, now: datetime) -> Iterator[Removal]:
-    age = {path: _days(path, now) for path in directory.glob("[!.]*") if path.is_dir()}
+def _runs_by_name(directory: Path) -> dict[str | None, list[Path]]:
+    """By the name in their configuration; None: it cannot be read."""
+    found: dict[str | None, list[Path]] = {}
+    for path in directory.glob("[!.]*"):
+        try:
+            name = str(json.loads((path / "config.json").read_bytes())["name"])
+        except (OSError, ValueError, KeyError, TypeError):
+            name = None
+        if path.is_dir():
+            found.setdefault(name, []).append(path)
+    return found
+
+
+def _old_runs(name: str | None, paths: list[Path], retention: Retention, now: datetime) -> Iterator[Removal]:
+    age = {path: _days(path, now) for path in paths}
     for rank, path in enumerate(sorted(age, key=age.__getitem__)):
         if is_locked(path / runs.LOCK):
             continue
         checkpoints, finished = path / "checkpoints", (path / "report.html").exists()
         if rank >= retention.keep_runs and age[path] > retention.keep_days:
-            yield Removal(kind="run", path=path, bytes=size_of(path), days=age[path])
+            yield Removal(kind="run", name=name, path=path, bytes=size_of(path), days=age[path])
         elif finished and checkpoints.is_dir() and age[path] > retention.checkpoint_days:
-            yield Removal(kind="checkpoints", path=checkpoints, bytes=size_of(checkpoints), days=age[path])
+            size = size_of(checkpoints)
+            yield Removal(kind="checkpoints", name=name, path=checkpoints, bytes=size, days=age[path])
 
 
-def _leftovers(registry: Registry, directory: Path, data: Path | None, now: datetime) -> Iterator[Removal]:
+Places = dict[Path, tuple[str | None, Path | None]]  # where temporaries may be: the model's name, and the writers' lock
+
+
+def _places(found: list[Registry], runs_of: dict[str | None, list[Path]]) -> Places:
+    places: Places = {}
+    for registry in found:
+        places[registry.models] = registry.name, None
+        places[registry.directory] = registry.name, registry.directory / ledger.LOCK
+    for name, paths in runs_of.items():
+        for run in paths:
+            inside = run, run / "checkpoints", run / "iterations.parquet"
+            places |= dict.fromkeys(inside, (name, run / runs.LOCK))
+    return places
+
+
+def _leftovers(place: Path, name: str | None, lock: Path | None, now: datetime) -> Iterator[Removal]:
     """Temporaries without a live writer. Where writers hold a lock, nobody may hold it now."""
-    places = {registry.models: None, directory: None, registry.directory: registry.directory / ledger.LOCK}
-    for run in directory.glob("[!.]*"):
-        places |= dict.fromkeys((run, run / "checkpoints", run / "iterations.parquet"), run / runs.LOCK)
-    if data is not None:
-        places |= dict.fromkeys((data, data / "decoded"), data / decoding.LOCK)
-    for place, lock in places.items():
-        for path in sorted(place.glob(".*")):
-            if not is_temporary(path):
-                continue
-            days = _days(path, now)
-            old = days > LEFTOVER_DAYS or path.name.endswith("-deleted")  # nobody writes to what is deleted
-            if old and not (lock and is_locked(lock)):
-                yield Removal(kind="leftover", path=path, bytes=size_of(path), days=days)
+    for path in sorted(place.glob(".*")):
+        if not is_temporary(path):
+            continue
+        days = _days(path, now)
+        old = days > LEFTOVER_DAYS or path.name.endswith("-deleted")  # nobody writes to what is deleted
+        if old and not (lock and is_locked(lock)):
+            yield Removal(kind="leftover", name=name, path=path, bytes=size_of(path), days=days)
 
 
-def _remove(removal: Removal, registry: Registry) -> bool:
+def _remove(removal: Removal, artifacts: Path) -> bool:
     """Removes it, unless it has come into use or is gone."""
     if removal.kind == "version":
+        registry = Registry(artifacts, str(removal.name))
         with registry.ledger.locked():  # nobody makes it the champion meanwhile
             if removal.path.name in _in_use(registry) or not removal.path.exists():
                 return False

@@ -2,10 +2,11 @@
 
     track(version, decision)        # at the end of a run; again after a crash adds nothing
 
-MLflow's run has the configuration, the metrics of every epoch and the version's files; its registered model has the
-version, with Hemline's champion under the alias `champion`. What MLflow downloads, Hemline verifies:
+MLflow's run has the configuration, the metrics of every epoch and the version's files; the registered model
+`hemline-<name>` has the version, with Hemline's champion under the alias `champion`. What MLflow downloads, Hemline
+verifies:
 
-    hemline.load(mlflow.artifacts.download_artifacts("models:/hemline@champion"))
+    hemline.load(mlflow.artifacts.download_artifacts("models:/hemline-fashion_mnist@champion"))
 
 MLflow runs in a process of its own, which is killed after SECONDS: down, slow or broken, it costs a run no more than
 that and a warning. Its settings and its 4 s of import stay there.
@@ -40,7 +41,7 @@ SETTINGS = {  # of MLflow, for our process alone
     "MLFLOW_DISABLE_TELEMETRY": "true",  # it does not take DO_NOT_TRACK=1 for a yes
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-NAME = "hemline"  # of the experiment, unless MLFLOW_EXPERIMENT_NAME says another, and of the registered model
+NAME = "hemline"  # of the experiment, unless MLFLOW_EXPERIMENT_NAME says another; registered models' begin with it
 DIRECTORY = "version"  # of the version's files among the artifacts of MLflow's run
 KEY, VALUE, BATCH = 250, 6000, 100  # MLflow's limits: characters of a key and of a parameter, parameters a call
 
@@ -65,10 +66,10 @@ def track(version: ModelVersion, decision: Decision) -> None:
     except OSError as error:
         reason = str(error)
     else:
-        log.info("model %s is in MLflow", version.version)
+        log.info("model %s is in MLflow", version.title)
         return
     # The address may have a password in it.
-    log.warning("model %s is not, or not all, in MLflow: %s", version.version, reason.replace(address, f"${ADDRESS}"))
+    log.warning("model %s is not, or not all, in MLflow: %s", version.title, reason.replace(address, f"${ADDRESS}"))
 
 
 def send(client: "MlflowClient", path: Path, champion: str | None) -> None:
@@ -79,11 +80,12 @@ def send(client: "MlflowClient", path: Path, champion: str | None) -> None:
         _log(client, run.info.run_id, manifest)
         client.log_artifacts(run.info.run_id, str(path), DIRECTORY)
         client.set_terminated(run.info.run_id)
-    _register(client, run, manifest.version, sha256_of(path / MANIFEST))
+    name = f"{NAME}-{manifest.config.name}"
+    _register(client, run, name, manifest.version, sha256_of(path / MANIFEST))
     # The champion may have changed by a person's hand since the last run.
-    numbers = [v.version for v in _registered(client) if v.tags.get("hemline.version") == champion]
+    numbers = [v.version for v in _registered(client, name) if v.tags.get("hemline.version") == champion]
     if numbers:
-        client.set_registered_model_alias(NAME, "champion", max(numbers, key=int))
+        client.set_registered_model_alias(name, "champion", max(numbers, key=int))
 
 
 def _run(client: "MlflowClient", manifest: Manifest) -> "Run":
@@ -96,6 +98,7 @@ def _run(client: "MlflowClient", manifest: Manifest) -> "Run":
         return found[0]
     tags = {
         "hemline.flow_run": manifest.flow_run.id,
+        "hemline.name": manifest.config.name,
         "hemline.version": manifest.version,
         "hemline.fingerprint": manifest.fingerprint,
         "mlflow.source.git.commit": manifest.git_commit or "",
@@ -118,21 +121,21 @@ def _log(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
         client.log_batch(run_id, params=params[batch], metrics=points[batch])
 
 
-def _register(client: "MlflowClient", run: "Run", version: str, digest: str) -> None:
+def _register(client: "MlflowClient", run: "Run", name: str, version: str, digest: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(NAME)
+        client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    if not any(known.tags.get("hemline.manifest") == digest for known in _registered(client)):
+    if not any(known.tags.get("hemline.manifest") == digest for known in _registered(client, name)):
         tags = {"hemline.version": version, "hemline.manifest": digest}
-        client.create_model_version(NAME, f"{run.info.artifact_uri}/{DIRECTORY}", run.info.run_id, tags=tags)
+        client.create_model_version(name, f"{run.info.artifact_uri}/{DIRECTORY}", run.info.run_id, tags=tags)
 
 
-def _registered(client: "MlflowClient") -> list[Any]:
-    return list(client.search_model_versions(f"name = '{NAME}'"))
+def _registered(client: "MlflowClient", name: str) -> list[Any]:
+    return list(client.search_model_versions(f"name = '{name}'"))
 
 
 def _key(name: str) -> str:

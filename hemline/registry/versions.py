@@ -1,15 +1,17 @@
 """A model version: a directory that holds a model and everything needed to judge and trust it.
 
-    version = publish(artifacts / "models", record, run_directory)
+    version = publish(artifacts, record, run_directory)     # artifacts/models/fashion_mnist/8
     manifest = verify(version.path)         # VersionError names the file that is not as written
     model, manifest = load(version.path)    # the same, then loads: manifest.class_names[model(x).argmax()]
 
-A version appears whole or not at all, under the next free number. Its manifest has the SHA-256 of every other file,
+A version appears whole or not at all, under the next free number of its model's name: 1, 2, ... 10, with the SavedModel
+directly in it, where model servers look for it (docs/serve.md). Its manifest has the SHA-256 of every other file,
 and manifest.sha256 has the manifest's; manifest.sig is its signature, if there is a key. Verifying needs no TensorFlow.
 """
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,7 +24,7 @@ from hemline.registry.ledger import Ledger
 from hemline.registry.signatures import SIGNATURE, problem_of, signature_of
 from hemline.runtime.native_log import noise_in
 from hemline.storage.files import Taken, sha256_of, whole_directory, whole_file, write_json
-from hemline.storage.runs import REGISTRY
+from hemline.storage.runs import MODELS, REGISTRY
 
 if TYPE_CHECKING:
     import keras
@@ -39,22 +41,33 @@ class Manifest(Record):
     files: dict[str, str]
 
     @property
+    def title(self) -> str:
+        """Name and number: 'fashion_mnist 8'."""
+        return f"{self.config.name} {self.version}"
+
+    @property
     def class_names(self) -> list[str]:
         """What the model's outputs mean, in their order."""
         return self.dataset.class_names
 
 
-def next_version(models: Path) -> str:
+def numbered(directory: Path) -> list[str]:
+    """What a model server takes for versions, in their order: directories named by a number without zeros in front."""
+    names = (path.name for path in directory.glob("[1-9]*") if re.fullmatch("[0-9]{1,18}", path.name) and path.is_dir())
+    return sorted(names, key=int)
+
+
+def next_version(artifacts: Path, name: str) -> str:
     """The number after the highest one there is, or that the ledger names: a pruned number does not come back."""
-    taken = [path.name for path in models.glob("[0-9]*")]
-    taken += [entry.version for entry in Ledger(models.parent / REGISTRY).entries()]
-    return f"{max((int(name) for name in taken if name.isdigit()), default=0) + 1:04d}"
+    taken = numbered(artifacts / MODELS / name)
+    taken += [entry.version for entry in Ledger(artifacts / REGISTRY / name).entries()]
+    return str(max(map(int, taken), default=0) + 1)
 
 
 # Every file and directory of a version but its manifest, and what of the run it is a copy of; None: made for it.
 FILES: dict[str, str | None] = {
+    ".": "saved_model",  # the content of a directory: saved_model.pb, variables/ and so on
     "model.keras": "model.keras",
-    "saved_model": "saved_model",  # a directory
     "iterations.parquet": "iterations.parquet",  # a directory
     "epochs.csv": "epochs.csv",
     "epochs.parquet": "epochs.parquet",
@@ -70,40 +83,50 @@ FILES: dict[str, str | None] = {
 PICTURES = {Path(name).stem: name for name in FILES if name.startswith("charts/")}  # as the report calls them
 
 
-def publish(models: Path, record: Record, run: Path) -> ModelVersion:
-    """Makes the next version from a finished run's directory. Safe beside other publishers."""
+def publish(artifacts: Path, record: Record, run: Path) -> ModelVersion:
+    """Makes the next version of the name in the record's configuration, from a finished run's directory.
+
+    Safe beside other publishers.
+    """
     import pandas as pd
 
     from hemline.report.charts import learning_curves, parity_map
     from hemline.report.markdown import markdown
 
+    name = record.config.name
     while True:
-        version = next_version(models)
-        with suppress(Taken), whole_directory(models / version) as directory:
+        version = next_version(artifacts, name)
+        with suppress(Taken), whole_directory(artifacts / MODELS / name / version) as directory:
             (directory / "charts").mkdir()
-            for name, origin in FILES.items():
-                if origin is not None:
-                    copy = shutil.copytree if (run / origin).is_dir() else shutil.copyfile
-                    copy(run / origin, directory / name)
+            for file, origin in FILES.items():
+                if origin is None:
+                    continue
+                if (run / origin).is_dir():
+                    shutil.copytree(run / origin, directory / file, dirs_exist_ok=True)
+                else:
+                    shutil.copyfile(run / origin, directory / file)
             (directory / PICTURES["learning_curves"]).write_text(learning_curves(pd.DataFrame(record.epochs)))
             (directory / PICTURES["parity"]).write_text(parity_map(pd.read_csv(directory / "parity.csv")))
-            (directory / "MODEL_CARD.md").write_text(markdown(record, f"Model {version}", PICTURES))
-            return _version(seal(directory, record, version), models, run)
+            (directory / "MODEL_CARD.md").write_text(markdown(record, f"Model {name} {version}", PICTURES))
+            return _version(seal(directory, record, version), artifacts, run)
 
 
-def published_by(models: Path, run: Path, flow_run_id: str) -> ModelVersion | None:
+def published_by(artifacts: Path, name: str, run: Path, flow_run_id: str) -> ModelVersion | None:
     """The version that the same flow run made before it was killed, if it is whole."""
-    for path in sorted(models.glob("[0-9]*"), reverse=True):
+    models = artifacts / MODELS / name
+    for version in reversed(numbered(models)):
         with suppress(VersionError):
-            if _manifest(path).flow_run.id == flow_run_id:
-                return _version(verify(path), models, run)
+            if _manifest(models / version).flow_run.id == flow_run_id:
+                return _version(verify(models / version), artifacts, run)
     return None
 
 
-def _version(manifest: Manifest, models: Path, run: Path) -> ModelVersion:
+def _version(manifest: Manifest, artifacts: Path, run: Path) -> ModelVersion:
+    name = manifest.config.name
     return ModelVersion(
+        name=name,
         version=manifest.version,
-        path=models / manifest.version,
+        path=artifacts / MODELS / name / manifest.version,
         run=run,
         val_accuracy=manifest.epochs[-1]["val_accuracy"],
         test_accuracy=manifest.evaluation.accuracy,

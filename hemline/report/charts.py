@@ -3,7 +3,7 @@
     svg = learning_curves(epochs)               # epochs: the table of hemline.training.history
     svg = mistakes_grid(images, mistakes)       # images: (N, H, W, C) uint8
     svg = parity_map(table)                     # table: of hemline.proofs.parity
-    compare_curves([("0007", epochs), ("0008", other)], Path("curves.png"))
+    compare_curves([("7", epochs), ("8", other)], Path("curves.png"))
 
 The same table gives the same bytes: no date, no ids of the process.
 """

@@ -126,7 +126,7 @@ def _loading(record: Record) -> str:
 
 ```python
 import tensorflow as tf
-serve = tf.saved_model.load("saved_model").signatures["serving_default"]
+serve = tf.saved_model.load(".").signatures["serving_default"]
 serve(image=images)  # uint8 (N, {shape}) -> label, name, probabilities
 ```
 
@@ -169,7 +169,7 @@ def _measured(evaluation: Evaluation) -> Iterable[tuple[str, str]]:
     yield "loss", f"{evaluation.loss:.4f}"
     yield "one prediction", f"{latency.single_ms:.2f} ms ({of})"
     yield f"a batch of {latency.batch_size}", f"{latency.batch_ms:.2f} ms"
-    yield "model.keras and saved_model", f"{evaluation.size_bytes / 1e6:.2f} MB"
+    yield "model.keras and the SavedModel", f"{evaluation.size_bytes / 1e6:.2f} MB"
 
 
 def _mistakes(evaluation: Evaluation, picture: str) -> str:

@@ -6,7 +6,7 @@
 
 The lease on a run is a lock, which ends with its process. A process that was only stopped, or is cut off on another
 machine, may wake up; so each attempt also has a number, and every write asks first whether there is a higher one.
-Each number is a file in the run's directory, `attempts/0002.json`, which its attempt alone writes.
+Each number is a file in the run's directory, `attempts/2.json`, which its attempt alone writes.
 """
 
 import os
@@ -192,11 +192,11 @@ def resumed(where: str) -> str:
 
 
 def _numbers(directory: Path) -> list[Path]:
-    return sorted((directory / "attempts").glob("[0-9]*.json"))
+    return sorted((directory / "attempts").glob("[0-9]*.json"), key=lambda path: int(path.stem))
 
 
 def _write(directory: Path, this: Attempt) -> None:
-    with files.whole_file(directory / "attempts" / f"{this.number:04d}.json") as temporary:
+    with files.whole_file(directory / "attempts" / f"{this.number}.json") as temporary:
         temporary.write_text(this.model_dump_json() + "\n")
 
 

@@ -24,7 +24,7 @@ from hemline.errors import HemlineError, StorageError
 FULL_OR_CLOSED = {code: os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)}
 NEEDED_BYTES = 64 * 2**20  # a run of the default network writes about 4 MB
 # What whole_file, tempfile's directories and `hide` call their temporaries; all are hidden.
-_TEMPORARY = re.compile(r"\..+-(\d+(\.\w+)?|[a-z0-9_]{8}(-old)?|deleted)")
+_TEMPORARY = re.compile(r"\..+-(\d+(\.[\w-]+)?|[a-z0-9_]{8}(-old)?|deleted)")
 
 
 # Held while something appears under its name. `hemline.storage.attempts` sets it: a process may lose that right.
@@ -65,7 +65,8 @@ def whole_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
         try:
             yield temporary
             for entry in [*temporary.rglob("*"), temporary]:
-                sync(entry)
+                if not entry.is_symlink():  # which may lead to what is not there; its directory has it
+                    sync(entry)
             temporary.chmod(0o755)  # mkdtemp's 0700 would hide a model from the server that serves it
             with permission():
                 if replace and path.exists():
@@ -125,7 +126,7 @@ def hide(path: Path) -> Path:
 def delete(path: Path) -> None:
     """Removes a file or directory. A killed deletion leaves a temporary, for the next prune."""
     hidden = hide(path)
-    if hidden.is_dir():
+    if hidden.is_dir() and not hidden.is_symlink():
         shutil.rmtree(hidden, ignore_errors=True)
     else:
         hidden.unlink(missing_ok=True)

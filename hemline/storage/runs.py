@@ -12,13 +12,15 @@ from hemline.storage.files import require_writable, write_json
 from hemline.storage.locks import locked
 
 LOCK = "run.lock"
-MODELS, REGISTRY = "models", "registry"  # beside runs/: the numbered versions; the ledger and the champion's name
+# Beside runs/, each with a directory for every model's name: numbered versions; ledger and champion; what is served.
+MODELS, REGISTRY, SERVING = "models", "registry", "serving"
+RUNS = "runs"
 
 
 def run_directory(artifacts: Path, started: datetime, name: str, run_id: str) -> Path:
     """artifacts/runs/<date>-<name>-<short id>: the same for every attempt of one flow run."""
     slug = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")
-    return artifacts / "runs" / f"{started:%Y-%m-%d}-{slug}-{run_id.replace('-', '')[:8]}"
+    return artifacts / RUNS / f"{started:%Y-%m-%d}-{slug}-{run_id.replace('-', '')[:8]}"
 
 
 def open_run(config: RetrainConfig, started: datetime, name: str, run_id: str) -> Path:
@@ -32,7 +34,7 @@ def open_run(config: RetrainConfig, started: datetime, name: str, run_id: str) -
     if not (directory / "config.json").exists():
         raise ConfigurationError(
             f"resume must be the directory of a run. Received: resume={config.resume}, and {directory} has no "
-            f"config.json. Runs are under {config.artifacts_path / 'runs'}."
+            f"config.json. Runs are under {config.artifacts_path / RUNS}."
         )
     return directory
 

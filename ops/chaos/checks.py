@@ -25,6 +25,7 @@ from ops.chaos.faults import Scene
 from ops.chaos.lane import wait_until
 
 MESSAGE_SECONDS = 120.0
+NAME = "chaos"  # of every round's model
 TABLES = ("epochs.csv", "epochs.parquet", "evaluation.json", "confusion.csv", "parity.csv", "iterations.parquet/[!.]*")
 TELLING = {state: kind for kind, (states, deployment, _) in MESSAGES.items() if not deployment for state in states}
 
@@ -61,7 +62,7 @@ def losses(scene: Scene, flow: str, verdict: str, state: State, alone: Reference
 
 def retrained(scene: Scene, verdict: str, alone: Reference) -> Iterator[str]:
     """Bits, attempts, one version, one decision."""
-    run, registry = scene.directory, Registry(scene.root / "artifacts")
+    run, registry = scene.directory, Registry(scene.root / "artifacts", NAME)
     if not run or not (run / "model.keras").exists():
         yield "bits: there is no model.keras"
         return
@@ -74,7 +75,7 @@ def retrained(scene: Scene, verdict: str, alone: Reference) -> Iterator[str]:
     if more := this.names ^ alone.names:
         yield f"artifacts: the run has {sorted(more)} more or less"
     for earlier, later in pairwise(scene.attempts):  # each writes its own file, at every step
-        if earlier.alive or (run / "attempts" / f"{earlier.number:04d}.json").stat().st_mtime > later.began.timestamp():
+        if earlier.alive or (run / "attempts" / f"{earlier.number}.json").stat().st_mtime > later.began.timestamp():
             yield f"artifacts: attempt {earlier.number} wrote, or lives, after {later.number} had begun"
     if not scene.attempts[-1].ended or {each.owner for each in scene.attempts} != {str(scene.run)}:
         yield "artifacts: an attempt is another run's, or the last one has not ended"
@@ -87,31 +88,33 @@ def retrained(scene: Scene, verdict: str, alone: Reference) -> Iterator[str]:
 
 
 def rolled_back(scene: Scene, verdict: str, alone: Reference) -> Iterator[str]:
-    """Once, from 0002 to 0001."""
-    moves = [(entry.decision, entry.version) for entry in Registry(scene.root / "artifacts").entries()[2:]]
-    if moves != [("rolled back", "0001")]:
+    """Once, from 2 to 1."""
+    moves = [(entry.decision, entry.version) for entry in Registry(scene.root / "artifacts", NAME).entries()[2:]]
+    if moves != [("rolled back", "1")]:
         yield f"artifacts: after the rollback the ledger has {moves}"
 
 
 def pruned(scene: Scene, verdict: str, alone: Reference) -> Iterator[str]:
     """The champion, its predecessor and the newest version are left, and nothing else."""
-    left = sorted(path.name for place in ("models", "runs") for path in (scene.root / "artifacts" / place).iterdir())
-    if left != ["0001", "0002", "0004"]:
+    left = sorted(
+        path.name for place in (f"models/{NAME}", "runs") for path in (scene.root / "artifacts" / place).iterdir()
+    )
+    if left != ["1", "2", "4"]:
         yield f"artifacts: after the prune there are {left}"
 
 
 def whole(scene: Scene) -> Iterator[str]:
     """Every version, the champion's name, and no name that nobody knows."""
-    registry = Registry(scene.root / "artifacts")
+    registry = Registry(scene.root / "artifacts", NAME)
     for version in registry.versions():
         try:
             registry.verified(version)
         except HemlineError as error:
             yield f"artifacts: {error}"
-    alias = json.loads(registry.alias.read_bytes())["version"]
-    if alias != registry.champion():
-        yield f"artifacts: champion.json has {alias}, and the ledger {registry.champion()}"
-    known = {"ledger.jsonl", "ledger.lock", "champion.json", *registry.versions()}
+    alias, served = json.loads(registry.alias.read_bytes())["version"], registry.served.version
+    if not alias == served == registry.champion():
+        yield f"artifacts: champion.json has {alias}, {served} is served, and the ledger has {registry.champion()}"
+    known = {"ledger.jsonl", "ledger.lock", "champion.json", f"champion-{served}", *registry.versions()}
     for path in (*registry.models.iterdir(), *registry.directory.iterdir()):
         if path.name not in known and not is_temporary(path):
             yield f"artifacts: {path} is nothing that a run writes"

@@ -24,20 +24,21 @@ import numpy as np
 from hemline.data.dataset import DatasetRef, write_split
 from hemline.records.run import Record
 from hemline.registry.champion import Registry
-from hemline.registry.versions import DIGEST, MANIFEST, seal, verify
+from hemline.registry.versions import DIGEST, MANIFEST, seal
 from hemline.storage.files import write_json
-from ops.chaos.checks import Reference, losses
+from ops.chaos.checks import NAME, Reference, losses
 from ops.chaos.faults import CHECKPOINT, DATA, DISK, FAULTS, Scene
 from ops.chaos.lane import Lane, wait_until
 
+VERSIONS = ("models", "registry", "serving")  # directories of artifacts
 STARTING, TRAIN = "starting", "train"
 STEPS = [STARTING, "the start", "preflight", "prepare-dataset", "verify-layers", "verify-claims", TRAIN]
 STEPS += ["evaluate", "publish", "promote", "report"]
-TINY: dict[str, Any] = {"dataset": "mnist", "batch_size": 32, "validation": 60}
+TINY: dict[str, Any] = {"name": NAME, "dataset": "mnist", "batch_size": 32, "validation": 60}
 CASES: dict[str, dict[str, Any]] = {
     "epochs": TINY | {"epochs": 30},
     "steps": TINY | {"epochs": 12, "checkpoint_steps": 3, "keep_checkpoints": 2, "early_stopping": 12},
-    "pictures": {"dataset": "fashion_mnist", "epochs": 3, "checkpoint_steps": 100},
+    "pictures": {"name": NAME, "dataset": "fashion_mnist", "epochs": 3, "checkpoint_steps": 100},
 }
 DEPLOYMENTS = {"retrain": "retrain/smoke", "rollback": "rollback/champion", "prune": "prune/look"}
 SHORT_SECONDS = 6.0  # that a rollback or a prune takes, most of it to start
@@ -118,7 +119,7 @@ class World:
 
     def play(self, lane: Lane, round_: Round) -> Result:
         """Never raises: what goes wrong is a loss, and then the files stay."""
-        result, name = Result(round_), f"{round_.number:04d}"
+        result, name = Result(round_), f"{round_.number}"
         with _disk(lane.root / name / "artifacts", result, any(fault == DISK for fault, *_ in round_.blows)):
             try:
                 self._play(self._start(lane, round_, name), result)
@@ -153,9 +154,9 @@ class World:
     def _start(self, lane: Lane, round_: Round, name: str) -> Scene:
         root, artifacts = lane.root / name, lane.root / name / "artifacts"
         shutil.copytree(self._data(round_.case), root / "data", symlinks=True)
-        for each in ("proofs", "models", "registry") if round_.champion else ("proofs",):
+        for each in ("proofs", *VERSIONS) if round_.champion else ("proofs",):
             if self.base.exists():
-                shutil.copytree(self.base / each, artifacts / each)
+                shutil.copytree(self.base / each, artifacts / each, symlinks=True)
         parameters: dict[str, Any] = {"artifacts_dir": f"{name}/artifacts"}
         if round_.flow == "retrain":
             parameters = {"config": CASES[round_.case] | parameters | {"data_dir": f"{name}/data"}}
@@ -220,22 +221,23 @@ def _write_tiny(directory: Path) -> None:
 
 
 def _write_base(artifacts: Path, base: Path) -> None:
-    """Proofs; and four versions of one model: 0001 was the champion, 0002 is it."""
-    for name in ("proofs", "models", "registry"):
-        shutil.copytree(artifacts / name, base / name)
-    registry, first = Registry(base), verify(base / "models" / "0001")
+    """Proofs; and four versions of one model: 1 was the champion, 2 is it."""
+    for name in ("proofs", *VERSIONS):
+        shutil.copytree(artifacts / name, base / name, symlinks=True)
+    registry = Registry(base, NAME)
+    first = registry.verified("1")
     record = Record(**{name: getattr(first, name) for name in Record.model_fields})
-    for version in ("0002", "0003", "0004"):
-        shutil.copytree(base / "models" / "0001", copy := base / "models" / version)
+    for version in ("2", "3", "4"):
+        shutil.copytree(registry.models / "1", copy := registry.models / version)
         for name in (MANIFEST, DIGEST):
             (copy / name).unlink()
         seal(copy, record, version)
-    registry.promote("0002", "chaos", "so that there is one to go back from")
+    registry.promote("2", "chaos", "so that there is one to go back from")
 
 
 def _write_old(artifacts: Path) -> None:
     """A run, and what a killed writer has left, old enough to be pruned."""
-    for directory in (artifacts / "runs" / "2026-01-01-old-00000000", artifacts / "models" / ".0009-abcdefgh"):
+    for directory in (artifacts / "runs" / "2026-01-01-old-00000000", artifacts / "models" / NAME / ".9-abcdefgh"):
         directory.mkdir(parents=True)
         write_json(directory / "config.json", {})
         os.utime(directory / "config.json", (0, 0))

@@ -75,7 +75,7 @@ def test_no_flow_writes_or_deletes_outside(root: Path) -> None:
         prune(Retention(keep_versions=1, keep_days=0), delete=True, artifacts_dir=outside, return_state=True),
         "artifacts_dir",
     )
-    refused(rollback("no reason", to="0001", artifacts_dir=outside, return_state=True), "artifacts_dir")
+    refused(rollback("no reason", to="1", artifacts_dir=outside, return_state=True), "artifacts_dir")
     refused(verify(VerifyConfig(artifacts_dir=outside), return_state=True), "artifacts_dir")
     for field in ("artifacts_dir", "data_dir", "manual_dir", "resume"):
         refused(retrain(RetrainConfig(**{field: outside}), return_state=True), field)

@@ -16,20 +16,23 @@ from prefect.client.schemas.filters import FlowRunFilter
 from flows.approval import Approval, ask
 from flows.prune import prune
 from flows.rollback import rollback
+from hemline.config.retrain import RetrainConfig
 from hemline.errors import RegistryError
 from hemline.records.run import Decision
 from hemline.registry.champion import Registry
 from hemline.registry.prune import Retention
-from tests.hemline.registry.published import make_version
+from tests.hemline.registry.published import RECORD, make_version
+
+OTHER = RECORD.model_copy(update={"config": RetrainConfig(name="other")})
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
-    """0001 is the champion, 0002 waits."""
-    made = Registry(tmp_path)
+    """1 is the champion, 2 waits."""
+    made = Registry(tmp_path, "tiny")
     for _ in range(2):
         make_version(tmp_path)
-    made.promote("0001", by="ada@laptop", reason="the first")
+    made.promote("1", by="ada@laptop", reason="the first")
     return made
 
 
@@ -37,8 +40,8 @@ def waiting(champion: str) -> Decision:
     return Decision(
         verdict="needs approval",
         champion=champion,
-        challenger="0002",
-        sentence=f"needs approval to replace {champion}: challenger 0002 is 1.00 points better; promotion is manual",
+        challenger="2",
+        sentence=f"needs approval to replace tiny {champion}: challenger 2 is 1.00 points better; promotion is manual",
         measurements={"difference_points": 1.0},
     )
 
@@ -66,11 +69,11 @@ def final_state(name: str) -> str:
     [
         (
             {"promote": True, "comment": "looked at the mistakes"},
-            "promoted 0002: approved (looked at the mistakes); ",
-            "0002",
+            "promoted tiny 2: approved (looked at the mistakes); ",
+            "2",
         ),
-        ({"promote": False}, "kept 0001: not approved (no comment); ", "0001"),
-        (None, "kept 0001: not approved (nobody answered within 0.001 hours); ", "0001"),
+        ({"promote": False}, "kept tiny 1: not approved (no comment); ", "1"),
+        (None, "kept tiny 1: not approved (nobody answered within 0.001 hours); ", "1"),
     ],
     ids=["yes", "no", "nobody"],
 )
@@ -81,7 +84,7 @@ def test_an_answer_decides(
 
     @flow(name="waits", flow_run_name=name)
     def waits() -> Decision:
-        return ask(waiting("0001"), registry, hours=0.001 if form is None else 1)
+        return ask(waiting("1"), registry, hours=0.001 if form is None else 1)
 
     person = threading.Thread(target=answer, args=(name, form))
     if form:
@@ -108,7 +111,7 @@ def test_every_attempt_asks_anew(registry: Registry, monkeypatch: pytest.MonkeyP
 
     @flow(name="waits")
     def waits() -> Decision:
-        return ask(waiting("0001"), registry, hours=1)
+        return ask(waiting("1"), registry, hours=1)
 
     waits()
     waits()
@@ -116,42 +119,49 @@ def test_every_attempt_asks_anew(registry: Registry, monkeypatch: pytest.MonkeyP
 
 
 def test_an_approval_of_what_is_no_longer_asked_keeps_the_champion(registry: Registry) -> None:
-    make_version(registry.models.parent)
+    make_version(registry.artifacts)
 
     @flow(name="waits", flow_run_name="overtaken")
     def waits() -> Decision:
-        return ask(waiting("0001"), registry, hours=1)
+        return ask(waiting("1"), registry, hours=1)
 
     def overtake() -> None:
-        registry.promote("0003", by="ada@laptop", reason="meanwhile")
+        registry.promote("3", by="ada@laptop", reason="meanwhile")
         answer("overtaken", {"promote": True})
 
     person = threading.Thread(target=overtake)
     person.start()
     decision = waits()
     person.join()
-    assert decision.sentence.startswith("kept 0003: another champion was made during the approval")
-    assert registry.champion() == "0003"
+    assert decision.sentence.startswith("kept tiny 3: another champion was made during the approval")
+    assert registry.champion() == "3"
 
 
 def test_rollback_writes_its_reason_down(registry: Registry, tmp_path: Path) -> None:
-    registry.promote("0002", by="ada@laptop", reason="better")
-    assert rollback(reason="shirts are not recognised", artifacts_dir=tmp_path) == "0001"
+    registry.promote("2", by="ada@laptop", reason="better")
+    make_version(tmp_path, record=OTHER)
+    with pytest.raises(RegistryError, match=r"a name must be given where there are several models. Received: none of "):
+        rollback(reason="shirts are not recognised", artifacts_dir=tmp_path)
+    assert rollback(reason="shirts are not recognised", name="tiny", artifacts_dir=tmp_path) == "1"
     entry = registry.entries()[-1]
-    assert (entry.decision, entry.reason, registry.champion()) == ("rolled back", "shirts are not recognised", "0001")
+    assert (entry.decision, entry.reason, registry.champion()) == ("rolled back", "shirts are not recognised", "1")
     with pytest.raises(RegistryError, match="reason must not be empty"):
-        rollback(reason=" ", to="0002", artifacts_dir=tmp_path)
+        rollback(reason=" ", to="2", name="tiny", artifacts_dir=tmp_path)
 
 
 def test_prune_looks_first(registry: Registry, tmp_path: Path) -> None:
     make_version(tmp_path)
+    for _ in range(2):
+        make_version(tmp_path, record=OTHER)
     retention = Retention(keep_versions=1, keep_days=0)
-    size = prune(retention, artifacts_dir=tmp_path)
+    size = prune(retention, name="tiny", artifacts_dir=tmp_path)
+    assert prune(retention, artifacts_dir=tmp_path) > size  # of both
     assert size > 0
-    assert registry.versions() == ["0001", "0002", "0003"]
-    assert prune(retention, delete=True, artifacts_dir=tmp_path) == size
-    assert registry.versions() == ["0001", "0003"]  # the champion, and the newest
+    assert registry.versions() == ["1", "2", "3"]
+    assert prune(retention, delete=True, name="tiny", artifacts_dir=tmp_path) == size
+    assert Registry(tmp_path, "other").versions() == ["1", "2"]
+    assert registry.versions() == ["1", "3"]  # the champion, and the newest
     shown = Artifact.get("pruned")
     assert shown
     assert not isinstance(shown, Coroutine)
-    assert [row["what"] for row in json.loads(str(shown.data))] == ["version"]
+    assert [(row["what"], row["name"]) for row in json.loads(str(shown.data))] == [("version", "tiny")]

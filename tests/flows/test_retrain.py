@@ -36,7 +36,7 @@ from hemline.proofs.questions import RELIED_ON
 from hemline.records.run import Outcome
 from hemline.registry import versions
 from hemline.registry.champion import Registry
-from tests.hemline.registry.published import make_version
+from tests.hemline.registry.published import RECORD, make_version
 
 RUN_FILES = {
     "attempts",
@@ -90,16 +90,19 @@ def test_a_run_leaves_every_file_and_artifact(finished: State[Outcome | None]) -
     assert isinstance(outcome, Outcome)
     version = outcome.version
     assert outcome.decision.verdict == "promoted"  # the first one
-    assert Registry(version.path.parents[1]).champion() == "0001"
+    artifacts_dir = version.path.parents[2]
+    assert version.path == artifacts_dir / "models" / "mnist" / "1"
+    assert Registry(artifacts_dir, "mnist").champion() == "1"
     assert {path.name for path in version.run.iterdir()} == RUN_FILES
     assert "INFO    | hemline.proofs.store - " in (version.run / "run.log").read_text()  # the computing layer's own
 
     model, manifest = versions.load(version.path)
-    assert manifest.version == "0001"
+    assert manifest.version == "1"
     assert manifest.flow_run.id == str(flow_run_id(finished))
     assert manifest.evaluation.accuracy == version.test_accuracy
     images = np.zeros((1, *model.input_shape[1:]), np.uint8)
-    served = tf.saved_model.load(version.path / "saved_model").signatures["serving_default"](image=tf.constant(images))
+    loaded = tf.saved_model.load(artifacts_dir / "serving" / "mnist" / "1")  # as a model server does
+    served = loaded.signatures["serving_default"](image=tf.constant(images))
     np.testing.assert_allclose(served["probabilities"], tf.nn.softmax(model(images)), rtol=1e-5)
 
     epochs = pd.read_csv(version.run / "epochs.csv")
@@ -114,7 +117,7 @@ def test_a_run_leaves_every_file_and_artifact(finished: State[Outcome | None]) -
     assert len(json.loads(str(shown["claims"].data))) == len(RELIED_ON)
     report = str(shown["report"].data)
     assert report.count("data:image/svg+xml;base64,") == 3
-    assert "**Promoted 0001: " in report
+    assert "**Promoted mnist 1: " in report
     assert len(report) < 200_000  # listings in the UI return whole artifacts
     assert shown["training-progress"].data == 100
 
@@ -148,7 +151,7 @@ def test_the_same_configuration_gives_the_same_bytes(config: RetrainConfig) -> N
     one, other = (retrain(config) for _ in range(2))
     assert one
     assert other
-    assert other.decision.sentence == "kept 0001: challenger 0002 makes the same predictions"
+    assert other.decision.sentence == "kept mnist 1: challenger 2 makes the same predictions"
     first, second = one.version, other.version
     for name in (
         "epochs.csv",
@@ -192,7 +195,7 @@ REFUSED = [
 def test_what_cannot_work_is_refused_before_any_work(
     config: RetrainConfig, change: dict[str, Any], error: type[HemlineError], sentence: str
 ) -> None:
-    earlier = config.artifacts_path / "models" / "0001" / "manifest.json"
+    earlier = config.artifacts_path / "models" / "mnist" / "1" / "manifest.json"
     earlier.parent.mkdir(parents=True)
     earlier.write_text("earlier")
     state = retrain(RetrainConfig(**(config.model_dump() | change)), return_state=True)
@@ -200,14 +203,14 @@ def test_what_cannot_work_is_refused_before_any_work(
         state.result()
     assert not {"verify-layers", "train"} & set(task_states(state))
     assert earlier.read_text() == "earlier"
-    assert [path.name for path in earlier.parents[1].iterdir()] == ["0001"]
+    assert [path.name for path in earlier.parents[1].iterdir()] == ["1"]
 
 
 def test_a_ledger_that_was_changed_stops_the_run_before_it_trains(config: RetrainConfig) -> None:
     """Regression: a night was trained and published, and then nothing could be compared."""
-    registry = Registry(config.artifacts_path)
-    make_version(config.artifacts_path)
-    registry.promote("0001", by="a", reason="good")
+    registry = Registry(config.artifacts_path, "mnist")
+    make_version(config.artifacts_path, record=RECORD.model_copy(update={"config": config}))
+    registry.promote("1", by="a", reason="good")
     registry.ledger.path.write_text(registry.ledger.path.read_text().replace("good", "best"))
     state = retrain(config, return_state=True)
     with pytest.raises(RegistryError, match=r"ledger.jsonl, line 1: .*Restore that line"):

@@ -66,7 +66,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     from hemline.training import run
 
     directory = tmp_path_factory.mktemp("finished")
-    config = RetrainConfig(epochs=2, batch_size=32, validation=60)
+    config = RetrainConfig(name="tiny", epochs=2, batch_size=32, validation=60)
     dataset = write_dataset(directory / "data", {"train": 300, "test": 70})
     said: list[str] = []
     trained = run.train(config, dataset, CPU, directory, said.append)

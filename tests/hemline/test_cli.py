@@ -77,19 +77,21 @@ def process(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
-    """Three versions; 0001 became the champion on Monday, 0002 on Tuesday."""
+    """Three versions; 1 became the champion on Monday, 2 on Tuesday."""
     days = iter(MONDAY + timedelta(days=day) for day in range(10))
-    registry = Registry(tmp_path, now=lambda: next(days))
+    registry = Registry(tmp_path, "tiny", now=lambda: next(days))
     for _ in range(3):
         make_version(tmp_path)
-    registry.promote("0001", "ada", "the first one")
-    registry.promote("0002", "ada", "better")
+    registry.promote("1", "ada", "the first one")
+    registry.promote("2", "ada", "better")
     return registry
 
 
-def make_run(artifacts: Path, name: str, epochs: int = 1, done: bool = True, **config: Any) -> Path:
-    directory = artifacts / "runs" / name
-    write_json(directory / "config.json", RetrainConfig(epochs=2, **config).model_dump(mode="json"))
+def make_run(artifacts: Path, run: str, epochs: int = 1, done: bool = True, **config: Any) -> Path:
+    directory = artifacts / "runs" / run
+    write_json(
+        directory / "config.json", RetrainConfig(**{"name": "tiny", "epochs": 2} | config).model_dump(mode="json")
+    )
     rows = [f"{n},4,{1 / n},{1 / n},0.25,{1 / n},{n / 4}\n" for n in range(1, epochs + 1)]
     header = "epoch,iterations,train_loss,train_loss_weighted,train_accuracy,val_loss,val_accuracy\n"
     (directory / "epochs.csv").write_text(header + "".join(rows))
@@ -116,10 +118,9 @@ def run_and_list(words: list[str], modules: str) -> tuple[str, str]:
 def test_help_imports_nothing_slow_and_names_every_command() -> None:
     help_text, modules = run_and_list(["--help"], "tensorflow keras pandas numpy prefect pydantic rich")
     assert modules == "[]"
-    commands = (
-        "runs versions show compare ledger checksums predict promote rollback protect unprotect prune retrain verify"
-    )
-    assert [line.split()[0] for line in help_text.partition("Commands:\n")[2].splitlines()] == commands.split()
+    commands = "runs versions show compare ledger checksums predict promote rollback protect unprotect prune serve"
+    listed = [line.split()[0] for line in help_text.partition("Commands:\n")[2].splitlines()]
+    assert listed == [*commands.split(), "retrain", "verify"]
     assert "..." not in help_text.partition("Commands:")[2]  # what a command does fits its line
 
 
@@ -132,7 +133,7 @@ def test_help_of_a_flow_imports_no_flow(name: str) -> None:
 
 
 def test_looking_imports_neither_pandas_nor_tensorflow(registry: Registry) -> None:
-    words = ["--artifacts", str(registry.models.parent), "show", "champion"]
+    words = ["--artifacts", str(registry.artifacts), "show", "champion"]
     assert run_and_list(words, "tensorflow keras pandas prefect")[1] == "[]"
 
 
@@ -143,14 +144,14 @@ def test_it_is_installed_by_its_name() -> None:
 
 def test_python_m_and_a_refusal_without_traceback(tmp_path: Path) -> None:
     done = process("--artifacts", str(tmp_path), "checksums", "champion")
-    refused(Done(done.returncode, done.stdout, done.stderr), "there must be a champion", str(tmp_path))
+    refused(Done(done.returncode, done.stdout, done.stderr), "there must be a model", str(tmp_path))
 
 
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
 def test_a_reader_that_leaves_is_no_error(registry: Registry, as_json: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)
-    command = [sys.executable, "-m", "flows.command", "--artifacts", str(registry.models.parent), "versions", *as_json]
+    command = [sys.executable, "-m", "flows.command", "--artifacts", str(registry.artifacts), "versions", *as_json]
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     os.close(write)
     assert (done.returncode, done.stderr) == (-signal.SIGPIPE, "")
@@ -160,7 +161,7 @@ def test_a_reader_that_leaves_is_no_error(registry: Registry, as_json: list[str]
 @pytest.mark.parametrize("words", [["versions"], ["versions", "--json"], ["ledger"], ["--help"], ["retrain", "--help"]])
 def test_a_full_disk_for_what_is_printed_is_a_sentence(registry: Registry, words: list[str]) -> None:
     """Regression: a traceback, and for a short answer a second one when Python ended."""
-    command = [sys.executable, "-m", "flows.command", "--artifacts", str(registry.models.parent), *words]
+    command = [sys.executable, "-m", "flows.command", "--artifacts", str(registry.artifacts), *words]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     assert done.returncode == 1
@@ -170,7 +171,7 @@ def test_a_full_disk_for_what_is_printed_is_a_sentence(registry: Registry, words
 
 
 def test_without_a_standard_output_nothing_is_printed(registry: Registry) -> None:
-    command = [sys.executable, "-m", "flows.command", "--artifacts", str(registry.models.parent), "versions"]
+    command = [sys.executable, "-m", "flows.command", "--artifacts", str(registry.artifacts), "versions"]
     done = subprocess.run(command, preexec_fn=lambda: os.close(1), stderr=subprocess.PIPE, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -185,14 +186,14 @@ def test_a_ledger_that_was_changed_is_a_sentence(words: list[str], registry: Reg
 
 
 def test_no_colours_and_a_line_a_row_where_no_terminal_is(registry: Registry, hemline: Run) -> None:
-    registry.protect("0001", "ada", "a long reason " * 50)
+    registry.protect("1", "ada", "a long reason " * 50)
     out = hemline("ledger").out
     assert "\x1b" not in out
     assert len(out.splitlines()) == 4
 
 
 def test_text_in_a_cell_is_text(registry: Registry, hemline: Run) -> None:
-    registry.protect("0001", "ada", "[red]as it is[/red] :smile:")
+    registry.protect("1", "ada", "[red]as it is[/red] :smile:")
     assert "[red]as it is[/red] :smile:" in hemline("ledger").out
 
 
@@ -232,11 +233,11 @@ def test_artifacts_must_be_there(tmp_path: Path, hemline: Run) -> None:
 
 
 def test_artifacts_are_under_the_root_if_not_given(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = registry.models.parent / "root"
+    root = registry.artifacts / "root"
     root.mkdir()
-    shutil.move(registry.models, root / "artifacts" / "models")
+    shutil.move(registry.models.parent, root / "artifacts" / "models")
     done = process("versions", "--json", env={**os.environ, "HEMLINE_ROOT": str(root)})
-    assert [row["version"] for row in json.loads(done.stdout)] == ["0001", "0002", "0003"]
+    assert [row["version"] for row in json.loads(done.stdout)] == ["1", "2", "3"]
 
 
 def test_a_file_that_may_not_be_read_is_a_sentence(
@@ -272,18 +273,18 @@ def test_runs(tmp_path: Path, hemline: Run) -> None:
         moment = (MONDAY + timedelta(days=day)).timestamp()
         os.utime(run / "config.json", (moment, moment))
     make_version(tmp_path)
-    shutil.copy(tmp_path / "models" / "0001" / "model.keras", finished)
+    shutil.copy(tmp_path / "models" / "tiny" / "1" / "model.keras", finished)
     with lease(running):
         rows = hemline("runs", "--json").json
         table = hemline("runs").out
     assert [list(row.values()) for row in rows] == [
-        ["2026-03-01-a-1", "2026-03-02T02:30:00Z", "finished", 2, 2, 0.5, ["0001"]],
-        ["2026-03-02-b-2", "2026-03-03T02:30:00Z", "running", 1, 2, 0.25, []],
-        ["2026-03-03-c-3", "2026-03-04T02:30:00Z", "unfinished", 0, 2, None, []],
+        ["2026-03-01-a-1", "tiny", "2026-03-02T02:30:00Z", "finished", 2, 2, 0.5, ["1"]],
+        ["2026-03-02-b-2", "tiny", "2026-03-03T02:30:00Z", "running", 1, 2, 0.25, []],
+        ["2026-03-03-c-3", "tiny", "2026-03-04T02:30:00Z", "unfinished", 0, 2, None, []],
     ]
     first, *lines = table.splitlines()
-    assert first.split() == ["run", "started", "state", "epochs", "of", "val_accuracy", "versions"]
-    assert lines[0].split() == ["2026-03-01-a-1", "2026-03-02", "02:30", "finished", "2", "2", "0.5000", "0001"]
+    assert first.split() == ["run", "name", "started", "state", "epochs", "of", "val_accuracy", "versions"]
+    assert lines[0].split() == ["2026-03-01-a-1", "tiny", "2026-03-02", "02:30", "finished", "2", "2", "0.5000", "1"]
 
 
 @pytest.mark.parametrize(
@@ -300,16 +301,16 @@ def unreadable(version: Path) -> None:
 
 
 def test_versions(registry: Registry, hemline: Run) -> None:
-    registry.protect("0001", "ada", "the paper's")
-    unreadable(registry.path("0003"))
+    registry.protect("1", "ada", "the paper's")
+    unreadable(registry.path("3"))
     rows = hemline("versions", "--json").json
     assert [(row["version"], row["standing"], row["decision"], row["test_accuracy"]) for row in rows] == [
-        ("0001", ["protected"], "promoted", 0.75),
-        ("0002", ["champion"], "promoted", 0.75),
-        ("0003", ["unreadable"], None, None),
+        ("1", ["protected"], "promoted", 0.75),
+        ("2", ["champion"], "promoted", 0.75),
+        ("3", ["unreadable"], None, None),
     ]
     assert rows[0] | {"data": "tiny/1.0.0", "created": "2026-01-02T00:00:00Z", "val_accuracy": 0.5} == rows[0]
-    assert "0002     champion" in hemline("versions").out
+    assert "tiny  2        champion" in hemline("versions").out
 
 
 @pytest.mark.parametrize(("damage", "standing"), [(shutil.rmtree, "missing"), (unreadable, "unreadable")])
@@ -317,13 +318,99 @@ def test_a_champion_that_is_gone_is_said_with_what_to_do(
     damage: Callable[[Path], None], standing: str, registry: Registry, hemline: Run
 ) -> None:
     """Regression: the versions were listed without it, and without a word."""
-    damage(registry.path("0002"))
+    damage(registry.path("2"))
     done = hemline("versions", "--json")
     assert done.code == 0
     assert [row["standing"] for row in json.loads(done.out)] == [[], ["champion", standing], []]
-    assert f"Received: 0002, which is {standing}. Restore it from a backup, or roll back" in done.err
+    assert (
+        f"Received: tiny 2, which is {standing}. Restore it from a backup, or roll back: hemline rollback --name tiny"
+        in done.err
+    )
     hemline("rollback", "--reason", "it is gone")
     assert hemline("versions").err == ""
+
+
+# --- several names
+
+
+@pytest.fixture
+def other(registry: Registry) -> Registry:
+    """A second model beside it, with two versions; 1 is its champion."""
+    record = RECORD.model_copy(update={"config": RetrainConfig(name="other")})
+    for _ in range(2):
+        make_version(registry.artifacts, record=record)
+    other = Registry(registry.artifacts, "other", now=lambda: MONDAY + timedelta(hours=1))
+    other.promote("1", "bob", "theirs")
+    return other
+
+
+@pytest.mark.usefixtures("registry", "other")
+def test_what_lists_shows_all_names_in_a_column_or_one(hemline: Run) -> None:
+    rows = hemline("versions", "--json").json
+    assert [(row["name"], row["version"]) for row in rows] == [("other", n) for n in "12"] + [
+        ("tiny", n) for n in "123"
+    ]
+    assert [row["version"] for row in hemline("versions", "--name", "other", "--json").json] == ["1", "2"]
+    rows = hemline("ledger", "--json").json
+    assert [(row["name"], row["reason"]) for row in rows] == [  # as one, by their times
+        ("tiny", "the first one"),
+        ("other", "theirs"),
+        ("tiny", "better"),
+    ]
+    assert [row["reason"] for row in hemline("ledger", "--name", "other", "--json").json] == ["theirs"]
+    day = hemline("ledger", "--at", "2026-03-02", "--json").json
+    assert [(row["name"], row["champion"]) for row in day] == [("other", "1"), ("tiny", "1")]
+
+
+def test_runs_of_one_name(registry: Registry, hemline: Run) -> None:
+    make_run(registry.artifacts, "2026-03-01-a-1")
+    shutil.copy(registry.path("2") / "model.keras", make_run(registry.artifacts, "2026-03-02-b-2", name="other"))
+    assert [row["name"] for row in hemline("runs", "--json").json] == ["tiny", "other"]
+    (row,) = hemline("runs", "--name", "other", "--json").json
+    assert (row["run"], row["versions"]) == ("2026-03-02-b-2", ["tiny 2"])  # it went on under another name
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["promote", "2", "--reason", "r"],
+        ["rollback", "--reason", "r"],
+        ["protect", "2", "--reason", "r"],
+        ["unprotect", "2", "--reason", "r"],
+        ["checksums", "2"],
+        ["show", "champion"],
+        ["compare", "1", "2"],
+        ["serve"],
+    ],
+)
+def test_a_number_that_could_be_severals_needs_a_name(
+    words: list[str], registry: Registry, other: Registry, hemline: Run
+) -> None:
+    before = registry.entries(), other.entries()
+    refused(hemline(*words), "a name must be given where there are several models", "other, tiny", "--name NAME")
+    refused(hemline(*words, "--name", "third"), "name='third'", "There are other, tiny.")
+    assert (registry.entries(), other.entries()) == before
+
+
+def test_a_decision_about_one_name_does_not_touch_the_other(registry: Registry, other: Registry, hemline: Run) -> None:
+    entry = hemline("promote", "2", "--name", "other", "--reason", "theirs is better", "--json").json
+    assert (entry["name"], entry["champion_before"], entry["champion_after"]) == ("other", "1", "2")
+    hemline("rollback", "--name", "tiny", "--reason", "shirts")
+    assert (registry.champion(), other.champion()) == ("1", "2")
+    assert hemline("show", "champion", "--name", "other", "--json").json["title"] == "other 2"
+    assert hemline("show", registry.path("3"), "--json").json["title"] == "tiny 3"  # a directory says it itself
+
+
+def test_prune_is_for_all_names_or_for_one(registry: Registry, other: Registry, hemline: Run) -> None:
+    make_version(registry.artifacts)
+    make_version(registry.artifacts, record=RECORD.model_copy(update={"config": RetrainConfig(name="other")}))
+    for path in registry.models.parent.rglob("*"):
+        os.utime(path, (0, 0))
+    looked = json.loads(hemline("prune", "--keep", "1", "--json").out)
+    assert [(row["name"], Path(row["path"]).name) for row in looked] == [("other", "2"), ("tiny", "3")]
+    removed = json.loads(hemline("prune", "--keep", "1", "--name", "other", "--yes", "--json").out)
+    assert [(row["name"], Path(row["path"]).name) for row in removed] == [("other", "2")]
+    assert (registry.versions(), other.versions()) == (["1", "2", "3", "4"], ["1", "3"])
 
 
 # --- show, compare
@@ -331,16 +418,16 @@ def test_a_champion_that_is_gone_is_said_with_what_to_do(
 
 def test_show_a_version(registry: Registry, hemline: Run) -> None:
     shown = hemline("show", "2", "--json").json
-    assert (shown["kind"], shown["name"], shown["epochs"]) == ("version", "0002", RECORD.epochs)
+    assert (shown["kind"], shown["title"], shown["epochs"]) == ("version", "tiny 2", RECORD.epochs)
     assert [entry["reason"] for entry in shown["decisions"]] == ["better"]
     out = hemline("show", "champion").out
-    assert "epochs         5        1" in out  # the default and what it was
+    assert "epochs         5              1" in out  # the default and what it was
     assert "recall of dark     0.7500" in out
     assert "better" in out
 
 
 def test_show_a_version_by_its_directory(registry: Registry, hemline: Run) -> None:
-    assert hemline("show", registry.models / "0003", "--json").json["name"] == "0003"
+    assert hemline("show", registry.models / "3", "--json").json["title"] == "tiny 3"
 
 
 @pytest.mark.parametrize("name", ["2026-03-01-a-1", "a-1", "{}/runs/2026-03-01-a-1"])
@@ -348,7 +435,7 @@ def test_show_a_run(tmp_path: Path, hemline: Run, name: str) -> None:
     make_run(tmp_path, "2026-03-01-a-1", epochs=2, seed=7)
     make_run(tmp_path, "2026-03-02-b-2")
     shown = hemline("show", name.format(tmp_path), "--json").json
-    assert (shown["kind"], shown["name"], shown["config"]["seed"]) == ("run", "2026-03-01-a-1", 7)
+    assert (shown["kind"], shown["title"], shown["config"]["seed"]) == ("run", "2026-03-01-a-1", 7)
     assert (shown["epochs"][1]["val_accuracy"], shown["evaluation"]) == (0.5, None)
     assert hemline("show", name.format(tmp_path)).code == 0
 
@@ -360,12 +447,12 @@ def test_show_a_run_with_an_evaluation_and_what_became_of_it(
     for name in ("model.keras", "evaluation.json", "serving.json"):
         shutil.copy(finished.trained.directory / name, run)
     write_json(run / "dataset.json", finished.dataset.record())
-    versions.publish(tmp_path / "models", finished.record, finished.trained.directory)
-    Registry(tmp_path).promote("0001", "ada", "the first one")
+    versions.publish(tmp_path, finished.record, finished.trained.directory)
+    Registry(tmp_path, "tiny").promote("1", "ada", "the first one")
     shown = hemline("show", "a-1", "--json").json
     assert shown["evaluation"] == finished.evaluation.model_dump(mode="json")
     assert shown["data"] == {"full_name": "tiny/1.0.0", "fingerprint": finished.dataset.fingerprint}
-    assert [entry["version"] for entry in shown["decisions"]] == ["0001"]
+    assert [entry["version"] for entry in shown["decisions"]] == ["1"]
     assert f"test_accuracy       {finished.evaluation.accuracy:.4f}" in hemline("show", "a-1").out
 
 
@@ -395,7 +482,7 @@ def test_compare(tmp_path: Path, hemline: Run) -> None:
 def test_compare_draws_a_version_beside_a_run(
     finished: FinishedRun, tmp_path: Path, hemline: Run, suffix: str, begins: bytes
 ) -> None:
-    versions.publish(tmp_path / "models", finished.record, finished.trained.directory)
+    versions.publish(tmp_path, finished.record, finished.trained.directory)
     make_run(tmp_path, "2026-03-01-a-1", epochs=2)
     make_run(tmp_path, "2026-03-02-b-2", epochs=0)
     picture = tmp_path / f"curves{suffix}"
@@ -409,44 +496,46 @@ def test_compare_draws_a_version_beside_a_run(
 
 def test_ledger(registry: Registry, hemline: Run) -> None:
     assert [entry["reason"] for entry in hemline("ledger", "--json").json] == ["the first one", "better"]
-    assert "2026-03-02 02:30  promoted  0001     0001            ada  the first one" in hemline("ledger").out
+    assert "2026-03-02 02:30  tiny  promoted  1        1               ada  the first one" in hemline("ledger").out
 
 
 @pytest.mark.parametrize(
     ("at", "champions"),
     [
         ("2026-03-01", []),
-        ("2026-03-02", ["0001"]),
-        ("2026-03-03", ["0001", "0002"]),  # it changed at 02:30
-        ("2026-03-04", ["0002"]),
-        ("2026-03-03T02:29", ["0001"]),
-        ("2026-03-03T02:31", ["0002"]),
-        ("2026-03-03T03:31+02:00", ["0001"]),
+        ("2026-03-02", ["1"]),
+        ("2026-03-03", ["1", "2"]),  # it changed at 02:30
+        ("2026-03-04", ["2"]),
+        ("2026-03-03T02:29", ["1"]),
+        ("2026-03-03T02:31", ["2"]),
+        ("2026-03-03T03:31+02:00", ["1"]),
     ],
 )
 def test_what_was_in_production(registry: Registry, hemline: Run, at: str, champions: list[str]) -> None:
-    assert hemline("ledger", "--at", at, "--json").json == [{"at": at, "champion": name} for name in champions]
-    assert all(name in hemline("ledger", "--at", at).out for name in champions)
+    assert hemline("ledger", "--at", at, "--json").json == [
+        {"at": at, "name": "tiny", "champion": one} for one in champions
+    ]
+    assert all(f"tiny  {one}" in hemline("ledger", "--at", at).out for one in champions)
 
 
-@pytest.mark.parametrize("name", ["2", "0002", "champion", "{}/models/0002"])
+@pytest.mark.parametrize("name", ["2", "champion", "{}/models/tiny/2"])
 def test_checksums(registry: Registry, hemline: Run, name: str) -> None:
-    verified = hemline("checksums", name.format(registry.models.parent), "--json").json
-    assert verified == {"version": "0002", "files": 2, "whole": True, "path": str(registry.models / "0002")}
-    assert "True" in hemline("checksums", name.format(registry.models.parent)).out
+    verified = hemline("checksums", name.format(registry.artifacts), "--json").json
+    assert verified == {"name": "tiny", "version": "2", "files": 3, "whole": True, "path": str(registry.models / "2")}
+    assert "True" in hemline("checksums", name.format(registry.artifacts)).out
 
 
 def test_checksums_names_the_file_that_was_changed(
     registry: Registry, hemline: Run, flip_byte: Callable[[Path, int], None]
 ) -> None:
-    flip_byte(registry.models / "0002" / "model.keras", 3)
-    for name in ("2", "champion", registry.models / "0002"):
+    flip_byte(registry.models / "2" / "model.keras", 3)
+    for name in ("2", "champion", registry.models / "2"):
         refused(hemline("checksums", name), "model.keras was changed")
 
 
 def test_checksums_refuses_what_is_not_there(registry: Registry, hemline: Run) -> None:
-    refused(hemline("checksums", "9"), "version='0009'")
-    refused(hemline("checksums", registry.models / "0009"), "must be a directory")
+    refused(hemline("checksums", "9"), "version='9'")
+    refused(hemline("checksums", registry.models / "9"), "must be a directory")
 
 
 # --- predict
@@ -454,10 +543,10 @@ def test_checksums_refuses_what_is_not_there(registry: Registry, hemline: Run) -
 
 @pytest.fixture(scope="module")
 def published(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Artifacts with a real champion, 0001."""
+    """Artifacts with a real champion, 1."""
     artifacts = tmp_path_factory.mktemp("published")
-    versions.publish(artifacts / "models", finished.record, finished.trained.directory)
-    Registry(artifacts).promote("0001", "ada", "the first one")
+    versions.publish(artifacts, finished.record, finished.trained.directory)
+    Registry(artifacts, "tiny").promote("1", "ada", "the first one")
     return artifacts
 
 
@@ -512,13 +601,15 @@ def test_predict_refuses_files_before_it_loads_the_model(published: Path, files:
 
 @pytest.mark.usefixtures("no_model")
 def test_predict_refuses_what_is_no_version(published: Path, files: list[Path], hemline: Run, tmp_path: Path) -> None:
-    refused(hemline("predict", *files), "there must be a champion")  # an empty registry
-    refused(hemline("predict", *files, "--version", "7", artifacts=published), "version='0007'")
+    refused(hemline("predict", *files), "there must be a model")
+    make_version(tmp_path)
+    refused(hemline("predict", *files), "there must be a champion")
+    refused(hemline("predict", *files, "--version", "7", artifacts=published), "version='7'")
 
 
 @pytest.mark.usefixtures("no_model")
 def test_predict_refuses_a_broken_version(registry: Registry, files: list[Path], hemline: Run) -> None:
-    (registry.models / "0002" / "model.keras").write_bytes(b"other weights")
+    (registry.models / "2" / "model.keras").write_bytes(b"other weights")
     refused(hemline("predict", *files), "model.keras was changed")
 
 
@@ -531,20 +622,29 @@ def test_predict_refuses_a_version_that_does_not_load(registry: Registry, files:
 
 def test_promote(registry: Registry, hemline: Run) -> None:
     entry = hemline("promote", "3", "--reason", "approved", "--json").json
-    assert entry == registry.entries()[-1].model_dump(mode="json")
+    assert entry == {"name": "tiny", **registry.entries()[-1].model_dump(mode="json")}
     assert (entry["decision"], entry["by"], entry["reason"]) == ("promoted", person(), "approved")
-    assert registry.champion() == "0003"
+    assert registry.champion() == "3"
 
 
 def test_rollback(registry: Registry, hemline: Run) -> None:
-    assert "rolled back  0001" in hemline("rollback", "--reason", "shirts").out
-    assert registry.champion() == "0001"
-    assert hemline("rollback", "3", "--reason", "shirts again", "--json").json["champion_after"] == "0003"
+    assert "tiny  rolled back  1" in hemline("rollback", "--reason", "shirts").out
+    assert registry.champion() == "1"
+    assert hemline("rollback", "2", "--reason", "shirts again", "--json").json["champion_after"] == "2"
+
+
+def test_a_rollback_to_what_never_was_the_champion_is_refused(registry: Registry, hemline: Run) -> None:
+    """Regression: it was accepted, past the gate and without the word promote in the ledger."""
+    before = registry.entries()
+    refused(
+        hemline("rollback", "3", "--reason", "shirts"), "a rollback goes to a former champion", "Promote it instead"
+    )
+    assert registry.entries() == before
 
 
 def test_protect_and_unprotect(registry: Registry, hemline: Run) -> None:
-    assert hemline("protect", "1", "--reason", "the paper's", "--json").json["version"] == "0001"
-    assert registry.protected() == {"0001"}
+    assert hemline("protect", "1", "--reason", "the paper's", "--json").json["version"] == "1"
+    assert registry.protected() == {"1"}
     assert "unprotected" in hemline("unprotect", "1", "--reason", "published").out
     assert registry.protected() == set()
 
@@ -552,12 +652,12 @@ def test_protect_and_unprotect(registry: Registry, hemline: Run) -> None:
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["promote", "9", "--reason", "r"], "version='0009'"),
+        (["promote", "9", "--reason", "r"], "version='9'"),
         (["promote", "2", "--reason", "r"], "which is it already"),
         (["promote", "3", "--reason", " "], "reason must not be empty"),
-        (["rollback", "9", "--reason", "r"], "version='0009'"),
-        (["protect", "9", "--reason", "r"], "version='0009'"),
-        (["unprotect", "9", "--reason", "r"], "version='0009'"),
+        (["rollback", "9", "--reason", "r"], "version='9'"),
+        (["protect", "9", "--reason", "r"], "version='9'"),
+        (["unprotect", "9", "--reason", "r"], "version='9'"),
     ],
 )
 def test_a_decision_that_cannot_be(registry: Registry, hemline: Run, argv: list[str], words: str) -> None:
@@ -567,28 +667,29 @@ def test_a_decision_that_cannot_be(registry: Registry, hemline: Run, argv: list[
 
 
 def test_a_broken_version_is_not_promoted(registry: Registry, hemline: Run) -> None:
-    (registry.models / "0003" / "model.keras").write_bytes(b"other weights")
+    (registry.models / "3" / "model.keras").write_bytes(b"other weights")
     refused(hemline("promote", "3", "--reason", "r"), "model.keras was changed")
 
 
 def test_a_rollback_needs_an_earlier_champion(tmp_path: Path, hemline: Run) -> None:
+    make_version(tmp_path)
     refused(hemline("rollback", "--reason", "r"), "needs an earlier champion")
 
 
 def test_prune_only_looks_unless_told(registry: Registry, hemline: Run) -> None:
     for _ in range(2):
-        make_version(registry.models.parent)
+        make_version(registry.artifacts)
     for path in registry.models.rglob("*"):
         os.utime(path, (0, 0))
     looked = hemline("prune", "--keep", "1", "--days", "7", "--json")
-    assert [Path(row["path"]).name for row in json.loads(looked.out)] == ["0003", "0004"]  # neither champion nor newest
+    assert [Path(row["path"]).name for row in json.loads(looked.out)] == ["3", "4"]  # neither champion nor newest
     assert "Nothing is removed without --yes: 2 versions" in looked.err
-    assert registry.versions() == ["0001", "0002", "0003", "0004", "0005"]
+    assert registry.versions() == ["1", "2", "3", "4", "5"]
     assert hemline("prune", "--json").out == "[]\n"  # by default, 20 stay
     removed = hemline("prune", "--keep", "1", "--yes")
     assert "Removed: 2 versions" in removed.err
-    assert str(registry.models / "0003") in removed.out
-    assert registry.versions() == ["0001", "0002", "0005"]
+    assert str(registry.models / "3") in removed.out
+    assert registry.versions() == ["1", "2", "5"]
 
 
 def test_prune_has_the_defaults_of_the_nightly_one(hemline: Run) -> None:

@@ -53,11 +53,11 @@ def work(artifacts: Path, finished: FinishedRun) -> None:
         pd.read_csv(finished.trained.directory / "parity.csv").to_csv(path, index=False)
     trained = run.train(config, finished.dataset, CPU, directory, say=lambda line: None)
     evaluate_saved(finished.dataset, CPU, trained)
-    models, registry = artifacts / "models", Registry(artifacts)
-    if versions.published_by(models, directory, finished.record.flow_run.id) is None:
-        versions.publish(models, finished.record, directory)
+    registry = Registry(artifacts, "tiny")
+    if versions.published_by(artifacts, "tiny", directory, finished.record.flow_run.id) is None:
+        versions.publish(artifacts, finished.record, directory)
     if registry.champion() is None:
-        registry.promote("0001", by="a", reason="b")
+        registry.promote("1", by="a", reason="b")
 
 
 def refusal(artifacts: Path, finished: FinishedRun) -> str:
@@ -86,8 +86,8 @@ def test_a_disk_that_fills_at_any_step(disk: Callable[[int], Path], finished: Fi
     directory = artifacts / "runs" / "one"
     for name in ("epochs.csv", "iterations.parquet/epoch-00002.parquet", "evaluation.json", "confusion.csv"):
         assert (directory / name).read_bytes() == (finished.trained.directory / name).read_bytes(), name
-    model, _ = versions.load(artifacts / "models" / "0001")
+    model, _ = versions.load(artifacts / "models" / "tiny" / "1")
     alone = keras.saving.load_model(finished.trained.model_path)
     for ours, expected in zip(model.get_weights(), alone.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, expected)
-    assert Registry(artifacts).champion() == "0001"
+    assert Registry(artifacts, "tiny").champion() == "1"

@@ -129,12 +129,12 @@ def test_a_message_is_written_once_and_sent_until_it_arrives(root: Path, caplog:
     """Prefect handed it over twice, when its database was locked in between."""
     block = Notices(to="custom-webhook/hemline")
     for _ in range(2):
-        asyncio.run(block.notify("promoted 0002\nhttp://127.0.0.1", "promoted: a run"))
-    asyncio.run(block.notify("promoted 0003\nhttp://127.0.0.1", "promoted: a run"))
+        asyncio.run(block.notify("promoted 2\nhttp://127.0.0.1", "promoted: a run"))
+    asyncio.run(block.notify("promoted 3\nhttp://127.0.0.1", "promoted: a run"))
     lines = [json.loads(line) for line in (root / "artifacts" / "notices.jsonl").read_text().splitlines()]
-    assert [line["body"].split("\n")[0] for line in lines] == ["promoted 0002", "promoted 0003"]
+    assert [line["body"].split("\n")[0] for line in lines] == ["promoted 2", "promoted 3"]
     assert {line["subject"] for line in lines} == {"promoted: a run"}
-    assert [body.split("\n")[0] for _, body in arrived] == ["promoted 0002"] * 3 + ["promoted 0003"]
+    assert [body.split("\n")[0] for _, body in arrived] == ["promoted 2"] * 3 + ["promoted 3"]
     assert "secret" not in caplog.text
 
 

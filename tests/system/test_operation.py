@@ -54,7 +54,7 @@ def test_smoke_completes_and_leaves_a_verified_model(installation: Installation,
     assert smoke.state.is_completed()
     assert smoke.name == "retrain-fashion_mnist-1-epochs"
 
-    manifest = versions.verify(installation.root / "artifacts" / "models" / "0001")
+    manifest = versions.verify(installation.root / "artifacts" / "models" / "fashion_mnist" / "1")
     assert manifest.flow_run.id == str(smoke.id)
     assert manifest.evaluation.accuracy > 0.8  # one epoch
     directory = run_directory(installation, smoke.id)
@@ -147,12 +147,12 @@ def test_a_better_model_is_promoted_and_no_other(installation: Installation, joi
     def made() -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in (installation.root / "artifacts" / "proofs").iterdir()}
 
-    registry, proofs = Registry(installation.root / "artifacts"), made()
+    registry, proofs = Registry(installation.root / "artifacts", "fashion_mnist"), made()
     assert proofs
-    assert registry.entries()[-1].reason.startswith("kept 0001: challenger 0002 makes the same predictions")
+    assert registry.entries()[-1].reason.startswith("kept fashion_mnist 1: challenger 2 makes the same predictions")
     for changes, sentence in (
-        ({"recipe": "chapter-listing"}, "kept 0001: challenger 0003 is "),
-        ({"recipe": "best-mlp", "validation": 5000}, "promoted 0004 over 0001: challenger 0004 is "),
+        ({"recipe": "chapter-listing"}, "kept fashion_mnist 1: challenger 3 is "),
+        ({"recipe": "best-mlp", "validation": 5000}, "promoted fashion_mnist 4 over 1: challenger 4 is "),
     ):
         config = json.dumps({"config": {"epochs": 1, "device": "auto"} | changes})
         done = installation.run("-m", "prefect", "deployment", "run", "retrain/smoke", "--params", config, "--watch")
@@ -166,7 +166,7 @@ def test_a_better_model_is_promoted_and_no_other(installation: Installation, joi
     words = ["rollback/champion", "--param", "reason=to see that it works", "--watch"]
     done = installation.run("-m", "prefect", "deployment", "run", *words)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert registry.champion() == "0001"
+    assert registry.champion() == "1"
 
 
 def test_the_scheduler_plans_the_nightly_run(installation: Installation) -> None:
@@ -187,7 +187,7 @@ def test_a_cancelled_run_stops_and_keeps_its_finished_epochs(installation: Insta
     done = installation.run("-m", "prefect", "deployment", "run", "retrain/smoke", "--param", f"config={parameters}")
     assert done.returncode == 0, done.stdout + done.stderr
     run = newest_run(installation, "smoke")
-    models = installation.root / "artifacts" / "models"
+    models = installation.root / "artifacts" / "models" / "fashion_mnist"
     before = sorted(models.iterdir())
     runs = installation.root / "artifacts" / "runs"
     wait_until(lambda: any(runs.glob(f"*-{run.id.hex[:8]}/epochs.csv")), "the first epoch")

@@ -162,7 +162,7 @@ def test_who_knows_it_deploys_and_runs_and_no_file_has_a_secret_in_it(guarded: I
     files = [path for path in guarded.root.rglob("*") if path.is_file()]
     assert guarded.log in files
     assert guarded.root / "prefect" / "prefect.db" in files
-    assert guarded.root / "artifacts" / "models" / "0002" / "manifest.json" in files
+    assert guarded.root / "artifacts" / "models" / "mnist" / "2" / "manifest.json" in files
     for secret in (SECRET.encode(), b64encode(PASSWORD.encode())[:-4]):
         assert [str(path) for path in files if secret in path.read_bytes()] == []
     # The search finds what it looks for.

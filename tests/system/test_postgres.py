@@ -38,7 +38,7 @@ def test_a_server_on_postgresql_runs_a_flow_and_has_no_file_of_sqlites(tmp_path:
         finally:
             assert installation.stop() == 0
     assert not list((tmp_path / "prefect").glob("*.db"))
-    assert (tmp_path / "artifacts" / "models" / "0001" / "manifest.json").exists()
+    assert (tmp_path / "artifacts" / "models" / "mnist" / "1" / "manifest.json").exists()
     assert "database is locked" not in installation.log.read_text()
     # Its password is in the address.
     files = [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -86,7 +86,7 @@ def process_of(machine: Installation, run: FlowRun) -> psutil.Process:
 def model_of(machine: Installation, run: FlowRun) -> list[np.ndarray]:
     (found,) = [
         path
-        for path in (machine.root / "artifacts" / "models").iterdir()
+        for path in (machine.root / "artifacts" / "models" / "mnist").iterdir()
         if versions.verify(path).flow_run.id == str(run.id)
     ]
     weights: list[np.ndarray] = versions.load(found)[0].get_weights()
@@ -127,9 +127,9 @@ def test_a_promotion_is_told_once_with_its_sentence_link_and_command(machine: li
     wait_until(lambda: bool(messages(up, "promoted")), "a message")
     (message,) = messages(up, "promoted")
     sentence, link, command = message.splitlines()
-    assert sentence.startswith("promoted 0001: there was no champion")
+    assert sentence.startswith("promoted mnist 1: there was no champion")
     assert link.startswith(f"{up.address}/runs/flow-run/")
-    assert command == ".venv/bin/hemline rollback --reason '...' takes it back"
+    assert command == ".venv/bin/hemline rollback --name NAME --reason '...' takes it back"
 
 
 def test_what_is_applied_twice_changes_nothing_and_what_is_not_wanted_any_more_goes(

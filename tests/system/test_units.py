@@ -155,4 +155,4 @@ def test_a_run_whose_worker_is_stopped_is_resumed_by_the_next_one(machine: tuple
         assert client.read_flow_run(run.id).run_count == 2
     (table,) = root.glob(epochs)
     assert [line.partition(",")[0] for line in table.read_text().splitlines()[1:]] == [str(n) for n in range(1, 401)]
-    assert [path.name for path in (root / "artifacts" / "models").iterdir()] == ["0001"]
+    assert [path.name for path in (root / "artifacts" / "models" / "mnist").iterdir()] == ["1"]

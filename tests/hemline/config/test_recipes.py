@@ -15,7 +15,8 @@ from hemline.runtime.devices import select
 from hemline.training.run import check_model
 
 OF_THE_MACHINE = {"replicas", "streaming", "data_dir", "manual_dir", "artifacts_dir", "device"}
-OF_THE_OPERATION = {"gate", "recipe", "early_stopping", "checkpoint_steps", "keep_checkpoints", "attempts", "resume"}
+OF_THE_OPERATION = {"name", "gate", "recipe", "resume"}
+OF_THE_OPERATION |= {"early_stopping", "checkpoint_steps", "keep_checkpoints", "attempts"}
 NAMES = list(recipes.known())
 
 

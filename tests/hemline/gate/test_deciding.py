@@ -34,8 +34,8 @@ def candidate(version: str, logits: np.ndarray) -> Candidate:
 
 
 def case(labels: np.ndarray, before: np.ndarray, after: np.ndarray, names: Sequence[str] = NAMES) -> Case:
-    """Challenger 0008 against champion 0007."""
-    return Case(labels, names, candidate("0008", after), "0007", compared_with=candidate("0007", before))
+    """Challenger 8 against champion 7."""
+    return Case("tiny", labels, names, candidate("8", after), "7", compared_with=candidate("7", before))
 
 
 def decided(gate: Gate, *counts: int, **changes: Any) -> Decision:
@@ -50,12 +50,12 @@ def test_not_proven_better_is_kept() -> None:
     decision = decided(Gate(), 290, 278, 8500, 932)
     assert decision.verdict == "kept"
     assert decision.sentence == (
-        "kept 0007: challenger 0008 is 0.12 points better, 95 % interval -0.35 to 0.58 includes 0"
+        "kept tiny 7: challenger 8 is 0.12 points better, 95 % interval -0.35 to 0.58 includes 0"
     )
     assert decision.measurements == {
         "examples": 10_000,
         "accuracy": pytest.approx(0.879),
-        "compared_with": "0007",
+        "compared_with": "7",
         "compared_accuracy": pytest.approx(0.8778),
         "difference_points": pytest.approx(0.12),
         "interval_low": pytest.approx(-0.34, abs=0.02),
@@ -74,14 +74,14 @@ def test_not_proven_better_is_kept() -> None:
 def test_proven_better_is_promoted() -> None:
     decision = decided(Gate(), 412, 183, 8592, 813)
     assert decision.verdict == "promoted"
-    assert decision.sentence.startswith("promoted 0008 over 0007: challenger 0008 is 2.29 points better, 95 % int")
+    assert decision.sentence.startswith("promoted tiny 8 over 7: challenger 8 is 2.29 points better, 95 % int")
     assert decision.sentence.endswith(" is above 0")
 
 
 def test_proven_worse_is_kept() -> None:
     decision = decided(Gate(), 183, 412, 8592, 813)
     assert decision.verdict == "kept"
-    assert "challenger 0008 is 2.29 points worse, 95 % interval -2.7" in decision.sentence
+    assert "challenger 8 is 2.29 points worse, 95 % interval -2.7" in decision.sentence
     assert decision.sentence.endswith(" is below 0")
 
 
@@ -113,14 +113,14 @@ def test_a_handful_of_examples_proves_nothing() -> None:
 def test_the_same_predictions_are_kept() -> None:
     for margin in (0, -5):
         decision = decided(Gate(margin=margin), 0, 0, 90, 10)
-        assert decision.sentence == "kept 0007: challenger 0008 makes the same predictions"
+        assert decision.sentence == "kept tiny 7: challenger 8 makes the same predictions"
         assert (decision.verdict, decision.measurements["same_predictions"]) == ("kept", True)
 
 
 def test_other_mistakes_on_the_same_examples_are_kept() -> None:
     labels, before, after = np.array([0, 1]), np.eye(3)[[0, 0]], np.eye(3)[[0, 2]]
     decision = decide(Gate(), case(labels, before, after, ["a", "b", "c"]))
-    assert decision.sentence == "kept 0007: challenger 0008 is right on the same examples"
+    assert decision.sentence == "kept tiny 7: challenger 8 is right on the same examples"
 
 
 def test_a_class_that_falls_is_said() -> None:
@@ -147,12 +147,15 @@ def test_what_breaks_an_absolute_rule_is_kept_however_much_better(gate: Gate, re
     assert decision.verdict == "kept"
     assert decision.sentence.endswith(f" is above 0; {reason}")
     first = decided(gate, 412, 183, 8593, 812, champion=None, compared_with=None, remarks=["there was no champion"])
-    assert first.sentence == f"kept no champion: there was no champion; challenger 0008 has accuracy 90.05%; {reason}"
+    assert (
+        first.sentence
+        == f"kept tiny without a champion: there was no champion; challenger 8 has accuracy 90.05%; {reason}"
+    )
 
 
 def test_everything_that_is_broken_is_said_and_nothing_twice() -> None:
     decision = decided(Gate(margin=5, minimum_accuracy=0.95, max_latency_ms=0.4), 412, 183, 8593, 812)
-    assert decision.sentence.startswith("kept 0007: challenger 0008 is 2.29 points better, 95 % interval ")
+    assert decision.sentence.startswith("kept tiny 7: challenger 8 is 2.29 points better, 95 % interval ")
     assert decision.sentence.partition(" is below 5; ")[2] == (
         "accuracy 90.05% is below minimum_accuracy 95.00%; its latency 0.50 ms is more than max_latency_ms 0.4"
     )
@@ -162,27 +165,29 @@ def test_everything_that_is_broken_is_said_and_nothing_twice() -> None:
 @pytest.mark.parametrize(
     ("after", "words"),
     [
-        ([0, 0], "makes the same predictions as 0006, a champion before it"),
-        ([0, 2], "is right on the same examples as 0006, a champion before it"),
-        ([1, 1], "is 0.00 points better than 0006, a champion before it, 95 % interval -100.00 to 100.00 includes 0"),
+        ([0, 0], "makes the same predictions as 6, a champion before it"),
+        ([0, 2], "is right on the same examples as 6, a champion before it"),
+        ([1, 1], "is 0.00 points better than 6, a champion before it, 95 % interval -100.00 to 100.00 includes 0"),
     ],
 )
 def test_a_champion_before_the_champion_is_named(after: list[int], words: str) -> None:
-    """Regression: 'makes the same predictions than 0006'."""
-    before = candidate("0006", np.eye(3)[[0, 0]])
+    """Regression: 'makes the same predictions than 6'."""
+    before = candidate("6", np.eye(3)[[0, 0]])
     compared = case(np.array([0, 1]), before.logits, np.eye(3)[after], ["a", "b", "c"])
     decision = decide(Gate(max_class_drop=100), replace(compared, compared_with=before))
-    assert decision.sentence == f"kept 0007: challenger 0008 {words}; roll back to 0006"
+    assert decision.sentence == f"kept tiny 7: challenger 8 {words}; roll back to 6"
 
 
 def test_a_person_is_asked_where_the_gate_is_manual() -> None:
     decision = decided(Gate(promotion="manual"), 412, 183, 8592, 813)
     assert decision.verdict == "needs approval"
-    assert decision.sentence.startswith("needs approval to replace 0007: challenger 0008 is 2.29 points better")
+    assert decision.sentence.startswith("needs approval to replace tiny 7: challenger 8 is 2.29 points better")
     assert decision.sentence.endswith(" is above 0; promotion is manual")
     assert decided(Gate(promotion="manual"), 183, 412, 8592, 813).verdict == "kept"
     first = decided(Gate(promotion="manual"), 1, 0, 9, champion=None, compared_with=None)
-    assert first.sentence.startswith("needs approval to be the first champion: challenger 0008 has accuracy 100.00%")
+    assert first.sentence.startswith(
+        "needs approval to be the first champion of tiny: challenger 8 has accuracy 100.00%"
+    )
 
 
 @given(

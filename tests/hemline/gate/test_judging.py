@@ -26,7 +26,7 @@ class Bench:
     """A registry of fake versions; each answers the first `right` of 200 examples rightly."""
 
     def __init__(self, artifacts: Path, dataset: DatasetRef):
-        self.registry, self.dataset, self.right = Registry(artifacts), dataset, dict[str, int]()
+        self.registry, self.dataset, self.right = Registry(artifacts, "tiny"), dataset, dict[str, int]()
         self.artifacts, self.asked = artifacts, list[str]()
 
     def version(self, right: int, **changes: Any) -> str:
@@ -60,13 +60,13 @@ def bench(tmp_path: Path) -> Bench:
 
 def test_the_first_version_is_promoted_by_the_absolute_rules(bench: Bench) -> None:
     assert bench.judge(bench.version(150), minimum_accuracy=0.8).sentence == (
-        "kept no champion: there was no champion; challenger 0001 has accuracy 75.00%; "
+        "kept tiny without a champion: there was no champion; challenger 1 has accuracy 75.00%; "
         "accuracy 75.00% is below minimum_accuracy 80.00%"
     )
     assert bench.registry.champion() is None
     decision = bench.judge(bench.version(170), minimum_accuracy=0.8)
-    assert decision.sentence == "promoted 0002: there was no champion; challenger 0002 has accuracy 85.00%"
-    assert bench.registry.champion() == "0002"
+    assert decision.sentence == "promoted tiny 2: there was no champion; challenger 2 has accuracy 85.00%"
+    assert bench.registry.champion() == "2"
 
 
 def test_a_decision_is_in_the_ledger_word_for_word(bench: Bench) -> None:
@@ -74,10 +74,10 @@ def test_a_decision_is_in_the_ledger_word_for_word(bench: Bench) -> None:
     decision = bench.judge(bench.version(180))
     assert decision.verdict == "promoted"
     entry = bench.registry.entries()[-1]
-    assert (entry.decision, entry.version, entry.by) == ("promoted", "0002", "nightly (0b1c)")
-    assert (entry.champion_before, entry.champion_after) == ("0001", "0002")
+    assert (entry.decision, entry.version, entry.by) == ("promoted", "2", "nightly (0b1c)")
+    assert (entry.champion_before, entry.champion_after) == ("1", "2")
     assert (entry.reason, entry.measurements) == (decision.sentence, decision.measurements)
-    assert bench.judge(bench.version(180)).sentence == "kept 0002: challenger 0003 makes the same predictions"
+    assert bench.judge(bench.version(180)).sentence == "kept tiny 2: challenger 3 makes the same predictions"
     assert [entry.decision for entry in bench.registry.entries()] == ["promoted", "promoted", "kept"]
 
 
@@ -93,33 +93,33 @@ def spoil(version: Path) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "words"),
-    [(remove, "0002 cannot be used (it is missing)"), (spoil, "0002 cannot be used (model.keras was")],
+    [(remove, "2 cannot be used (it is missing)"), (spoil, "2 cannot be used (model.keras was")],
 )
 def test_a_champion_that_is_not_whole_is_named_and_its_predecessor_compared(
     damage: Callable[[Path], None], words: str, bench: Bench
 ) -> None:
     bench.champion(150), bench.champion(155)
-    damage(bench.registry.path("0002"))
+    damage(bench.registry.path("2"))
     decision = bench.judge(bench.version(152))
     assert decision.verdict == "kept"
-    assert decision.sentence.startswith(f"kept 0002: {words}")
-    assert "challenger 0003 is 1.00 points better than 0001, a champion before it, 95 % interval" in decision.sentence
-    assert decision.sentence.endswith("; roll back to 0001")
+    assert decision.sentence.startswith(f"kept tiny 2: {words}")
+    assert "challenger 3 is 1.00 points better than 1, a champion before it, 95 % interval" in decision.sentence
+    assert decision.sentence.endswith("; roll back to 1")
     decision = bench.judge(bench.version(190))
-    assert decision.sentence.startswith(f"promoted 0004 over 0002: {words}")
-    assert (decision.champion, decision.measurements["compared_with"]) == ("0002", "0001")
-    assert bench.registry.champion() == "0004"
-    assert bench.registry.entries()[-1].champion_before == "0002"
+    assert decision.sentence.startswith(f"promoted tiny 4 over 2: {words}")
+    assert (decision.champion, decision.measurements["compared_with"]) == ("2", "1")
+    assert bench.registry.champion() == "4"
+    assert bench.registry.entries()[-1].champion_before == "2"
 
 
 def test_where_no_champion_is_whole_a_person_decides_on_what_keeps_the_absolute_rules(bench: Bench) -> None:
     bench.champion(190), bench.champion(195)
-    spoil(bench.registry.path("0001"))
-    spoil(bench.registry.path("0002"))
+    spoil(bench.registry.path("1"))
+    spoil(bench.registry.path("2"))
     assert bench.judge(bench.version(100), minimum_accuracy=0.6).verdict == "kept"
     decision = bench.judge(bench.version(130), minimum_accuracy=0.6)
     assert decision.sentence == (
-        "needs approval to replace 0002: 0002 cannot be used (model.keras was changed); challenger 0004 has accuracy "
+        "needs approval to replace tiny 2: 2 cannot be used (model.keras was changed); challenger 4 has accuracy "
         "65.00%; there is no champion that it could be compared with"
     )
 
@@ -133,43 +133,43 @@ def test_where_no_champion_is_whole_a_manual_gate_says_so_too(bench: Bench) -> N
 
 def test_other_data_needs_approval(bench: Bench) -> None:
     bench.champion(150, fingerprint="e" * 64)
-    data = f"0001 was trained on other data (fingerprint eeeeeeee, now {bench.dataset.fingerprint[:8]})"
+    data = f"1 was trained on other data (fingerprint eeeeeeee, now {bench.dataset.fingerprint[:8]})"
     decision = bench.judge(bench.version(180))
     assert decision.verdict == "needs approval"
-    assert decision.sentence.startswith("needs approval to replace 0001: challenger 0002 is 15.00 points better")
+    assert decision.sentence.startswith("needs approval to replace tiny 1: challenger 2 is 15.00 points better")
     assert f"is above 0; {data}, so test examples may be among what it has seen" in decision.sentence
-    assert bench.registry.champion() == "0001"
+    assert bench.registry.champion() == "1"
     worse = bench.judge(bench.version(149))
     assert worse.verdict == "kept"
     assert data in worse.sentence
     decision = bench.judge(bench.version(180, fingerprint="d" * 64))
     assert decision.verdict == "needs approval"
-    assert "0004 was trained on other data (fingerprint dddddddd" in decision.sentence
+    assert "4 was trained on other data (fingerprint dddddddd" in decision.sentence
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"class_names": ["dark", "bright"]}, "0001 has other classes (dark, bright), so the two were not compared"),
+        ({"class_names": ["dark", "bright"]}, "1 has other classes (dark, bright), so the two were not compared"),
         (
             {"class_names": ["bright", "middling", "dark"]},
-            "0001 has other classes (bright, middling, dark), so the two were not compared",
+            "1 has other classes (bright, middling, dark), so the two were not compared",
         ),
-        ({"image_shape": (8, 8, 1)}, "0001 takes images of shape (8, 8, 1), so the two were not compared"),
+        ({"image_shape": (8, 8, 1)}, "1 takes images of shape (8, 8, 1), so the two were not compared"),
     ],
 )
 def test_other_classes_are_never_compared(change: dict[str, Any], words: str, bench: Bench) -> None:
     bench.champion(150, dataset=bench.dataset.model_copy(update=change))
     decision = bench.judge(bench.version(199))
     assert decision.verdict == "needs approval"
-    assert decision.sentence == (f"needs approval to replace 0001: challenger 0002 has accuracy 99.50%; {words}")
-    assert bench.asked == ["0002"]
+    assert decision.sentence == (f"needs approval to replace tiny 1: challenger 2 has accuracy 99.50%; {words}")
+    assert bench.asked == ["2"]
     assert bench.judge(bench.version(20), minimum_accuracy=0.8).verdict == "kept"
 
 
 def test_a_version_of_other_classes_cannot_be_judged(bench: Bench) -> None:
     version = bench.version(150, dataset=bench.dataset.model_copy(update={"class_names": ["x", "y", "z"]}))
-    with pytest.raises(ConfigurationError, match=r"Received: 0001, which has other classes \(x, y, z\)"):
+    with pytest.raises(ConfigurationError, match=r"Received: 1, which has other classes \(x, y, z\)"):
         bench.judge(version)
     assert bench.registry.entries() == []
 
@@ -177,9 +177,9 @@ def test_a_version_of_other_classes_cannot_be_judged(bench: Bench) -> None:
 def test_a_version_that_does_not_verify_is_not_judged(bench: Bench) -> None:
     spoil(bench.registry.path(bench.version(150)))
     with pytest.raises(VersionError, match=r"model.keras was changed"):
-        bench.judge("0001")
+        bench.judge("1")
     with pytest.raises(RegistryError, match=r"version must be one in"):
-        bench.judge("0002")
+        bench.judge("2")
     assert bench.registry.entries() == []
 
 
@@ -196,9 +196,9 @@ def test_a_champion_that_changes_meanwhile_is_compared_again(bench: Bench, monke
 
     monkeypatch.setattr(bench.registry, "record", overtaken)
     decision = bench.judge(challenger)
-    assert decision.sentence.startswith("kept 0003: challenger 0002 is 14.50 points worse")
-    assert sorted(bench.asked) == ["0001", "0002", "0003"]  # each once
-    assert [entry.version for entry in bench.registry.entries()] == ["0001", "0003", "0002"]
+    assert decision.sentence.startswith("kept tiny 3: challenger 2 is 14.50 points worse")
+    assert sorted(bench.asked) == ["1", "2", "3"]  # each once
+    assert [entry.version for entry in bench.registry.entries()] == ["1", "3", "2"]
 
 
 def test_a_run_that_goes_on_after_its_promotion_does_not_undo_what_a_person_did_since(bench: Bench) -> None:
@@ -207,33 +207,33 @@ def test_a_run_that_goes_on_after_its_promotion_does_not_undo_what_a_person_did_
     assert bench.judge(version).verdict == "promoted"
     bench.registry.rollback(by="ada@laptop", reason="shirts are not recognised")
     assert bench.judge(version).verdict == "promoted"  # as it was decided, and not decided again
-    assert bench.registry.champion() == "0001"
+    assert bench.registry.champion() == "1"
 
 
 def test_a_rolled_back_version_that_is_judged_again_meets_the_champion(bench: Bench) -> None:
     bench.champion(150), bench.champion(190)
     bench.registry.rollback(by="a", reason="b")
-    assert bench.judge("0002").verdict == "promoted"
+    assert bench.judge("2").verdict == "promoted"
 
 
 def test_judging_with_real_models(tmp_path: Path) -> None:
     """Two networks that know nothing, on real versions: both are loaded, and their answers compared."""
     dataset = write_dataset(tmp_path / "tiny", {"test": 200})
     record = RECORD.model_copy(update={"dataset": dataset, "fingerprint": dataset.fingerprint})
-    models = {f"000{seed}": build_mlp((4, 4, 1), classes=3, seed=seed) for seed in (1, 2)}
+    models = {str(seed): build_mlp((4, 4, 1), classes=3, seed=seed) for seed in (1, 2)}
     for version, model in models.items():
         publish_model(tmp_path, model, record, version)
-    registry = Registry(tmp_path)
-    registry.promote("0001", by="a", reason="b")
-    decision = judge(registry, "0002", dataset, Gate(max_size_mb=1), "me", answers_on(CPU))
+    registry = Registry(tmp_path, "tiny")
+    registry.promote("1", by="a", reason="b")
+    decision = judge(registry, "2", dataset, Gate(max_size_mb=1), "me", answers_on(CPU))
     images, labels = load_split(dataset, "test")
     right = {version: (compile_predict(model)(images).argmax(1) == labels).mean() for version, model in models.items()}
-    assert decision.measurements["accuracy"] == pytest.approx(right["0002"])
-    assert decision.measurements["compared_accuracy"] == pytest.approx(right["0001"])
+    assert decision.measurements["accuracy"] == pytest.approx(right["2"])
+    assert decision.measurements["compared_accuracy"] == pytest.approx(right["1"])
     assert "its size 1.50 MB is more than max_size_mb 1" in decision.sentence
 
 
 def publish_model(artifacts: Path, model: keras.Model, record: Record, version: str) -> None:
-    with whole_directory(artifacts / "models" / version) as directory:
+    with whole_directory(artifacts / "models" / "tiny" / version) as directory:
         model.save(directory / "model.keras")
         seal(directory, record, version)

@@ -26,6 +26,7 @@ from hemline.errors import ChampionChangedError, HemlineError, RegistryError
 from hemline.records.run import Decision
 from hemline.registry.champion import Registry, utc_now
 from hemline.registry.prune import Retention, removable, remove
+from hemline.registry.versions import numbered
 from tests.hemline.registry.published import make_version
 
 # What Python reports before it does it (sys.addaudithook), and os.fsync, which is made to report itself.
@@ -53,7 +54,7 @@ def promoters(artifacts: Path, number: int) -> dict[str, Any]:
     versions = [make_version(artifacts) for _ in range(number)]
     began = time.perf_counter()
     pids = [
-        in_child(lambda version=version: Registry(artifacts).promote(version, by=version, reason="best"))  # type: ignore[misc]
+        in_child(lambda version=version: Registry(artifacts, "tiny").promote(version, by=version, reason="best"))  # type: ignore[misc]
         for version in versions
     ]
     return {"exit_codes": [exit_code(pid) for pid in pids], "seconds": time.perf_counter() - began}
@@ -61,12 +62,12 @@ def promoters(artifacts: Path, number: int) -> dict[str, Any]:
 
 def deciders(artifacts: Path, number: int) -> dict[str, Any]:
     def decide(version: str) -> None:
-        registry = Registry(artifacts)
+        registry = Registry(artifacts, "tiny")
         while True:
             champion = registry.champion()
             time.sleep(0.01)  # a comparison takes its time
-            verdict = "promoted" if version > (champion or "") else "kept"
-            sentence = f"{version} against {champion or '0000'}"
+            verdict = "promoted" if int(version) > int(champion or 0) else "kept"
+            sentence = f"{version} against {champion or '0'}"
             words = {"verdict": verdict, "champion": champion, "challenger": version, "sentence": sentence}
             decision = Decision.model_validate(words | {"measurements": {}})
             with suppress(ChampionChangedError):
@@ -80,12 +81,12 @@ def deciders(artifacts: Path, number: int) -> dict[str, Any]:
 
 def prepare(artifacts: Path) -> None:
     """Five versions, three of them champions in turn, one protected; two finished runs."""
-    registry = Registry(artifacts)
+    registry = Registry(artifacts, "tiny")
     for _ in range(5):
         make_version(artifacts)
-    for version in ("0001", "0003", "0004"):
+    for version in ("1", "3", "4"):
         registry.promote(version, by="a", reason="b")
-    registry.protect("0002", by="a", reason="b")
+    registry.protect("2", by="a", reason="b")
     for name in ("first", "second"):
         checkpoint = artifacts / "runs" / name / "checkpoints" / "epoch-1"
         checkpoint.mkdir(parents=True)
@@ -97,12 +98,12 @@ def prune_all(artifacts: Path, **retention: float) -> None:
     remove(removable(artifacts, None, Retention(**retention), utc_now() + timedelta(days=40)), artifacts)
 
 
-LASTING = frozenset(("0002", "0003", "0004"))  # protected, predecessor, champion
+LASTING = frozenset(("2", "3", "4"))  # protected, predecessor, champion
 
 OPERATIONS: dict[str, Callable[[Path], object]] = {
     "publish": make_version,
-    "promote": lambda artifacts: Registry(artifacts).promote("0005", by="a", reason="b"),
-    "rollback": lambda artifacts: Registry(artifacts).rollback(by="a", reason="b"),
+    "promote": lambda artifacts: Registry(artifacts, "tiny").promote("5", by="a", reason="b"),
+    "rollback": lambda artifacts: Registry(artifacts, "tiny").rollback(by="a", reason="b"),
     "prune": lambda artifacts: prune_all(artifacts, keep_versions=1, keep_runs=1),
 }
 
@@ -129,7 +130,7 @@ def every(directory: Path, operation: str) -> dict[str, Any]:
     problems: list[str] = []
     prepare(directory / "before")
     for touch in count(1):
-        artifacts = Path(shutil.copytree(directory / "before", directory / f"{touch}"))
+        artifacts = Path(shutil.copytree(directory / "before", directory / f"{touch}", symlinks=True))
 
         def work(touch: int = touch, artifacts: Path = artifacts) -> None:
             die_at(touch)
@@ -147,18 +148,22 @@ def wrong_in(artifacts: Path, lasting: frozenset[str] = frozenset()) -> list[str
     """What must not be, whenever a process was killed."""
     problems = []
     try:
-        registry = Registry(artifacts)
+        registry = Registry(artifacts, "tiny")
         alias = json.loads(registry.alias.read_text())["version"]  # as whoever serves models finds it
         if alias not in {entry.champion_after for entry in registry.entries()}:
             problems.append(f"champion.json says {alias}, of which the ledger knows nothing")
+        if (at := registry.served.version) not in registry.versions() or served(artifacts) != [at]:
+            problems.append(f"{served(artifacts)} is served, by a link to {at}")
         champion = registry.champion()
+        if served(artifacts) != [champion] or not registry.served.is_at(champion):
+            problems.append(f"{served(artifacts)} is served, and {champion} is the champion")
         if json.loads(registry.alias.read_text())["version"] != champion:
             problems.append("champion.json is not where the ledger ends")
         for version in registry.versions():  # the champion, and no half version beside it
             registry.verified(version)
         kept = {champion, *registry.protected(), *lasting}
-        problems += [f"{name} is visible" for name in visible(artifacts / "models") - set(registry.versions())]
-        problems += [f"{version} is gone" for version in kept - visible(artifacts / "models")]
+        problems += [f"{name} is visible" for name in visible(artifacts / "models" / "tiny") - set(registry.versions())]
+        problems += [f"{version} is gone" for version in kept - visible(artifacts / "models" / "tiny")]
         # The next calls: they work, and nothing of the killed one is left.
         prune_all(artifacts, keep_days=1000, checkpoint_days=1000)
         problems += [f"{path} is left" for path in artifacts.rglob(".*")]
@@ -171,6 +176,11 @@ def wrong_in(artifacts: Path, lasting: frozenset[str] = frozenset()) -> list[str
     return problems
 
 
+def served(artifacts: Path) -> list[str]:
+    """The versions that a model server finds."""
+    return numbered(artifacts / "serving" / "tiny")
+
+
 def visible(directory: Path) -> set[str | None]:
     return {path.name for path in directory.glob("[!.]*")}
 
@@ -180,7 +190,7 @@ def at_random(artifacts: Path, kills: int) -> dict[str, Any]:
     moments, problems = random.Random(0), []
 
     def work(seed: int) -> None:
-        rng, registry = random.Random(seed), Registry(artifacts)
+        rng, registry = random.Random(seed), Registry(artifacts, "tiny")
         while True:
             with suppress(RegistryError):  # the champion already, or nothing to go back to
                 operation = rng.choice(["publish", "promote", "rollback", "prune"])
@@ -198,7 +208,7 @@ def at_random(artifacts: Path, kills: int) -> dict[str, Any]:
         if (code := exit_code(pid)) != -signal.SIGKILL:
             problems.append(f"exit code {code}")
         problems += [f"kill {number}: {problem}" for problem in wrong_in(artifacts)]
-    entries = [entry for entry in Registry(artifacts).entries() if entry.moves]
+    entries = [entry for entry in Registry(artifacts, "tiny").entries() if entry.moves]
     return {"kills": kills, "problems": problems, "entries": len(entries)}
 
 

@@ -12,7 +12,7 @@ from hemline.runtime.devices import DeviceInfo
 from hemline.storage.files import whole_directory
 
 RECORD = Record(
-    config=RetrainConfig(epochs=1),
+    config=RetrainConfig(name="tiny", epochs=1),
     dataset=DatasetRef(
         full_name="tiny/1.0.0",
         path=Path("/data/tiny"),
@@ -48,13 +48,13 @@ RECORD = Record(
 
 
 def make_version(artifacts: Path, version: str | None = None, record: Record = RECORD) -> str:
-    """Publishes the next version, or one of a given number."""
-    models = artifacts / "models"
-    models.mkdir(parents=True, exist_ok=True)
-    version = version or next_version(models)
-    with whole_directory(models / version) as directory:
-        (directory / "model.keras").write_bytes(f"weights of {version}".encode())
-        (directory / "saved_model").mkdir()
-        (directory / "saved_model" / "saved_model.pb").write_bytes(b"graph")
+    """Publishes the next version of the record's name, or one of a given number."""
+    name = record.config.name
+    version = version or next_version(artifacts, name)
+    with whole_directory(artifacts / "models" / name / version) as directory:
+        (directory / "model.keras").write_bytes(f"weights of {name} {version}".encode())
+        (directory / "variables").mkdir()
+        (directory / "variables" / "variables.index").write_bytes(b"index")
+        (directory / "saved_model.pb").write_bytes(b"graph")
         seal(directory, record, version)
     return version

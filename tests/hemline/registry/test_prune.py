@@ -63,16 +63,16 @@ ONLY_VERSIONS = Retention(keep_versions=1, keep_days=30)
 
 
 def test_versions_that_are_neither_new_nor_young_go(tmp_path: Path) -> None:
-    for days in (100, 90, 31, 29, 50, 40):  # 0004 is younger than its successors
-        age(tmp_path / "models" / make_version(tmp_path), days)
-    assert found(tmp_path, Retention(keep_versions=2)) == ["models/0001", "models/0002", "models/0003"]
-    assert found(tmp_path, Retention(keep_versions=2, keep_days=95)) == ["models/0001"]
+    for days in (100, 90, 31, 29, 50, 40):  # 4 is younger than its successors
+        age(tmp_path / "models" / "tiny" / make_version(tmp_path), days)
+    assert found(tmp_path, Retention(keep_versions=2)) == ["models/tiny/1", "models/tiny/2", "models/tiny/3"]
+    assert found(tmp_path, Retention(keep_versions=2, keep_days=95)) == ["models/tiny/1"]
     assert found(tmp_path, Retention(keep_versions=6, keep_days=0)) == []
 
 
 def test_looking_changes_nothing(tmp_path: Path) -> None:
     for _ in range(3):
-        age(tmp_path / "models" / make_version(tmp_path), 90)
+        age(tmp_path / "models" / "tiny" / make_version(tmp_path), 90)
     make_run(tmp_path, "a", 90)
     before = everything(tmp_path)
     assert len(found(tmp_path, Retention(keep_versions=1, keep_runs=0))) == 3
@@ -81,58 +81,58 @@ def test_looking_changes_nothing(tmp_path: Path) -> None:
 
 def test_deleting_removes_what_looking_said(tmp_path: Path) -> None:
     for _ in range(3):
-        age(tmp_path / "models" / make_version(tmp_path), 90)
+        age(tmp_path / "models" / "tiny" / make_version(tmp_path), 90)
     make_run(tmp_path, "old", 90)
     make_run(tmp_path, "done", 10)
-    write(tmp_path / "models" / ".0009-abcdefgh" / "model.keras")
-    age(tmp_path / "models" / ".0009-abcdefgh", 2)
+    write(tmp_path / "models" / "tiny" / ".9-abcdefgh" / "model.keras")
+    age(tmp_path / "models" / "tiny" / ".9-abcdefgh", 2)
     retention = Retention(keep_versions=2, keep_runs=1)
     looked = removable(tmp_path, None, retention, NOW)
     assert [removal.kind for removal in looked] == ["version", "checkpoints", "run", "leftover"]
     before = size_of(tmp_path)
     deleted = remove(looked, tmp_path)
     assert deleted == looked
-    lock = tmp_path / "registry" / "ledger.lock"
+    lock = tmp_path / "registry" / "tiny" / "ledger.lock"
     assert lock.exists()  # an empty file
     assert size_of(tmp_path) == before - sum(removal.bytes for removal in deleted)
     assert not any(removal.path.exists() for removal in deleted)
     assert found(tmp_path, retention) == []
-    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["0002", "0003"]
+    assert sorted(path.name for path in (tmp_path / "models" / "tiny").iterdir()) == ["2", "3"]
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["done"]
 
 
 def test_the_champion_its_predecessor_and_protected_versions_stay(tmp_path: Path) -> None:
     for _ in range(6):
-        age(tmp_path / "models" / make_version(tmp_path), 90)
-    registry = Registry(tmp_path)
-    for version in ("0001", "0002", "0003"):
+        age(tmp_path / "models" / "tiny" / make_version(tmp_path), 90)
+    registry = Registry(tmp_path, "tiny")
+    for version in ("1", "2", "3"):
         registry.promote(version, by="a", reason="b")
-    registry.protect("0004", by="a", reason="b")
-    assert found(tmp_path, ONLY_VERSIONS) == ["models/0001", "models/0005"]
-    registry.unprotect("0004", by="a", reason="b")
-    registry.rollback(by="a", reason="b")  # to 0002, before which there was 0001
-    assert removed(tmp_path, ONLY_VERSIONS) == ["models/0003", "models/0004", "models/0005"]
-    assert registry.verified(registry.champion() or "").version == "0002"
+    registry.protect("4", by="a", reason="b")
+    assert found(tmp_path, ONLY_VERSIONS) == ["models/tiny/1", "models/tiny/5"]
+    registry.unprotect("4", by="a", reason="b")
+    registry.rollback(by="a", reason="b")  # to 2, before which there was 1
+    assert removed(tmp_path, ONLY_VERSIONS) == ["models/tiny/3", "models/tiny/4", "models/tiny/5"]
+    assert registry.verified(registry.champion() or "").version == "2"
     registry.rollback(by="a", reason="b")
 
 
 def test_what_becomes_champion_meanwhile_stays(tmp_path: Path) -> None:
     for _ in range(3):
-        age(tmp_path / "models" / make_version(tmp_path), 90)
+        age(tmp_path / "models" / "tiny" / make_version(tmp_path), 90)
     looked = removable(tmp_path, None, ONLY_VERSIONS, NOW)
-    assert [removal.path.name for removal in looked] == ["0001", "0002"]
-    Registry(tmp_path).promote("0001", by="a", reason="b")
-    assert [removal.path.name for removal in remove(looked, tmp_path)] == ["0002"]
-    assert Registry(tmp_path).verified("0001")
+    assert [removal.path.name for removal in looked] == ["1", "2"]
+    Registry(tmp_path, "tiny").promote("1", by="a", reason="b")
+    assert [removal.path.name for removal in remove(looked, tmp_path)] == ["2"]
+    assert Registry(tmp_path, "tiny").verified("1")
 
 
 def test_a_ledger_that_cannot_be_read_stops_everything(tmp_path: Path) -> None:
     for _ in range(3):
-        age(tmp_path / "models" / make_version(tmp_path), 90)
-    write(tmp_path / "registry" / "ledger.jsonl", "not an entry\n")
+        age(tmp_path / "models" / "tiny" / make_version(tmp_path), 90)
+    write(tmp_path / "registry" / "tiny" / "ledger.jsonl", "not an entry\n")
     with pytest.raises(RegistryError, match=r"line 1"):
         removable(tmp_path, None, ONLY_VERSIONS, NOW)
-    assert Registry(tmp_path).versions() == ["0001", "0002", "0003"]
+    assert Registry(tmp_path, "tiny").versions() == ["1", "2", "3"]
 
 
 def test_runs_that_are_neither_new_nor_young_go(tmp_path: Path) -> None:
@@ -182,8 +182,8 @@ def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path) -> None:
     artifacts, data = tmp_path / "artifacts", tmp_path / "data"
     run = make_run(artifacts, "a", 3)
     left = [
-        write(artifacts / "models" / ".0001-x_0abcde" / "charts" / "a.svg").parents[1],
-        write(artifacts / "registry" / ".champion-77.json"),
+        write(artifacts / "models" / "tiny" / ".1-x_0abcde" / "charts" / "a.svg").parents[1],
+        write(artifacts / "registry" / "tiny" / ".champion-77.json"),
         write(run / ".model-123.keras"),
         write(run / ".saved_model-abcdefgh-old" / "saved_model.pb").parent,
         write(run / "checkpoints" / ".epoch-00002-step-000000-abcdefgh" / "state").parent,
@@ -193,8 +193,8 @@ def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path) -> None:
         write(data / "decoded" / ".fashion_mnist-abcdefgh" / "train-images.u8").parent,
     ]
     for other in (
-        artifacts / "models" / ".gitkeep",
-        artifacts / "models" / ".htaccess",
+        artifacts / "models" / "tiny" / ".gitkeep",
+        artifacts / "models" / "tiny" / ".htaccess",
         data / ".hemline.lock",
         data / "downloads" / ".abc-12345678",  # made by TFDS
         run / ".hidden" / "file",
@@ -214,7 +214,7 @@ def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path) -> None:
 
 
 def test_a_leftover_in_which_something_was_touched_has_a_writer(tmp_path: Path) -> None:
-    temporary = write(tmp_path / "models" / ".0001-abcdefgh" / "saved_model" / "variables" / "data").parents[2]
+    temporary = write(tmp_path / "models" / "tiny" / ".1-abcdefgh" / "saved_model" / "variables" / "data").parents[2]
     age(temporary, 50)
     assert len(removable(tmp_path, None, Retention(), NOW)) == 1
     age(temporary / "saved_model" / "variables" / "data", 0.5)
@@ -222,10 +222,10 @@ def test_a_leftover_in_which_something_was_touched_has_a_writer(tmp_path: Path) 
 
 
 def test_what_a_killed_prune_began_is_finished_at_once(tmp_path: Path) -> None:
-    age(write(tmp_path / "models" / ".0001-deleted" / "rest").parent, 0)
+    age(write(tmp_path / "models" / "tiny" / ".1-deleted" / "rest").parent, 0)
     age(write(tmp_path / "runs" / ".a-deleted" / "rest").parent, 0)
-    assert removed(tmp_path, Retention()) == ["models/.0001-deleted", "runs/.a-deleted"]
-    assert everything(tmp_path).keys() == {"models", "runs"}
+    assert removed(tmp_path, Retention()) == ["models/tiny/.1-deleted", "runs/.a-deleted"]
+    assert everything(tmp_path).keys() == {"models", "models/tiny", "runs"}
 
 
 def test_a_run_of_the_same_name_as_one_half_deleted_goes_too(tmp_path: Path) -> None:
@@ -237,19 +237,19 @@ def test_a_run_of_the_same_name_as_one_half_deleted_goes_too(tmp_path: Path) -> 
 
 
 def test_every_temporary_that_is_made_is_known_and_nothing_else(tmp_path: Path) -> None:
-    with whole_file(tmp_path / "epochs.csv") as file, whole_directory(tmp_path / "0001") as directory:
+    with whole_file(tmp_path / "epochs.csv") as file, whole_directory(tmp_path / "1") as directory:
         file.touch()
         prefixes = [tempfile.mkdtemp(prefix=prefix, dir=tmp_path) for prefix in (".apt-", ".gzip-")]
         for path in (file, directory, *map(Path, prefixes)):
             assert is_temporary(path)
-    for name in ("0001", ".0001", ".hemline.lock", "a-12345678", ".gitignore", ".a-toolongforit", ".a-short", ".-1"):
+    for name in ("1", ".1", ".hemline.lock", "a-12345678", ".gitignore", ".a-toolongforit", ".a-short", ".-1"):
         assert not is_temporary(tmp_path / name), name
 
 
 def test_a_summary_says_how_many_bytes(tmp_path: Path) -> None:
     removals = [
-        Removal(kind="version", path=tmp_path, bytes=1_400_000, days=40),
-        Removal(kind="leftover", path=tmp_path, bytes=34, days=2),
+        Removal(kind="version", name="tiny", path=tmp_path, bytes=1_400_000, days=40),
+        Removal(kind="leftover", name=None, path=tmp_path, bytes=34, days=2),
     ]
     assert summary(removals) == "1 versions, 0 runs, 0 runs' checkpoints, 1 leftovers: 1,400,034 bytes"
 
@@ -265,7 +265,7 @@ def test_the_shape_of_retention(
 ) -> None:
     artifacts = tmp_path_factory.mktemp("artifacts")
     for number, old in enumerate(ages, start=1):
-        age(write(artifacts / "models" / f"{number:04d}" / "model.keras").parent, old)
-    gone = {int(name[-4:]) for name in found(artifacts, Retention(keep_versions=keep, keep_days=days))}
+        age(write(artifacts / "models" / "tiny" / str(number) / "model.keras").parent, old)
+    gone = {int(Path(name).name) for name in found(artifacts, Retention(keep_versions=keep, keep_days=days))}
     assert gone == {n for n, old in enumerate(ages, start=1) if n <= len(ages) - keep and old > days}
     assert len(ages) not in gone  # so that its number does not come back

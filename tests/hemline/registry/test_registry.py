@@ -39,7 +39,7 @@ def registry(tmp_path: Path) -> Registry:
     """Three versions and no champion."""
     for _ in range(3):
         make_version(tmp_path)
-    return Registry(tmp_path, now=Days())
+    return Registry(tmp_path, "tiny", now=Days())
 
 
 def decision(verdict: Any, challenger: str, champion: str | None) -> Decision:
@@ -53,40 +53,41 @@ def alias(registry: Registry) -> dict[str, Any] | None:
 
 
 def test_a_registry_starts_empty(tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "new")
+    registry = Registry(tmp_path / "new", "tiny")
     assert (registry.champion(), registry.versions(), registry.entries(), registry.succession()) == (None, [], [], [])
     assert registry.champion_at(MONDAY) is None
     assert list(tmp_path.iterdir()) == []  # reading makes nothing
 
 
 def test_versions_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    for version in ("10000", "9999", "0002"):
+    for version in ("100", "99", "2"):
         make_version(tmp_path, version)
-    for name in (".0003-abcdefgh", "notes", "0004-old"):
-        (tmp_path / "models" / name).mkdir()
-    assert Registry(tmp_path).versions() == ["0002", "9999", "10000"]
+    for name in (".3-abcdefgh", "notes", "4-old", "0005", "0", "-6", "\uff17", "8.0"):
+        (tmp_path / "models" / "tiny" / name).mkdir()
+    assert Registry(tmp_path, "tiny").versions() == ["2", "99", "100"]
 
 
 def test_a_promotion_moves_the_alias_and_is_written_down(registry: Registry) -> None:
-    entry = registry.promote("0001", by="ada@laptop", reason="the first one")
-    assert registry.champion() == "0001"
+    entry = registry.promote("1", by="ada@laptop", reason="the first one")
+    assert registry.champion() == "1"
     assert registry.entries() == [entry]
     written = json.loads(registry.ledger.path.read_text())
     assert written == {
         "at": "2026-03-02T02:30:00Z",
         "by": "ada@laptop",
         "decision": "promoted",
-        "version": "0001",
+        "version": "1",
         "champion_before": None,
-        "champion_after": "0001",
+        "champion_after": "1",
         "reason": "the first one",
         "measurements": {},
         "manifest": written["manifest"],
         "digest": entry.digest,
     }
     assert alias(registry) == {
-        "version": "0001",
-        "path": "../models/0001",
+        "name": "tiny",
+        "version": "1",
+        "path": "../../models/tiny/1",
         "since": "2026-03-02T02:30:00Z",
         "by": "ada@laptop",
         "decision": "promoted",
@@ -94,72 +95,72 @@ def test_a_promotion_moves_the_alias_and_is_written_down(registry: Registry) -> 
         "manifest": written["manifest"],
         "ledger": {"lines": 1, "digest": entry.digest},
     }
-    assert (registry.directory / "../models/0001").resolve() == registry.path("0001").resolve()
+    assert (registry.directory / "../../models/tiny/1").resolve() == registry.path("1").resolve()
 
 
 def test_what_is_not_promoted_is_written_down_too_and_moves_nothing(registry: Registry) -> None:
-    registry.promote("0001", by="a", reason="b")
+    registry.promote("1", by="a", reason="b")
     before = alias(registry)
     assert before
-    registry.record(decision("kept", "0002", "0001"), by="nightly (0b1c)")
-    registry.record(decision("needs approval", "0003", "0001"), by="nightly (0b1d)")
+    registry.record(decision("kept", "2", "1"), by="nightly (0b1c)")
+    registry.record(decision("needs approval", "3", "1"), by="nightly (0b1d)")
     now = alias(registry)
     assert now
     assert now.pop("ledger")["lines"] == before.pop("ledger")["lines"] + 2
     assert now == before
     assert [(e.decision, e.version, e.champion_after) for e in registry.entries()] == [
-        ("promoted", "0001", "0001"),
-        ("kept", "0002", "0001"),
-        ("needs approval", "0003", "0001"),
+        ("promoted", "1", "1"),
+        ("kept", "2", "1"),
+        ("needs approval", "3", "1"),
     ]
     assert registry.entries()[1].measurements == {"p_value": 0.5}
 
 
 def test_a_decision_against_a_champion_of_before_is_refused(registry: Registry) -> None:
-    registry.promote("0001", by="a", reason="b")
-    stale = decision("promoted", "0003", "0001")
-    registry.promote("0002", by="a", reason="meanwhile")
+    registry.promote("1", by="a", reason="b")
+    stale = decision("promoted", "3", "1")
+    registry.promote("2", by="a", reason="meanwhile")
     for decided in (stale, stale.model_copy(update={"champion": None})):
-        with pytest.raises(ChampionChangedError, match=r"Received: .*, and it is 0002 now. Decide again"):
+        with pytest.raises(ChampionChangedError, match=r"Received: .*, and it is 2 now. Decide again"):
             registry.record(decided, by="a")
-    assert (registry.champion(), len(registry.entries())) == ("0002", 2)
-    registry.record(decision("promoted", "0003", "0002"), by="a")
-    assert registry.champion() == "0003"
+    assert (registry.champion(), len(registry.entries())) == ("2", 2)
+    registry.record(decision("promoted", "3", "2"), by="a")
+    assert registry.champion() == "3"
 
 
 def test_what_was_in_production_when(registry: Registry) -> None:
-    registry.promote("0001", by="a", reason="b")  # Monday 2:30
-    registry.record(decision("kept", "0003", "0001"), by="a")  # Tuesday
-    registry.promote("0002", by="a", reason="b")  # Wednesday
+    registry.promote("1", by="a", reason="b")  # Monday 2:30
+    registry.record(decision("kept", "3", "1"), by="a")  # Tuesday
+    registry.promote("2", by="a", reason="b")  # Wednesday
     registry.rollback(by="a", reason="b")  # Thursday
     assert registry.champion_at(MONDAY - timedelta(seconds=1)) is None
-    assert registry.champion_at(MONDAY) == "0001"
-    assert registry.champion_at(MONDAY + timedelta(days=1.5)) == "0001"
-    assert registry.champion_at(MONDAY + timedelta(days=2.5)) == "0002"
-    assert registry.champion_at(MONDAY + timedelta(days=99)) == "0001"
+    assert registry.champion_at(MONDAY) == "1"
+    assert registry.champion_at(MONDAY + timedelta(days=1.5)) == "1"
+    assert registry.champion_at(MONDAY + timedelta(days=2.5)) == "2"
+    assert registry.champion_at(MONDAY + timedelta(days=99)) == "1"
     assert registry.champion_at(datetime(2026, 3, 2, 2, 29)) is None
-    assert registry.champion_at(datetime(2026, 3, 2, 3, 30, tzinfo=timezone(timedelta(hours=1)))) == "0001"
+    assert registry.champion_at(datetime(2026, 3, 2, 3, 30, tzinfo=timezone(timedelta(hours=1)))) == "1"
     days = [registry.champions_on(date(2026, 3, day)) for day in range(1, 7)]
-    assert days == [[], ["0001"], ["0001"], ["0001", "0002"], ["0002", "0001"], ["0001"]]
+    assert days == [[], ["1"], ["1"], ["1", "2"], ["2", "1"], ["1"]]
 
 
 def test_a_rollback_goes_to_the_champion_before(registry: Registry) -> None:
-    for version in ("0001", "0002", "0003"):
+    for version in ("1", "2", "3"):
         registry.promote(version, by="a", reason="b")
     entry = registry.rollback(by="a", reason="shirts")
     assert (entry.decision, entry.version, entry.champion_before, entry.champion_after, entry.reason) == (
         "rolled back",
-        "0002",
-        "0003",
-        "0002",
+        "2",
+        "3",
+        "2",
         "shirts",
     )
-    registry.rollback(by="a", reason="shirts still")  # and not back to 0003, which was bad
-    assert registry.champion() == "0001"
-    with pytest.raises(RegistryError, match=r"needs an earlier champion. Received: 0001 is the first. Name a version"):
+    registry.rollback(by="a", reason="shirts still")  # and not back to 3, which was bad
+    assert registry.champion() == "1"
+    with pytest.raises(RegistryError, match=r"needs an earlier champion. Received: 1 is the first. Name a version"):
         registry.rollback(by="a", reason="c")
-    registry.rollback(by="a", reason="0003 was right after all", to="0003")
-    assert (registry.champion(), registry.succession()) == ("0003", ["0001", "0003"])
+    registry.rollback(by="a", reason="3 was right after all", to="3")
+    assert (registry.champion(), registry.succession()) == ("3", ["1", "3"])
 
 
 @pytest.fixture(scope="module")
@@ -175,13 +176,13 @@ def six(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(moves=st.lists(st.one_of(st.integers(1, 6), st.none()), max_size=10))
 def test_rollbacks_undo_promotions(moves: list[int | None], six: Path) -> None:
     """A number promotes that version, None rolls back; the twin is a plain stack."""
-    registry, stack = Registry(six), list[str]()
+    registry, stack = Registry(six, "tiny"), list[str]()
     shutil.rmtree(registry.directory, ignore_errors=True)
     for move in moves:
         if move is None and len(stack) > 1:
             stack.pop()
             registry.rollback(by="a", reason="b")
-        elif move is not None and (version := f"{move:04d}") not in stack:
+        elif move is not None and (version := str(move)) not in stack:
             stack.append(version)
             registry.promote(version, by="a", reason="b")
         assert registry.succession() == stack
@@ -190,41 +191,41 @@ def test_rollbacks_undo_promotions(moves: list[int | None], six: Path) -> None:
 
 def test_a_number_in_the_ledger_does_not_come_back(registry: Registry) -> None:
     """Regression: the newest version was lost and the next one, by its number, was taken for the champion."""
-    registry.promote("0003", by="a", reason="good")
-    shutil.rmtree(registry.path("0003"))
-    assert versions.next_version(registry.models) == "0004"
+    registry.promote("3", by="a", reason="good")
+    shutil.rmtree(registry.path("3"))
+    assert versions.next_version(registry.artifacts, registry.name) == "4"
 
 
 def test_only_the_entries_of_the_ledger_take_numbers(registry: Registry) -> None:
     """Regression: a search of its text found numbers in reasons, and in a line that a killed writer began."""
-    registry.protect("0003", by="a", reason='a sentence with "version":"0099" in it')
-    entry = registry.entries()[-1].model_copy(update={"reason": "evidence", "measurements": {"version": "0098"}})
+    registry.protect("3", by="a", reason='a sentence with "version":"99" in it')
+    entry = registry.entries()[-1].model_copy(update={"reason": "evidence", "measurements": {"version": "98"}})
     with registry.ledger.locked():
         registry.ledger.append(entry)
     with registry.ledger.path.open("a") as file:
-        file.write('{"version":"0097"')
-    assert versions.next_version(registry.models) == "0004"
+        file.write('{"version":"97"')
+    assert versions.next_version(registry.artifacts, registry.name) == "4"
 
 
 def test_protection_is_in_the_ledger(registry: Registry) -> None:
-    registry.protect("0001", by="a", reason="in the paper")
-    registry.protect("0002", by="a", reason="in the paper")
-    (registry.models / "0002" / "model.keras").unlink()
-    registry.unprotect("0002", by="a", reason="broken anyway")
-    assert registry.protected() == {"0001"}
+    registry.protect("1", by="a", reason="in the paper")
+    registry.protect("2", by="a", reason="in the paper")
+    (registry.models / "2" / "model.keras").unlink()
+    registry.unprotect("2", by="a", reason="broken anyway")
+    assert registry.protected() == {"1"}
     assert registry.champion() is None
 
 
 # --- refusals: rule, value received, remedy
 
 
-@pytest.mark.parametrize("version", ["0009", "", "../models/0001", "1", ".", "0001/saved_model"])
+@pytest.mark.parametrize("version", ["9", "", "../tiny/1", "0001", "01", ".", "1/variables"])
 def test_an_unknown_version_is_refused(version: str, registry: Registry) -> None:
     for write in (registry.promote, registry.protect, registry.unprotect):
         with pytest.raises(RegistryError) as caught:
             write(version, by="a", reason="b")
         assert str(caught.value) == (
-            f"version must be one in {registry.models}. Received: version={version!r}. There are 0001, 0002, 0003."
+            f"version must be one in {registry.models}. Received: version={version!r}. There are 1, 2, 3."
         )
     if version:
         with pytest.raises(RegistryError, match=r"version must be one in"):
@@ -233,9 +234,9 @@ def test_an_unknown_version_is_refused(version: str, registry: Registry) -> None
 
 
 def test_an_empty_registry_refuses(tmp_path: Path) -> None:
-    registry = Registry(tmp_path)
+    registry = Registry(tmp_path, "tiny")
     with pytest.raises(RegistryError, match=r"Publish one first: there is none yet"):
-        registry.promote("0001", by="a", reason="b")
+        registry.promote("1", by="a", reason="b")
     with pytest.raises(RegistryError, match=r"Received: there is none yet"):
         registry.rollback(by="a", reason="b")
     assert registry.entries() == []
@@ -243,12 +244,12 @@ def test_an_empty_registry_refuses(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("by", "reason", "name"), [("a", "", "reason"), ("a", " \n", "reason"), ("", "b", "by")])
 def test_nothing_is_written_without_a_name_and_a_reason(by: str, reason: str, name: str, registry: Registry) -> None:
-    registry.promote("0001", by="a", reason="b")
-    registry.promote("0002", by="a", reason="b")
+    registry.promote("1", by="a", reason="b")
+    registry.promote("2", by="a", reason="b")
     for write in (
-        lambda: registry.promote("0003", by, reason),
+        lambda: registry.promote("3", by, reason),
         lambda: registry.rollback(by, reason),
-        lambda: registry.protect("0003", by, reason),
+        lambda: registry.protect("3", by, reason),
     ):
         with pytest.raises(RegistryError, match=f"{name} must not be empty. Received: {name}=.*Say it"):
             write()
@@ -256,99 +257,99 @@ def test_nothing_is_written_without_a_name_and_a_reason(by: str, reason: str, na
 
 
 def test_the_champion_cannot_be_promoted_again(registry: Registry) -> None:
-    registry.promote("0001", by="a", reason="b")
+    registry.promote("1", by="a", reason="b")
     for write in (
-        lambda: registry.promote("0001", by="a", reason="b"),
-        lambda: registry.rollback(by="a", reason="b", to="0001"),
+        lambda: registry.promote("1", by="a", reason="b"),
+        lambda: registry.rollback(by="a", reason="b", to="1"),
     ):
-        with pytest.raises(RegistryError, match=r"must be another version. Received: version='0001', which is it"):
+        with pytest.raises(RegistryError, match=r"must be another version. Received: version='1', which is it"):
             write()
 
 
 def test_the_alias_moves_only_to_what_verifies(registry: Registry, flip_byte: Callable[[Path, int], None]) -> None:
-    registry.promote("0001", by="a", reason="b")
-    registry.promote("0002", by="a", reason="b")
-    flip_byte(registry.path("0001") / "model.keras", 3)
-    flip_byte(registry.path("0003") / "saved_model" / "saved_model.pb", 0)
-    with pytest.raises(VersionError, match=r"saved_model/saved_model.pb was changed"):
-        registry.promote("0003", by="a", reason="b")
+    registry.promote("1", by="a", reason="b")
+    registry.promote("2", by="a", reason="b")
+    flip_byte(registry.path("1") / "model.keras", 3)
+    flip_byte(registry.path("3") / "saved_model.pb", 0)
+    with pytest.raises(VersionError, match=r"saved_model.pb was changed"):
+        registry.promote("3", by="a", reason="b")
     with pytest.raises(VersionError, match=r"model.keras was changed"):
         registry.rollback(by="a", reason="b")
-    assert (registry.champion(), len(registry.entries())) == ("0002", 2)
+    assert (registry.champion(), len(registry.entries())) == ("2", 2)
 
 
 def test_another_model_under_the_same_number_is_refused(registry: Registry, tmp_path: Path) -> None:
     """Whole in itself, but not what the ledger means: e.g. after a restore into an emptied directory."""
-    registry.promote("0001", by="a", reason="b")
-    registry.promote("0002", by="a", reason="b")
-    shutil.rmtree(registry.path("0001"))
+    registry.promote("1", by="a", reason="b")
+    registry.promote("2", by="a", reason="b")
+    shutil.rmtree(registry.path("1"))
     other = tmp_path / "elsewhere"
-    make_version(other, "0001")
-    (other / "models" / "0001" / "model.keras").write_bytes(b"other weights")
-    shutil.copytree(other / "models" / "0001", registry.models / "0001")
-    versions.seal(registry.models / "0001", RECORD, "0001")
-    versions.verify(registry.path("0001"))
+    make_version(other, "1")
+    (other / "models" / "tiny" / "1" / "model.keras").write_bytes(b"other weights")
+    shutil.copytree(other / "models" / "tiny" / "1", registry.models / "1")
+    versions.seal(registry.models / "1", RECORD, "1")
+    versions.verify(registry.path("1"))
     with pytest.raises(VersionError, match=r"published by its number") as caught:
         registry.rollback(by="a", reason="b")
     assert caught.value.problem == "another model is in its place"
-    shutil.copytree(registry.path("0003"), registry.models / "0004")
+    shutil.copytree(registry.path("3"), registry.models / "4")
     with pytest.raises(VersionError, match=r"published by its number"):
-        registry.promote("0004", by="a", reason="b")
+        registry.promote("4", by="a", reason="b")
 
 
 # --- the ledger is the truth
 
 
-@pytest.mark.parametrize("content", [None, "", "{", '{"version": "0003"}', "[]"])
+@pytest.mark.parametrize("content", [None, "", "{", '{"version": "3"}', "[]"])
 def test_the_alias_is_repaired_from_the_ledger(content: str | None, registry: Registry) -> None:
-    registry.promote("0001", by="a", reason="b")
+    registry.promote("1", by="a", reason="b")
     right = registry.alias.read_text()
     registry.alias.unlink()
     if content is not None:
         registry.alias.write_text(content)
-    assert registry.champion() == "0001"
+    assert registry.champion() == "1"
     assert registry.alias.read_text() == right
     registry.alias.write_text(content or "x")
-    registry.record(decision("kept", "0002", "0001"), by="a")
+    registry.record(decision("kept", "2", "1"), by="a")
     repaired = registry.alias.read_text()
     registry.alias.unlink()
-    assert registry.champion() == "0001"
+    assert registry.champion() == "1"
     assert registry.alias.read_text() == repaired
 
 
 def test_an_alias_without_a_ledger_is_removed(registry: Registry) -> None:
-    registry.directory.mkdir()
-    registry.alias.write_text('{"version": "0001"}')
+    registry.directory.mkdir(parents=True)
+    registry.alias.write_text('{"version": "1"}')
     assert registry.champion() is None
     assert not registry.alias.exists()
 
 
 def test_a_reader_does_not_wait_for_a_writer(registry: Registry) -> None:
-    registry.promote("0001", by="a", reason="b")
+    registry.promote("1", by="a", reason="b")
     registry.alias.unlink()
     with registry.ledger.locked():
-        assert registry.champion() == "0001"
-    assert registry.champion() == "0001"
+        assert registry.champion() == "1"
+    assert registry.champion() == "1"
     assert registry.alias.exists()
 
 
 @pytest.mark.parametrize("cut", [1, 2, 40, 200])
 def test_a_line_that_its_writer_did_not_finish_is_ignored_and_cut_off(cut: int, registry: Registry) -> None:
-    registry.promote("0001", by="a", reason="b")
+    registry.promote("1", by="a", reason="b")
     whole, alias = registry.ledger.path.read_bytes(), registry.alias.read_bytes()
-    registry.promote("0002", by="a", reason="b")
+    registry.promote("2", by="a", reason="b")
     registry.ledger.path.write_bytes(registry.ledger.path.read_bytes()[:-cut])  # the last line without its end
     registry.alias.write_bytes(alias)  # which is written after the line
-    assert registry.champion() == "0001"
+    assert registry.champion() == "1"
     assert len(registry.entries()) == 1
-    registry.promote("0003", by="a", reason="c")
+    registry.promote("3", by="a", reason="c")
     assert registry.ledger.path.read_bytes().startswith(whole)
-    assert [entry.version for entry in registry.entries()] == ["0001", "0003"]
+    assert [entry.version for entry in registry.entries()] == ["1", "3"]
 
 
 def test_a_ledger_that_is_cut_anywhere_parses(registry: Registry) -> None:
-    registry.promote("0001", by="\u00e4", reason="\u00fc")
-    registry.promote("0002", by="\u00e4", reason="\u00fc")
+    registry.promote("1", by="\u00e4", reason="\u00fc")
+    registry.promote("2", by="\u00e4", reason="\u00fc")
     registry.alias.unlink()  # it would tell
     content = registry.ledger.path.read_bytes()
     for end in range(len(content) + 1):  # in the middle of a letter, too
@@ -357,14 +358,16 @@ def test_a_ledger_that_is_cut_anywhere_parses(registry: Registry) -> None:
 
 
 def test_a_line_that_was_changed_stops_everything(registry: Registry) -> None:
-    registry.promote("0001", by="a", reason="b")
-    registry.promote("0002", by="a", reason="b")
+    registry.promote("1", by="a", reason="b")
+    registry.promote("2", by="a", reason="b")
     lines = registry.ledger.path.read_text().splitlines(keepends=True)
     registry.ledger.path.write_text(lines[0].replace("promoted", "promised") + lines[1])
     calls = (
         registry.champion,
-        lambda: registry.promote("0003", by="a", reason="b"),
-        lambda: versions.next_version(registry.models),  # a number in that line must not be given again
+        lambda: registry.promote("3", by="a", reason="b"),
+        lambda: versions.next_version(
+            registry.artifacts, registry.name
+        ),  # a number in that line must not be given again
     )
     for call in calls:
         with pytest.raises(RegistryError, match=r"ledger.jsonl, line 1: .* Restore that line from a backup"):
@@ -377,12 +380,12 @@ def test_a_line_that_was_changed_stops_everything(registry: Registry) -> None:
 @pytest.fixture
 def chained(registry: Registry) -> Registry:
     """Six lines: two champions after the first, a rollback, and what moves nothing."""
-    registry.promote("0001", by="a", reason="the first one")
-    registry.record(decision("kept", "0003", "0001"), by="nightly (0b1c)")
-    registry.promote("0002", by="a", reason="better")
-    registry.protect("0001", by="a", reason="in the paper")
+    registry.promote("1", by="a", reason="the first one")
+    registry.record(decision("kept", "3", "1"), by="nightly (0b1c)")
+    registry.promote("2", by="a", reason="better")
+    registry.protect("1", by="a", reason="in the paper")
     registry.rollback(by="a", reason="shirts")
-    registry.promote("0003", by="a", reason="best")
+    registry.promote("3", by="a", reason="best")
     return registry
 
 
@@ -393,8 +396,8 @@ def refusal(registry: Registry) -> str:
         registry.entries,
         registry.champion,
         registry.succession,
-        lambda: versions.next_version(registry.models),
-        lambda: registry.protect("0002", by="a", reason="b"),
+        lambda: versions.next_version(registry.artifacts, registry.name),
+        lambda: registry.protect("2", by="a", reason="b"),
     ):
         with pytest.raises(RegistryError) as caught:
             use()
@@ -457,7 +460,7 @@ def test_another_ledger_that_is_whole_is_noticed(chained: Registry) -> None:
     chained.ledger.path.unlink()
     alias = chained.alias.read_bytes()
     chained.alias.unlink()
-    for version in ("0003", "0001", "0002", "0001", "0002", "0001", "0002"):
+    for version in ("3", "1", "2", "1", "2", "1", "2"):
         chained.promote(version, by="a", reason="another history")
     chained.alias.write_bytes(alias)
     assert "where line 6 or one above it was changed" in refusal(chained)
@@ -465,24 +468,24 @@ def test_another_ledger_that_is_whole_is_noticed(chained: Registry) -> None:
 
 def test_a_champion_that_was_not_the_one_before_is_refused(registry: Registry) -> None:
     """Also among lines from before the chain. Regression: champion_before was compared with nothing."""
-    registry.promote("0001", by="a", reason="b")
-    registry.promote("0002", by="a", reason="b")
-    registry.promote("0003", by="a", reason="b")
+    registry.promote("1", by="a", reason="b")
+    registry.promote("2", by="a", reason="b")
+    registry.promote("3", by="a", reason="b")
     lines = as_before_the_chain(registry.ledger.path.read_bytes().splitlines())
-    lines[1] = lines[1].replace(b'"champion_after": "0002"', b'"champion_after": "0001"')
+    lines[1] = lines[1].replace(b'"champion_after": "2"', b'"champion_after": "1"')
     registry.ledger.path.write_bytes(b"\n".join([*lines, b""]))
-    assert "and 0001 was the champion before it" in refusal(registry)
+    assert "and 1 was the champion before it" in refusal(registry)
 
 
 def test_a_ledger_from_before_the_chain_is_read_and_covered_by_the_next_line(chained: Registry) -> None:
     lines = as_before_the_chain(chained.ledger.path.read_bytes().splitlines())
     chained.ledger.path.write_bytes(b"\n".join([*lines, b""]))
     chained.alias.unlink()
-    assert [entry.version for entry in chained.entries()] == ["0001", "0003", "0002", "0001", "0001", "0003"]
-    assert chained.champion() == "0003"
+    assert [entry.version for entry in chained.entries()] == ["1", "3", "2", "1", "1", "3"]
+    assert chained.champion() == "3"
     alias = json.loads(chained.alias.read_text())
     assert alias["ledger"] == {"lines": 6, "digest": chained.entries()[-1].digest}
-    chained.promote("0002", by="a", reason="b")
+    chained.promote("2", by="a", reason="b")
     whole = chained.ledger.path.read_bytes()
     assert whole.startswith(b"\n".join(lines))
     for position in (20, whole.index(b"better"), whole.rindex(b"digest") + 20):
@@ -500,7 +503,7 @@ def test_an_alias_that_is_behind_is_brought_up(behind: int, chained: Registry) -
     right, entry = json.loads(chained.alias.read_text()), chained.entries()[5 - behind]
     end = {"lines": 6 - behind, "digest": entry.digest}
     chained.alias.write_text(json.dumps(right | {"version": entry.champion_after, "ledger": end}))
-    assert chained.champion() == "0003"
+    assert chained.champion() == "3"
     assert json.loads(chained.alias.read_text()) == right
 
 
@@ -508,8 +511,8 @@ def test_an_alias_that_was_moved_by_hand_is_repaired_loudly(
     chained: Registry, caplog: pytest.LogCaptureFixture
 ) -> None:
     right = chained.alias.read_text()
-    chained.alias.write_text(right.replace('"version": "0003"', '"version": "0001"'))
-    assert chained.champion() == "0003"
+    chained.alias.write_text(right.replace('"version": "3"', '"version": "1"'))
+    assert chained.champion() == "3"
     assert "champion.json was changed by hand" in caplog.text
     assert chained.alias.read_text() == right
 
@@ -517,11 +520,11 @@ def test_an_alias_that_was_moved_by_hand_is_repaired_loudly(
 def test_the_ledger_only_grows(registry: Registry) -> None:
     grown = b""
     for write in (
-        lambda: registry.promote("0001", by="a", reason="a\nb\u2028c"),  # a reason stays one line
-        lambda: registry.record(decision("kept", "0002", "0001"), by="b"),
-        lambda: registry.promote("0002", by="a", reason="b"),
+        lambda: registry.promote("1", by="a", reason="a\nb\u2028c"),  # a reason stays one line
+        lambda: registry.record(decision("kept", "2", "1"), by="b"),
+        lambda: registry.promote("2", by="a", reason="b"),
         lambda: registry.rollback(by="a", reason="b"),
-        lambda: registry.protect("0003", by="a", reason="b"),
+        lambda: registry.protect("3", by="a", reason="b"),
     ):
         write()
         content = registry.ledger.path.read_bytes()
@@ -554,9 +557,9 @@ def killing(*arguments: object) -> dict[str, Any]:
 def test_twenty_promoters_at_once(tmp_path: Path) -> None:
     seen = killing("promoters", tmp_path, 20)
     assert seen["exit_codes"] == [0] * 20
-    registry = Registry(tmp_path)
+    registry = Registry(tmp_path, "tiny")
     entries = registry.entries()
-    assert sorted(entry.version for entry in entries) == registry.versions()
+    assert sorted((entry.version for entry in entries), key=int) == registry.versions()
     assert len(entries) == 20
     before = None
     for entry in entries:  # each replaced the one before it
@@ -572,13 +575,13 @@ def test_twenty_deciders_at_once_decide_against_the_champion_there_is(tmp_path: 
     """Each compares again until its champion is the present one, so none overtakes another."""
     seen = killing("deciders", tmp_path, 20)
     assert seen["exit_codes"] == [0] * 20
-    champion = "0000"
-    for entry in Registry(tmp_path).entries():
+    champion = "0"
+    for entry in Registry(tmp_path, "tiny").entries():
         # The rule of these deciders: the higher number is the better model.
         assert entry.reason == f"{entry.version} against {champion}"
-        assert entry.decision == ("promoted" if entry.version > champion else "kept")
-        champion = max(champion, entry.version)
-    assert Registry(tmp_path).champion() == "0020"
+        assert entry.decision == ("promoted" if int(entry.version) > int(champion) else "kept")
+        champion = max(champion, entry.version, key=int)
+    assert Registry(tmp_path, "tiny").champion() == "20"
 
 
 @pytest.mark.parametrize("operation", ["publish", "promote", "rollback", "prune"])

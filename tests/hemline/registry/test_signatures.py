@@ -38,7 +38,7 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
 
 @pytest.fixture
 def signed(keys: tuple[Path, Path], tmp_path: Path) -> Path:
-    return tmp_path / "models" / make_version(tmp_path)
+    return tmp_path / "models" / "tiny" / make_version(tmp_path)
 
 
 def refused(path: Path) -> str:
@@ -50,7 +50,7 @@ def refused(path: Path) -> str:
 def test_a_signed_version_verifies_with_and_without_the_key(signed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert SIGNATURE not in versions.verify(signed).files
     monkeypatch.delenv(VERIFYING)
-    assert versions.verify(signed).version == "0001"
+    assert versions.verify(signed).version == "1"
 
 
 def test_openssl_checks_it_too(signed: Path, keys: tuple[Path, Path]) -> None:
@@ -62,7 +62,7 @@ def test_openssl_checks_it_too(signed: Path, keys: tuple[Path, Path]) -> None:
 def test_one_that_is_not_signed_is_refused(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(SIGNING)
-        path = tmp_path / "models" / make_version(tmp_path)
+        path = tmp_path / "models" / "tiny" / make_version(tmp_path)
     assert not (path / SIGNATURE).exists()
     assert refused(path) == f"it is not signed, and {VERIFYING} is set"
 
@@ -99,10 +99,11 @@ def test_a_signature_that_is_a_link_is_refused(signed: Path, tmp_path: Path) -> 
 
 
 def test_no_way_makes_an_unsigned_version_the_champion(signed: Path, tmp_path: Path) -> None:
-    registry, unsigned = Registry(tmp_path), make_version(tmp_path)
-    (tmp_path / "models" / unsigned / SIGNATURE).unlink()
-    registry.promote("0001", by="ada@laptop", reason="the first")
-    verdict = Decision(verdict="promoted", champion="0001", challenger=unsigned, sentence="better", measurements={})
+    registry, unsigned = Registry(tmp_path, "tiny"), make_version(tmp_path)
+    registry.promote(unsigned, by="ada@laptop", reason="it was signed")
+    registry.promote("1", by="ada@laptop", reason="better")
+    (tmp_path / "models" / "tiny" / unsigned / SIGNATURE).unlink()
+    verdict = Decision(verdict="promoted", champion="1", challenger=unsigned, sentence="better", measurements={})
     for attempt in (
         lambda: registry.promote(unsigned, "ada@laptop", "better"),
         lambda: registry.rollback("ada@laptop", "worse", unsigned),
@@ -111,7 +112,7 @@ def test_no_way_makes_an_unsigned_version_the_champion(signed: Path, tmp_path: P
     ):
         with pytest.raises(VersionError, match="it is not signed"):
             attempt()
-    assert [entry.version for entry in registry.entries()] == ["0001"]
+    assert [entry.version for entry in registry.entries()] == [unsigned, "1"]
 
 
 def test_a_key_that_cannot_be_used_is_refused_before_anything_is_trained(

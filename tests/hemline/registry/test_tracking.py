@@ -52,7 +52,7 @@ def client(address: str, tmp_path: Path) -> MlflowClient:
     return client
 
 
-KEPT = Decision(verdict="kept", champion=None, challenger="0001", sentence="s", measurements={})
+KEPT = Decision(verdict="kept", champion=None, challenger="1", sentence="s", measurements={})
 
 
 def rows(client: MlflowClient) -> dict[str, int]:
@@ -70,7 +70,7 @@ def only_run(client: MlflowClient) -> Any:
 
 
 def champion(client: MlflowClient) -> str:
-    return client.get_model_version_by_alias(NAME, "champion").tags["hemline.version"]
+    return client.get_model_version_by_alias("hemline-tiny", "champion").tags["hemline.version"]
 
 
 def of_flow_run(number: int, **changes: Any) -> Record:
@@ -79,7 +79,9 @@ def of_flow_run(number: int, **changes: Any) -> Record:
 
 def make_versions(artifacts: Path, count: int) -> list[Path]:
     """Small ones, each of a flow run of its own."""
-    return [artifacts / "models" / make_version(artifacts, record=of_flow_run(number)) for number in range(count)]
+    return [
+        artifacts / "models" / "tiny" / make_version(artifacts, record=of_flow_run(number)) for number in range(count)
+    ]
 
 
 def test_a_run_is_there_with_all_it_is(
@@ -87,9 +89,9 @@ def test_a_run_is_there_with_all_it_is(
 ) -> None:
     import mlflow
 
-    version = publish(tmp_path / "models", finished.record, finished.trained.directory)
+    version = publish(tmp_path, finished.record, finished.trained.directory)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    decision = Decision(verdict="promoted", champion=None, challenger="0001", sentence="s", measurements={})
+    decision = Decision(verdict="promoted", champion=None, challenger="1", sentence="s", measurements={})
     track(version, decision)
     track(version, decision)  # in processes of its own, both times
 
@@ -103,16 +105,16 @@ def test_a_run_is_there_with_all_it_is(
         (row["epoch"], row["val_accuracy"]) for row in finished.record.epochs
     ]
     assert run.data.metrics["test_accuracy"] == finished.evaluation.accuracy
-    assert champion(client) == "0001"
-    downloaded = mlflow.artifacts.download_artifacts("models:/hemline@champion", tracking_uri=address)
+    assert champion(client) == "1"
+    downloaded = mlflow.artifacts.download_artifacts("models:/hemline-tiny@champion", tracking_uri=address)
     assert verify(Path(downloaded)) == verify(version.path)
 
 
 def test_twice_is_once(client: MlflowClient, tmp_path: Path) -> None:
     (path,) = make_versions(tmp_path, 1)
-    send(client, path, "0001")
+    send(client, path, "1")
     before = rows(client)
-    send(client, path, "0001")
+    send(client, path, "1")
     assert rows(client) == before
 
 
@@ -130,9 +132,9 @@ def test_one_that_died_is_finished_by_the_next(
 
         dying.setattr(MlflowClient, dies_in, do_and_die)
         with pytest.raises(KeyboardInterrupt):
-            send(client, path, "0001")
-    send(client, path, "0001")
-    assert (only_run(client).info.status, champion(client)) == ("FINISHED", "0001")
+            send(client, path, "1")
+    send(client, path, "1")
+    assert (only_run(client).info.status, champion(client)) == ("FINISHED", "1")
     assert (rows(client)["runs"], rows(client)["model_versions"]) == (1, 1)
     assert len(client.get_metric_history(only_run(client).info.run_id, "val_accuracy")) == 1
 
@@ -142,18 +144,29 @@ def test_the_alias_stands_where_the_champion_is(client: MlflowClient, tmp_path: 
     send(client, first, None)
     with pytest.raises(MlflowException, match="champion"):
         champion(client)
-    send(client, second, "0002")
-    assert champion(client) == "0002"
-    send(client, third, "0001")  # kept, after a rollback that MLflow did not see
-    assert champion(client) == "0001"
-    send(client, third, "0099")  # which MLflow never saw
-    assert champion(client) == "0001"
+    send(client, second, "2")
+    assert champion(client) == "2"
+    send(client, third, "1")  # kept, after a rollback that MLflow did not see
+    assert champion(client) == "1"
+    send(client, third, "99")  # which MLflow never saw
+    assert champion(client) == "1"
+
+
+def test_models_of_two_names_have_each_a_champion(client: MlflowClient, tmp_path: Path) -> None:
+    config = RetrainConfig(name="other")
+    tiny, other = (make_version(tmp_path, record=of_flow_run(n, **of)) for n, of in ((1, {}), (2, {"config": config})))
+    assert tiny == other == "1"
+    send(client, tmp_path / "models" / "tiny" / "1", "1")
+    send(client, tmp_path / "models" / "other" / "1", None)
+    assert champion(client) == "1"
+    with pytest.raises(MlflowException, match="champion"):
+        client.get_model_version_by_alias("hemline-other", "champion")
 
 
 def test_a_second_version_of_the_same_flow_run_is_registered(client: MlflowClient, tmp_path: Path) -> None:
     """A run that was killed between publishing and its end publishes again."""
     for _ in range(2):
-        send(client, tmp_path / "models" / make_version(tmp_path, record=of_flow_run(1)), None)
+        send(client, tmp_path / "models" / "tiny" / make_version(tmp_path, record=of_flow_run(1)), None)
     assert (rows(client)["runs"], rows(client)["model_versions"]) == (1, 2)
 
 
@@ -163,12 +176,14 @@ def test_limits_of_mlflow_are_kept(client: MlflowClient, tmp_path: Path) -> None
     groups: dict[str, Any] = {f"group {number}": group for number in range(20)}
     groups |= {"a/../b*": group, 300 * "x": group, "long": group | {"layers": ["y" * 7000]}}
     record = of_flow_run(
-        1, config=RetrainConfig(groups=groups), epochs=[{"epoch": n, "val_accuracy": 0.5} for n in range(1, 300)]
+        1,
+        config=RetrainConfig(name="tiny", groups=groups),
+        epochs=[{"epoch": n, "val_accuracy": 0.5} for n in range(1, 300)],
     )
     classes = {"T-shirt/top": ClassScore(examples=70, precision=1, recall=0.5, f1=2 / 3)}
     record.evaluation = record.evaluation.model_copy(update={"classes": classes})
     make_version(tmp_path, record=record)
-    send(client, tmp_path / "models" / "0001", None)
+    send(client, tmp_path / "models" / "tiny" / "1", None)
     params = only_run(client).data.params
     assert len(params) > 200
     assert any(name.endswith("xxx.optimizer") for name in params)
@@ -197,7 +212,7 @@ def test_the_experiments_name_may_be_given(
 @pytest.fixture
 def version(tmp_path: Path) -> ModelVersion:
     (path,) = make_versions(tmp_path, 1)
-    return ModelVersion(version="0001", path=path, run=tmp_path, val_accuracy=0.5, test_accuracy=0.5)
+    return ModelVersion(name="tiny", version="1", path=path, run=tmp_path, val_accuracy=0.5, test_accuracy=0.5)
 
 
 @pytest.fixture
@@ -242,7 +257,7 @@ def test_mlflow_is_not_imported_here() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "before", "champion"), [("promoted", "0000", "0001"), ("kept", "0000", "0000"), ("kept", None, "")]
+    ("verdict", "before", "champion"), [("promoted", "0", "1"), ("kept", "0", "0"), ("kept", None, "")]
 )
 def test_the_process_has_bounds_and_says_nothing_to_its_maker(
     version: ModelVersion,

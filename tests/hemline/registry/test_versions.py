@@ -27,11 +27,12 @@ from tests.hemline.conftest import CLASSES, FinishedRun
 from tests.hemline.registry.published import RECORD, make_version
 
 ROOT = Path(__file__).parents[3]
+SAVED_MODEL = {"saved_model.pb", "fingerprint.pb", "variables", "assets"}  # as TensorFlow writes it
 
 
 @pytest.fixture(scope="module")
 def version(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> ModelVersion:
-    return publish(tmp_path_factory.mktemp("models"), finished.record, finished.trained.directory)
+    return publish(tmp_path_factory.mktemp("artifacts"), finished.record, finished.trained.directory)
 
 
 @pytest.fixture
@@ -40,8 +41,9 @@ def damaged(version: ModelVersion, tmp_path: Path) -> Path:
     return Path(shutil.copytree(version.path, tmp_path / version.version))
 
 
-def test_the_first_version_is_0001(version: ModelVersion, finished: FinishedRun) -> None:
-    assert version.version == version.path.name == "0001"
+def test_the_first_version_is_1(version: ModelVersion, finished: FinishedRun) -> None:
+    assert version.version == version.path.name == "1"
+    assert (version.name, version.path.parts[-3:-1], version.title) == ("tiny", ("models", "tiny"), "tiny 1")
     assert version.run == finished.trained.directory
     assert version.test_accuracy == finished.evaluation.accuracy
     assert version.val_accuracy == finished.trained.epochs[-1]["val_accuracy"]
@@ -49,11 +51,11 @@ def test_the_first_version_is_0001(version: ModelVersion, finished: FinishedRun)
 
 def test_a_version_holds_what_is_needed_to_judge_it(version: ModelVersion) -> None:
     files = {str(path.relative_to(version.path)) for path in version.path.rglob("*") if path.is_file()}
-    expected = {*FILES, MANIFEST, DIGEST}
+    expected = {*FILES, *SAVED_MODEL, MANIFEST, DIGEST} - {".", "assets"}  # none of this model
     assert {next((name for name in expected if f"{file}/".startswith(f"{name}/")), file) for file in files} == expected
-    assert {"saved_model/saved_model.pb", "iterations.parquet/epoch-00001.parquet"} <= files
+    assert {"variables/variables.index", "iterations.parquet/epoch-00001.parquet"} <= files
     card = (version.path / "MODEL_CARD.md").read_text()
-    assert card.startswith("# Model 0001\n")
+    assert card.startswith("# Model tiny 1\n")
     for picture in re.findall(r"\]\((.*?)\)", card):
         assert (version.path / picture).exists()
     assert "(charts/mistakes.svg)" in card
@@ -65,7 +67,9 @@ def test_what_is_published_about_a_version_names_each_of_its_files() -> None:
     _, _, section = readme.partition("\n## models/…/\n")
     table = section.partition("\n### ")[0]
     named = re.findall(r"`([^`]+)`", "".join(line.split(" | ")[0] for line in table.splitlines()))
-    assert sorted(name.rstrip("/") for name in named) == sorted({*FILES, MANIFEST, DIGEST, SIGNATURE})
+    assert sorted(name.rstrip("/") for name in named) == sorted(
+        {*FILES, *SAVED_MODEL, MANIFEST, DIGEST, SIGNATURE} - {"."}
+    )
 
 
 def test_the_model_card_says_how_to_load_it(version: ModelVersion, finished: FinishedRun) -> None:
@@ -75,7 +79,7 @@ def test_the_model_card_says_how_to_load_it(version: ModelVersion, finished: Fin
     assert len(snippets) == 2
     head = "import numpy as np; images = np.zeros((2, 4, 4, 1), np.uint8)\n"
     code = head + "\n".join(snippets) + "print(manifest.version, model(images).shape)"
-    assert python("-c", code, cwd=version.path) == "0001 (2, 3)"
+    assert python("-c", code, cwd=version.path) == "1 (2, 3)"
 
 
 def test_importing_hemline_is_light() -> None:
@@ -92,7 +96,7 @@ def test_the_manifest_covers_every_file(version: ModelVersion) -> None:
 
 def test_the_manifest_is_the_record(version: ModelVersion, finished: FinishedRun) -> None:
     written = json.loads((version.path / "manifest.json").read_text())
-    assert written.pop("version") == "0001"
+    assert written.pop("version") == "1"
     written.pop("files")
     assert written == finished.record.model_dump(mode="json")
 
@@ -128,15 +132,15 @@ def test_a_manifest_that_is_changed_and_still_json_is_refused(damaged: Path) -> 
 
 def test_missing_and_further_files_are_named(damaged: Path) -> None:
     (damaged / "parity.csv").unlink()
-    (damaged / "saved_model" / "notes.txt").touch()
+    (damaged / "variables" / "notes.txt").touch()
     with pytest.raises(VersionError) as caught:
         verify(damaged)
-    assert "parity.csv is missing; saved_model/notes.txt is not in the manifest." in str(caught.value)
+    assert "parity.csv is missing; variables/notes.txt is not in the manifest." in str(caught.value)
 
 
 def test_a_missing_version_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(VersionError, match=r"must be a directory. Received: .*/0009, which is none"):
-        verify(tmp_path / "0009")
+    with pytest.raises(VersionError, match=r"must be a directory. Received: .*/9, which is none"):
+        verify(tmp_path / "9")
 
 
 def resealed(version: Path, content: str) -> None:
@@ -166,7 +170,7 @@ def test_a_version_without_a_readable_manifest_is_refused(content: str | None, d
     "name",
     [
         "/etc/passwd",
-        "../0002/model.keras",
+        "../2/model.keras",
         "charts/../../x",
         "charts/../epochs.csv",
         "./epochs.csv",
@@ -208,7 +212,7 @@ def test_a_symbolic_link_is_refused_by_name(damaged: Path, tmp_path: Path) -> No
         with pytest.raises(VersionError, match=f"{name} is a symbolic link"):
             verify(damaged)
         with pytest.raises(VersionError, match=f"{name} is a symbolic link"):
-            versions.seal(damaged, RECORD, "0001")
+            versions.seal(damaged, RECORD, "1")
         (damaged / name).unlink()
     outside.rename(damaged / "model.keras")
     verify(damaged)
@@ -226,8 +230,8 @@ def test_a_pipe_is_refused_and_not_waited_for(damaged: Path) -> None:
 
 def test_a_model_that_keras_cannot_load_is_refused_in_a_sentence(damaged: Path) -> None:
     (damaged / "model.keras").write_bytes(b"of another time")
-    versions.seal(damaged, RECORD, "0001")
-    with pytest.raises(VersionError, match=r"must load. Received: .*/0001, but Keras .* does not load it") as caught:
+    versions.seal(damaged, RECORD, "1")
+    with pytest.raises(VersionError, match=r"must load. Received: .*/1, but Keras .* does not load it") as caught:
         load(damaged)
     assert "It was made with Keras 3.15.1: install that" in str(caught.value)
 
@@ -239,7 +243,7 @@ def test_everything_is_on_disk_before_a_version_appears(tmp_path: Path, monkeypa
 
     def noting_fsync(descriptor: int) -> None:
         path = str(Path(f"/proc/self/fd/{descriptor}").readlink())
-        done.append(re.sub(r"/\.(0001)-[a-z0-9_]{8}", r"/\1", path))
+        done.append(re.sub(r"/\.(1)-[a-z0-9_]{8}", r"/\1", path))
 
     def noting_rename(path: Path, target: Path) -> Path:
         done.append(f"rename {target}")
@@ -248,9 +252,9 @@ def test_everything_is_on_disk_before_a_version_appears(tmp_path: Path, monkeypa
     monkeypatch.setattr(os, "fsync", noting_fsync)
     monkeypatch.setattr(Path, "rename", noting_rename)
     make_version(tmp_path)
-    models = tmp_path / "models"
-    at = done.index(f"rename {models / '0001'}")
-    everything = {models / "0001", *(models / "0001").rglob("*")}
+    models = tmp_path / "models" / "tiny"
+    at = done.index(f"rename {models / '1'}")
+    everything = {models / "1", *(models / "1").rglob("*")}
     assert set(done[:at]) >= set(map(str, everything))
     assert done[at + 1 :] == [str(models)]
 
@@ -263,13 +267,14 @@ def test_verifying_needs_no_tensorflow(version: ModelVersion) -> None:
 
 @pytest.mark.parametrize(
     ("taken", "following"),
-    [([], "0001"), (["0001", "0003"], "0004"), (["0009", ".0010-x", "README.md"], "0010"), (["9999"], "10000")],
+    [([], "1"), (["1", "3"], "4"), (["9", ".10-x", "0011", "README.md"], "10"), (["9", "100", "99"], "101")],
 )
 def test_numbers_go_up_and_gaps_are_not_filled(taken: list[str], following: str, tmp_path: Path) -> None:
     # A number that was pruned must not come back as another model.
     for name in taken:
-        (tmp_path / name).mkdir()
-    assert next_version(tmp_path) == following
+        (tmp_path / "models" / "tiny" / name).mkdir(parents=True)
+    assert next_version(tmp_path, "tiny") == following
+    assert next_version(tmp_path, "other") == "1"
 
 
 def test_two_publishers_get_different_numbers(
@@ -286,10 +291,10 @@ def test_two_publishers_get_different_numbers(
     others: list[ModelVersion] = []
     monkeypatch.setattr(versions, "seal", other_publisher_first)
     mine = publish(tmp_path, finished.record, finished.trained.directory)
-    assert (others[0].version, mine.version) == ("0001", "0002")
+    assert (others[0].version, mine.version) == ("1", "2")
     for version in (others[0], mine):
         assert verify(version.path).version == version.version
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["0001", "0002"]
+    assert sorted(path.name for path in mine.path.parent.iterdir()) == ["1", "2"]
 
 
 def test_publishing_that_fails_leaves_no_version(
@@ -301,7 +306,7 @@ def test_publishing_that_fails_leaves_no_version(
     monkeypatch.setattr(versions, "seal", fail)
     with pytest.raises(KeyboardInterrupt):
         publish(tmp_path, finished.record, finished.trained.directory)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["models", "models/tiny"]
 
 
 def test_a_loaded_version_is_the_trained_model(version: ModelVersion, finished: FinishedRun) -> None:
@@ -353,9 +358,7 @@ def test_other_processes_get_the_same_from_both_models(
     images, _ = load_split(finished.dataset, "test")
     (tmp_path / "images").write_bytes(images.tobytes())
     with ThreadPoolExecutor() as both:  # each spends seconds in importing TensorFlow
-        served = both.submit(
-            python, "-I", "-c", SERVE, os.fspath(version.path / "saved_model"), os.fspath(tmp_path / "images")
-        )
+        served = both.submit(python, "-I", "-c", SERVE, os.fspath(version.path), os.fspath(tmp_path / "images"))
         evaluated = both.submit(python, "-c", EVALUATE, os.fspath(version.path))
 
     assert Quality.model_validate_json(evaluated.result()) == Quality(**dict(finished.evaluation))

@@ -84,7 +84,7 @@ def test_a_stranger_can_judge_it(text: str) -> None:
         "| expected calibration error | 1.23% (15 bins of confidence) |",
         "| one prediction | 0.40 ms (median of 50, through the saved signature) |",
         "| a batch of 100 | 1.50 ms |",
-        "| model.keras and saved_model | 1.43 MB |",
+        "| model.keras and the SavedModel | 1.43 MB |",
         f"![mistaken images, with what they are and were called]({OTHER})",
         "In the test split: 69, 3.",
     ):

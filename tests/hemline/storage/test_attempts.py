@@ -102,7 +102,7 @@ def test_a_run_that_gets_further_comes_back_ever_later_but_not_for_ever(tmp_path
     with attempt(tmp_path, "a", "killed by SIGKILL", limit=6, sleep=waited.append):
         pass
     assert waited == [15.0 * 4**3]
-    (tmp_path / "attempts" / "0006.json").unlink()
+    (tmp_path / "attempts" / "6.json").unlink()
     with pytest.raises(AttemptError) as error, attempt(tmp_path, "a", "killed by SIGKILL", sleep=waited.append):
         pytest.fail("it was tried again")
     assert str(error.value).startswith(
@@ -134,7 +134,7 @@ def test_a_process_of_the_same_number_is_not_the_one(tmp_path: Path) -> None:
     (before,) = attempts(tmp_path)
     with subprocess.Popen(["sleep", "1000"]) as innocent:
         before.pid, before.started = innocent.pid, before.started - 5
-        (tmp_path / "attempts" / "0001.json").write_text(before.model_dump_json())
+        (tmp_path / "attempts" / "1.json").write_text(before.model_dump_json())
         with attempt(tmp_path, "a", "lost without a sign of life"):
             assert psutil.pid_exists(innocent.pid)
         assert innocent.poll() is None
@@ -148,7 +148,7 @@ def test_what_has_been_taken_over_cannot_write(tmp_path: Path) -> None:
         with whole_file(tmp_path / "here") as path:
             path.write_text("mine")
         newer = this.model_copy(update={"number": 2})
-        (tmp_path / "attempts" / "0002.json").write_text(newer.model_dump_json())
+        (tmp_path / "attempts" / "2.json").write_text(newer.model_dump_json())
         with (
             pytest.raises(SupersededError, match="only the newest attempt may write"),
             whole_file(tmp_path / "here") as path,

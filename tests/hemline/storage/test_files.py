@@ -53,20 +53,20 @@ def test_a_new_file_takes_the_place_of_the_old(tmp_path: Path) -> None:
 
 
 def test_a_directory_appears_at_the_end_with_everything_in_it(tmp_path: Path) -> None:
-    path = tmp_path / "models" / "0001"
+    path = tmp_path / "models" / "1"
     with whole_directory(path) as temporary:
         (temporary / "charts").mkdir()
         (temporary / "charts" / "a.svg").write_text("a")
         assert not path.exists()
     assert names(path) == ["charts", "charts/a.svg"]
-    assert names(path.parent) == ["0001", "0001/charts", "0001/charts/a.svg"]
+    assert names(path.parent) == ["1", "1/charts", "1/charts/a.svg"]
 
 
 def test_a_directory_can_be_read_by_others(tmp_path: Path) -> None:
     # Regression: mkdtemp's 0700 hid a published model from the server that serves it.
-    with whole_directory(tmp_path / "0001"):
+    with whole_directory(tmp_path / "1"):
         pass
-    assert (tmp_path / "0001").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "1").stat().st_mode & 0o777 == 0o755
 
 
 @pytest.mark.parametrize("replace", [False, True])
@@ -82,12 +82,12 @@ def test_an_exception_leaves_the_old_directory_and_no_temporary(tmp_path: Path, 
 
 
 def test_a_taken_directory_is_refused_and_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "0001"
-    with pytest.raises(files.Taken, match="0001 was made by another writer"), whole_directory(path) as temporary:  # noqa: PT012
+    path = tmp_path / "1"
+    with pytest.raises(files.Taken, match="1 was made by another writer"), whole_directory(path) as temporary:  # noqa: PT012
         (temporary / "a").write_text("mine")
         path.mkdir()
         (path / "a").write_text("theirs")
-    assert names(tmp_path) == ["0001", "0001/a"]
+    assert names(tmp_path) == ["1", "1/a"]
     assert (path / "a").read_text() == "theirs"
 
 
