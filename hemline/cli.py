@@ -204,7 +204,7 @@ def checksums(context: typer.Context, version: AnyVersion, as_json: Json = False
 @app.command()
 def predict(
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="PNG, or NPY of uint8 (H, W), (H, W, C) or (N, H, W, C).")],
+    files: Annotated[list[Path], typer.Argument(help="PNG, JPEG, or NPY of uint8 (H, W), (H, W, C) or (N, H, W, C).")],
     version: Annotated[str, typer.Option(help="A version's number, or a directory.", parser=_spelled)] = "champion",
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else.")] = False,
     as_json: Json = False,
@@ -217,7 +217,7 @@ def predict(
     from hemline.registry.versions import classify
 
     path, manifest = find_version(_registry(context), version)
-    images = read(files, manifest.dataset.image_shape)  # before TensorFlow takes its seconds
+    images = read(files, manifest.dataset.image_shape, manifest.config)  # before TensorFlow takes its seconds
     origins = [(str(file), index) for file, array in zip(files, images, strict=True) for index in range(len(array))]
     rows = [
         {"file": file, "index": index, "label": label, "probability": probability, "version": manifest.version}

@@ -19,11 +19,11 @@ def preflight(config: RetrainConfig) -> DeviceInfo:
     device = select(config.device, config.replicas, config.batch_size)
     set_up(device)
 
-    from hemline.data.sources import check_known
+    from hemline.data.decoding import examples_of
     from hemline.training.run import check_groups
 
-    _, image_shape, class_names = check_known(config.data)
-    check_groups(config, image_shape, len(class_names))
+    examples = examples_of(config.data)
+    check_groups(config, examples.image_shape, len(examples.class_names))
     log = get_run_logger()
     log.info("device: %s, %s", device.kind, device.description)
     if device.kind == "cpu" and config.precision != "float32":
