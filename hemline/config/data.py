@@ -55,12 +55,14 @@ class DataConfig(Strict):
 
     @model_validator(mode="after")
     def _fields_are_of_use(self) -> Self:
-        useless = OF_A_FOLDER if self.folder is None else OF_TFDS
+        if self.dataset == "folder:":
+            raise ValueError("a folder must have a path. Received: dataset='folder:'. Name it: folder:PATH.")
+        useless, kind = (OF_A_FOLDER, "a folder") if self.folder is None else (OF_TFDS, "a TFDS data set")
         for name in sorted(useless):
             if (value := getattr(self, name)) != type(self).model_fields[name].default:
                 raise ValueError(
-                    f"{name} must be for this kind of data set. Received: {name}={value!r} with dataset="
-                    f"{self.dataset!r}. Leave it out."
+                    f"{name} must be given for {kind} alone. Received: {name}={value!r} with dataset={self.dataset!r}. "
+                    "Leave it out."
                 )
         return self
 
@@ -68,7 +70,7 @@ class DataConfig(Strict):
     def folder(self) -> Path | None:
         """Absolute directory of the pictures; None if the data set is TFDS's."""
         kind, _, place = self.dataset.partition(":")
-        return root() / Path(place).expanduser() if kind == "folder" else None
+        return Path(os.path.normpath(root() / Path(place).expanduser())) if kind == "folder" else None
 
     @property
     def has_own_builder(self) -> bool:
@@ -78,7 +80,7 @@ class DataConfig(Strict):
     @property
     def short_name(self) -> str:
         """The data set's name for people: of a folder, without the way to it."""
-        return (f"folder:{self.folder.resolve().name}" if self.folder else self.dataset)[:100]
+        return (f"folder:{self.folder.name}" if self.folder else self.dataset)[:100]
 
     @property
     def data_path(self) -> Path:

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 LISTING = "files.csv"  # beside the decoded arrays: what the folder held when they were decoded
 HELD = 64  # pictures that are read at a time
+NAMED = 20  # files left out that the log names; the listing has them all
 
 
 class File(NamedTuple):
@@ -102,6 +103,8 @@ class FolderExamples:
 
     def leave(self, directory: Path) -> dict[str, Any]:
         """Writes the listing beside the arrays; what their record says of it."""
+        for problem in [*self.left_out.values()][:NAMED]:
+            log.warning("left out: %s", problem)
         splits = {file.name: split for split in ("train", "test") for file in self._of(split)}
         with (directory / LISTING).open("w", newline="", errors="surrogateescape") as stream:
             rows = csv.writer(stream)
@@ -167,7 +170,6 @@ class FolderExamples:
         if self.config.unreadable == "refuse":
             raise DatasetError(f"{error or problem} Or leave such files out: set unreadable to 'skip'.") from error
         self.left_out[file.name] = str(error or problem)
-        log.warning("left out: %s", self.left_out[file.name])
 
     def _refuse_size(self, file: File, shape: tuple[int, ...]) -> NoReturn:
         height, width, _ = self.image_shape
