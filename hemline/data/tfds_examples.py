@@ -45,7 +45,7 @@ class TfdsExamples:
                 chosen = [in_test(digest, self.config.split_seed, share) == (split == "test") for digest in digests]
                 images, labels = images[chosen], labels[chosen]
                 counts += np.bincount(labels, minlength=len(counts))
-            yield self._converted(images), labels
+            yield converted(images, self.config, self.image_shape), labels
         if share:
             require_every_class(self.full_name, {split: list(counts)}, self.class_names)
 
@@ -62,14 +62,6 @@ class TfdsExamples:
                 yield batch[self.config.image_key], batch[self.config.label_key]
         except (tf.errors.OpError, KeyError, RuntimeError) as error:
             raise unreadable(self.builder.data_path, error) from error
-
-    def _converted(self, images: np.ndarray) -> np.ndarray:
-        if not (self.config.image_size or self.config.grayscale):
-            return images
-        grey = images.shape[-1] == 1
-        pictures = (Image.fromarray(image[..., 0] if grey else image) for image in images)
-        made = [pixels(picture, self.image_shape[-1], self.config.image_size) for picture in pictures]
-        return np.array(made, np.uint8).reshape(len(made), *self.image_shape)
 
     def _check_splits(self) -> None:
         """Of a data set whose splits are known."""
@@ -88,3 +80,13 @@ class TfdsExamples:
                 "test_share must be for data without a test split. Received: "
                 f"test_share={share:g} with {self.full_name}, which has one. Leave test_share out."
             )
+
+
+def converted(images: np.ndarray, config: DataConfig, shape: tuple[int, int, int]) -> np.ndarray:
+    """Images (B, H, W, C) as the configuration asks for them, (B, *shape): by the function that prepares files."""
+    if not (config.image_size or config.grayscale):
+        return images
+    grey = images.shape[-1] == 1
+    pictures = (Image.fromarray(image[..., 0] if grey else image) for image in images)
+    made = [pixels(picture, shape[-1], config.image_size) for picture in pictures]
+    return np.array(made, np.uint8).reshape(len(made), *shape)
