@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+ROOT = Path(__file__).parents[3]
 COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue sky é": (40, 40, 200)}
 
 
@@ -25,3 +26,9 @@ def write_album(folder: Path, counts: Mapping[str, int], size: tuple[int, int] =
                 write_picture(folder / directory / name / f"{number}.png", colour, seed, size)
                 seed += 1
     return folder
+
+
+def commands(heading: str) -> list[str]:
+    """The commands of a section of docs/data.md."""
+    section = (ROOT / "docs" / "data.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return [line for line in section.partition("```\n")[2].partition("```")[0].splitlines() if line]

@@ -63,7 +63,7 @@ def test_without_a_share_it_is_refused_before_anything_is_decoded(
     """Regression: it was refused after it had been decoded, and in every later run again."""
     monkeypatch.setattr("hemline.data.decoding.write_split", lambda *given: pytest.fail("decoded"))
     plain = config(tmp_path, test_share=None)
-    with pytest.raises(DatasetError, match="must have the split 'test'.*or set test_share"):
+    with pytest.raises(DatasetError, match=r"must have the split 'test'.*or set test_share"):
         prepare(plain)
     assert refused(plain).endswith("Choose another data set, or set test_share, e.g. 0.2.")  # now TFDS knows it
 
