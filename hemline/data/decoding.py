@@ -3,8 +3,8 @@
     ref = prepare(DataConfig())         # seconds the first time, then milliseconds
     examples = examples_of(config)      # a TFDS data set or a folder: refused here if it cannot be used
 
-It holds a batch at a time. Decoded arrays are used again only while every byte has its SHA-256, and those of a folder
-only while the folder lists the same files, sizes and times.
+It holds a batch at a time. Decoded arrays are used again only while every byte has its SHA-256; those of a folder,
+only while it lists the same files, sizes and times; those of a builder of one's own, only while its version is theirs.
 """
 
 import json
@@ -45,6 +45,9 @@ class Examples(Protocol):
     def leave(self, directory: Path) -> dict[str, Any]:
         """Writes what is to lie beside the arrays; further fields of their record."""
 
+    def were(self, ref: DatasetRef) -> bool:
+        """Whether what was decoded is what there is now."""
+
 
 def examples_of(config: DataConfig) -> Examples:
     """The data set's examples, before anything is read or fetched. Raises DatasetError if they cannot be used."""
@@ -75,8 +78,9 @@ def verified(config: DataConfig) -> DatasetRef | None:
         if written.get("fingerprint") != ref.fingerprint:
             raise DatasetError(f"{record} must have the fingerprint of its content. {AGAIN}")
         _require_known(config, ref, ref.path)
-        if config.folder and not FolderExamples(config).is_as_listed(ref.path, ref.listing):
-            log.info("%s has changed since it was decoded", config.folder)
+        # What a name of the catalogue stands for does not change, and to ask TFDS takes seconds.
+        if (config.folder or config.has_own_builder) and not examples_of(config).were(ref):
+            log.info("%s has changed since it was decoded", config.dataset)
             return None
         for name in ref.splits:
             load_split(for_run(ref, streaming=True), name)  # reads the files for their digests alone

@@ -18,12 +18,14 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from hemline.config.data import DataConfig
+from hemline.data.dataset import DatasetRef
 from hemline.data.pictures import SUFFIXES, opened, pixels
 from hemline.data.splitting import DEFAULT_SHARE, in_test, listed, place, require_every_class
 from hemline.errors import DatasetError, PictureError
@@ -113,14 +115,15 @@ class FolderExamples:
                 rows.writerow((file.name, file.size, file.mtime_ns, splits.get(file.name, "left out"), digest))
         return {"left_out": len(self.left_out), "listing": sha256_of(directory / LISTING)}
 
-    def is_as_listed(self, directory: Path, digest: str | None) -> bool:
-        """Whether the folder holds the files, sizes and times that it held when `directory` was decoded."""
-        path = directory / LISTING
-        if not path.exists() or sha256_of(path) != digest:
+    def were(self, ref: DatasetRef) -> bool:
+        """Whether the folder holds the files, sizes and times that it held when the arrays were made."""
+        path = ref.path / LISTING
+        if not path.exists() or sha256_of(path) != ref.listing:
             return False
         with path.open(newline="", errors="surrogateescape") as stream:
-            before = [row[:3] for row in csv.reader(stream)]
-        return before == [[file.name, str(file.size), str(file.mtime_ns)] for file in self.files]
+            before = (row[:3] for row in csv.reader(stream))
+            now = ([file.name, str(file.size), str(file.mtime_ns)] for file in self.files)
+            return all(one == other for one, other in zip_longest(before, now))
 
     def _used(self) -> Iterator[File]:
         return (file for file in self.files if file.name not in self.left_out)

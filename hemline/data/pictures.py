@@ -9,6 +9,7 @@ which averages all pixels that become one (antialiased), and stretches to the sq
 """
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def opened(path: Path, content: bytes) -> Image.Image:
     """The picture in RGB, upright, or PictureError: nothing is guessed that its file does not say."""
     try:
         file = Image.open(io.BytesIO(content), formats=["PNG", "JPEG"])
-        if file.width * file.height > (Image.MAX_IMAGE_PIXELS or 0):  # before anything is decoded
+        if file.width * file.height > (Image.MAX_IMAGE_PIXELS or math.inf):  # before anything is decoded
             raise ValueError(f"{file.width} x {file.height} pixels are too many")
         png, mode = file.format == "PNG", file.mode
         depth = content[24] if png else 8  # from the header: Pillow reads 16 bits of colour as 8 without a word

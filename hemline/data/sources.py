@@ -50,12 +50,10 @@ class Absent(Exception):
 
 def find_builder(config: DataConfig) -> tfds.core.DatasetBuilder:
     """The data set's builder, prepared or not. Raises DatasetError if TFDS does not know it."""
+    if config.has_own_builder:
+        return _own_builder(config)
     try:
-        if config.has_own_builder:
-            return _own_builder(config.dataset)(data_dir=config.data_path)
         return tfds.builder(config.dataset, data_dir=config.data_path)
-    except DatasetError:
-        raise
     except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
         known = tfds.list_builders(with_community_datasets=False)
         close = difflib.get_close_matches(config.dataset.partition(":")[0], known, n=3)
@@ -68,8 +66,9 @@ def find_builder(config: DataConfig) -> tfds.core.DatasetBuilder:
         raise unreadable(config.data_path / config.dataset.partition(":")[0], error) from error
 
 
-def _own_builder(name: str) -> type[tfds.core.DatasetBuilder]:
-    """The class package.module:Builder."""
+def _own_builder(config: DataConfig) -> tfds.core.DatasetBuilder:
+    """Of the class package.module:Builder."""
+    name = config.dataset
     module, _, attribute = name.partition(":")
     try:
         found = getattr(import_module(module), attribute)
@@ -84,7 +83,10 @@ def _own_builder(name: str) -> type[tfds.core.DatasetBuilder]:
             "a builder must be a class derived from tfds.core.DatasetBuilder, with all its methods. "
             f"Received: dataset={name!r}, {found!r}. Derive it from tfds.core.GeneratorBasedBuilder."
         )
-    return found
+    try:
+        return found(data_dir=config.data_path)
+    except Exception as error:  # its own, or TFDS's of the metadata of what it has prepared
+        raise unreadable(config.data_path / found.name, error) from error
 
 
 def check_known(config: DataConfig) -> tuple[tfds.core.DatasetBuilder, tuple[int, int, int], list[str]]:

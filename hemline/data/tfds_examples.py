@@ -16,6 +16,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from hemline.config.data import DataConfig
+from hemline.data.dataset import DatasetRef
 from hemline.data.pictures import pixels
 from hemline.data.sources import check_known, prepare_files, unreadable
 from hemline.data.splitting import in_test, require_every_class
@@ -52,6 +53,10 @@ class TfdsExamples:
     def leave(self, directory: Path) -> dict[str, Any]:
         """Nothing: TFDS vouches for its files."""
         return {}
+
+    def were(self, ref: DatasetRef) -> bool:
+        """Whether the arrays are of this version."""
+        return ref.full_name == self.full_name
 
     def _stored(self, split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """What TFDS has, a batch at a time; a batch of one where images may differ in size."""

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from hemline.config.data import DataConfig
 from hemline.data import sources
 from hemline.data.dataset import DatasetRef, load_split
-from hemline.data.decoding import examples_of, prepare
+from hemline.data.decoding import examples_of, prepare, verified
 from hemline.errors import DatasetError
+from tests.hemline.data.builders import Sketches
 
 OWN = "tests.hemline.data.builders:Sketches"
 FITTING: dict[str, Any] = {"image_key": "sketch", "label_key": "kind", "image_size": 6, "test_share": 0.3}
@@ -78,6 +80,22 @@ def test_a_share_of_a_data_set_with_a_test_split_is_refused(tmp_path: Path, monk
     with pytest.raises(DatasetError, match="test_share must be for data without a test split"):
         prepare(config(tmp_path))
     assert prepare(config(tmp_path, test_share=None)).splits["test"].examples == 60
+
+
+def test_a_new_version_of_ones_own_builder_is_decoded_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = prepare(config(tmp_path))
+    assert verified(config(tmp_path)) == before
+    monkeypatch.setattr(Sketches, "VERSION", tfds.core.Version("1.3.0"))
+    assert verified(config(tmp_path)) is None
+    assert prepare(config(tmp_path)).full_name == "sketches/1.3.0"
+
+
+def test_a_builder_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Sketches, **options: object) -> None:
+        raise ValueError("there is no configuration")
+
+    monkeypatch.setattr(Sketches, "__init__", fail)
+    assert "sketches: there is no configuration" in refused(config(tmp_path))
 
 
 @pytest.mark.parametrize(
