@@ -35,7 +35,7 @@ from tasks.verify_layers import verify_layers
 def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assignment]  # noqa: B006  of a RetrainConfig() the UI's form would send every field
     """Retrain the image classifier, publish it as a model version, and promote it if it is better."""
     places = {"data_dir": config.data_dir, "manual_dir": config.manual_dir, "resume": config.resume_path}
-    confine(artifacts_dir=config.artifacts_dir, **places)
+    confine(artifacts_dir=config.artifacts_dir, dataset=config.folder, **places)
     this = runtime.flow_run
     if skipped := made_up_for():  # only of several late nights
         return skipped  # type: ignore[return-value]  # Prefect takes it for the run's state, and its data for the result

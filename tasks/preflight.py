@@ -19,11 +19,11 @@ def preflight(config: RetrainConfig) -> DeviceInfo:
     device = select(config.device, config.replicas, config.batch_size)
     set_up(device)
 
-    from hemline.data.sources import check_known
+    from hemline.data.decoding import examples_of
     from hemline.training.run import check_model
 
-    _, image_shape, class_names = check_known(config.data)
-    device = check_model(config, device, image_shape, len(class_names))
+    examples = examples_of(config.data)
+    device = check_model(config, device, examples.image_shape, len(examples.class_names))
     log = get_run_logger()
     log.info("device: %s, %s, XLA %s", device.kind, device.description, device.settings["xla"])
     if device.kind == "cpu" and config.precision != "float32":

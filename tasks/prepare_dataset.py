@@ -48,4 +48,6 @@ def _prepare(config: DataConfig) -> DatasetRef:
     ref = decoding.prepare(config)
     sizes = ", ".join(f"{name} {split.examples:,}" for name, split in ref.splits.items())
     get_run_logger().info("%s: %s examples, fingerprint %s", ref.full_name, sizes, ref.fingerprint[:12])
+    if ref.left_out:
+        get_run_logger().warning("%d files of %s were left out as no usable pictures", ref.left_out, ref.full_name)
     return ref

@@ -149,7 +149,7 @@ def checksums(context: typer.Context, version: AnyVersion, name: Name = None, as
 @app.command()
 def predict(
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="PNG, or NPY of uint8 (H, W), (H, W, C) or (N, H, W, C).")],
+    files: Annotated[list[Path], typer.Argument(help="PNG, JPEG, or NPY of uint8 (H, W), (H, W, C) or (N, H, W, C).")],
     version: Annotated[str, typer.Option(help="A version's number, or a directory.")] = "champion",
     name: Name = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else.")] = False,
@@ -163,7 +163,7 @@ def predict(
     from hemline.registry.versions import classify
 
     path, manifest = find_version(artifacts_of(context), version, name)
-    images = read(files, manifest.dataset.image_shape)  # before TensorFlow takes its seconds
+    images = read(files, manifest.dataset.image_shape, manifest.config)  # before TensorFlow takes its seconds
     origins = [(str(file), index) for file, array in zip(files, images, strict=True) for index in range(len(array))]
     rows = [
         {"file": file, "index": index, "label": label, "probability": probability, "version": manifest.title}

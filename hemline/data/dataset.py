@@ -43,11 +43,13 @@ class DatasetRef(BaseModel):
     class_names: list[str]
     splits: dict[str, Split]
     streaming: bool = False  # images are mapped from disk and read as they are used
+    left_out: int = 0  # files of a folder that are no usable pictures
+    listing: str | None = None  # SHA-256 of the list of a folder's files; None for a data set of TFDS
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over every array of every split, in order, and the label set."""
-        identity = self.model_dump(mode="json", exclude={"path", "streaming"})
+        identity = self.model_dump(mode="json", exclude={"path", "streaming", "left_out", "listing"})
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
     def split(self, name: str) -> Split:

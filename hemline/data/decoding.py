@@ -1,16 +1,23 @@
-"""Decodes a data set once, into raw arrays beside the prepared data; TFDS would decode PNGs at 5 s an epoch.
+"""Decodes a data set once, into raw arrays; TFDS would decode PNGs at 5 s an epoch.
 
     ref = prepare(DataConfig())         # seconds the first time, then milliseconds
+    examples = examples_of(config)      # a TFDS data set or a folder: refused here if it cannot be used
 
-It holds a batch at a time. Decoded arrays are used again only while every byte has its SHA-256.
+It holds a batch at a time. Decoded arrays are used again only while every byte has its SHA-256; those of a folder,
+only while it lists the same files, sizes and times; those of a builder of one's own, only while its version is theirs.
 """
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
 
 from hemline.config.data import DataConfig
 from hemline.data.dataset import AGAIN, DatasetRef, for_run, load_split, write_split
+from hemline.data.folder import FolderExamples
 from hemline.errors import DatasetError
 from hemline.storage.files import require_writable, whole_directory, write_json
 from hemline.storage.locks import locked
@@ -20,6 +27,35 @@ log = logging.getLogger(__name__)
 LOCK = ".hemline.lock"  # runs that start together on a new machine share the first one's work
 # What upstream's files decode to: a prepared TFDS directory has no checksums of its own.
 KNOWN_FINGERPRINTS = {"fashion_mnist/3.0.1": "7fb9c19b5a4fd2abc97e9033ba0cce9d9ad1b559f825309c75ab1ae0f6191faf"}
+
+
+class Examples(Protocol):
+    """What is decoded, whatever it comes from."""
+
+    full_name: str
+    class_names: list[str]
+    image_shape: tuple[int, int, int]
+
+    def prepare(self) -> None:
+        """Gets ready to be read; takes long only once."""
+
+    def batches(self, split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Images (B, H, W, C) uint8 and labels (B,) of a split, always in the same order."""
+
+    def leave(self, directory: Path) -> dict[str, Any]:
+        """Writes what is to lie beside the arrays; further fields of their record."""
+
+    def were(self, ref: DatasetRef) -> bool:
+        """Whether what was decoded is what there is now."""
+
+
+def examples_of(config: DataConfig) -> Examples:
+    """The data set's examples, before anything is read or fetched. Raises DatasetError if they cannot be used."""
+    if config.folder:
+        return FolderExamples(config)
+    from hemline.data.tfds_examples import TfdsExamples  # TFDS and TensorFlow take seconds to import
+
+    return TfdsExamples(config)
 
 
 def prepare(config: DataConfig) -> DatasetRef:
@@ -41,7 +77,11 @@ def verified(config: DataConfig) -> DatasetRef | None:
         ref = DatasetRef.model_validate(written | {"path": record.parent})  # wherever it was copied to
         if written.get("fingerprint") != ref.fingerprint:
             raise DatasetError(f"{record} must have the fingerprint of its content. {AGAIN}")
-        _require_known(ref, ref.path)
+        _require_known(config, ref, ref.path)
+        # What a name of the catalogue stands for does not change, and to ask TFDS takes seconds.
+        if (config.folder or config.has_own_builder) and not examples_of(config).were(ref):
+            log.info("%s has changed since it was decoded", config.dataset)
+            return None
         for name in ref.splits:
             load_split(for_run(ref, streaming=True), name)  # reads the files for their digests alone
     except (TypeError, ValueError, DatasetError) as error:
@@ -50,9 +90,10 @@ def verified(config: DataConfig) -> DatasetRef | None:
     return ref
 
 
-def _require_known(ref: DatasetRef, source: Path) -> None:
-    known = KNOWN_FINGERPRINTS.get(ref.full_name, ref.fingerprint)
-    if ref.fingerprint != known:
+def _require_known(config: DataConfig, ref: DatasetRef, source: Path) -> None:
+    converted = config.image_size or config.grayscale
+    known = KNOWN_FINGERPRINTS.get(ref.full_name)
+    if known and not converted and ref.fingerprint != known:
         raise DatasetError(
             f"{ref.full_name} must have the fingerprint {known}. Received: {ref.fingerprint} from {source}. "
             f"It was changed: delete {source} and run again."
@@ -60,26 +101,19 @@ def _require_known(ref: DatasetRef, source: Path) -> None:
 
 
 def decode(config: DataConfig) -> DatasetRef:
-    """Decodes anew. Imports TFDS and TensorFlow, which take seconds and are not needed while the arrays are whole."""
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    from hemline.data.sources import check_known, prepare_files, unreadable
-
-    builder, shape, class_names = check_known(config)
-    prepare_files(builder, config)
-    splits = {}
+    """Decodes anew."""
+    examples = examples_of(config)
+    examples.prepare()
     with whole_directory(config.decoded_path, replace=True) as temporary:
-        for name in ("train", "test"):
-            if builder.info.splits and name not in builder.info.splits:
-                continue
-            try:
-                batches = tfds.as_numpy(builder.as_dataset(split=name, batch_size=1000, shuffle_files=False))
-                splits[name] = write_split(temporary, name, ((batch["image"], batch["label"]) for batch in batches))
-            except (tf.errors.OpError, KeyError, RuntimeError) as error:
-                raise unreadable(builder.data_path, error) from error
-        name, path = builder.info.full_name, config.decoded_path
-        ref = DatasetRef(full_name=name, path=path, image_shape=shape, class_names=class_names, splits=splits)
-        _require_known(ref, builder.data_path)
+        splits = {name: write_split(temporary, name, examples.batches(name)) for name in ("train", "test")}
+        ref = DatasetRef(
+            full_name=examples.full_name,
+            path=config.decoded_path,
+            image_shape=examples.image_shape,
+            class_names=examples.class_names,
+            splits=splits,
+            **examples.leave(temporary),
+        )
+        _require_known(config, ref, config.folder or config.data_path / examples.full_name)
         write_json(temporary / "dataset.json", ref.record())
     return ref

@@ -16,6 +16,7 @@ the files is passed over; one with corrupt files stops the chain.
 """
 
 import difflib
+import inspect
 import io
 import logging
 import shutil
@@ -23,6 +24,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,8 @@ class Absent(Exception):
 
 def find_builder(config: DataConfig) -> tfds.core.DatasetBuilder:
     """The data set's builder, prepared or not. Raises DatasetError if TFDS does not know it."""
+    if config.has_own_builder:
+        return _own_builder(config)
     try:
         return tfds.builder(config.dataset, data_dir=config.data_path)
     except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
@@ -62,23 +66,57 @@ def find_builder(config: DataConfig) -> tfds.core.DatasetBuilder:
         raise unreadable(config.data_path / config.dataset.partition(":")[0], error) from error
 
 
+def _own_builder(config: DataConfig) -> tfds.core.DatasetBuilder:
+    """Of the class package.module:Builder."""
+    name = config.dataset
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except Exception as error:  # whatever the module does when it is imported
+        raise DatasetError(
+            f"a builder must be importable where the run is. Received: dataset={name!r} ({type(error).__name__}: "
+            f"{_short(error)}). Install its package, or set PYTHONPATH."
+        ) from error
+    is_builder = inspect.isclass(found) and issubclass(found, tfds.core.DatasetBuilder)
+    if not is_builder or inspect.isabstract(found):
+        raise DatasetError(
+            "a builder must be a class derived from tfds.core.DatasetBuilder, with all its methods. "
+            f"Received: dataset={name!r}, {found!r}. Derive it from tfds.core.GeneratorBasedBuilder."
+        )
+    try:
+        return found(data_dir=config.data_path)
+    except Exception as error:  # its own, or TFDS's of the metadata of what it has prepared
+        raise unreadable(config.data_path / found.name, error) from error
+
+
 def check_known(config: DataConfig) -> tuple[tfds.core.DatasetBuilder, tuple[int, int, int], list[str]]:
     """Builder, image shape (H, W, C) and class names. Raises DatasetError unless it has images with labels."""
     builder = find_builder(config)
     features = builder.info.features
     named = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
-    image, label = named.get("image"), named.get("label")
+    image, label = named.get(config.image_key), named.get(config.label_key)
     if not isinstance(label, tfds.features.ClassLabel) or not isinstance(image, tfds.features.Image):
         raise DatasetError(
-            "the data set must have the features 'image' and 'label' (a ClassLabel). "
-            f"Received: {builder.info.full_name} with {features}. Choose an image-classification data set."
+            f"the data set must have the features {config.image_key!r} and {config.label_key!r} (a ClassLabel). "
+            f"Received: {builder.info.full_name} with {features}. Choose an image-classification data set, or name its "
+            "features with image_key and label_key."
         )
-    if None in image.shape or image.dtype != np.uint8:
+    convert = config.image_size is not None or bool(config.grayscale)
+    shape = _shape(config, image.shape)
+    if None in shape or image.dtype != np.uint8 or (convert and image.shape[-1] not in (1, 3)):
         raise DatasetError(
             "images must be uint8 and all of one size. "
-            f"Received: {builder.info.full_name} with shape {image.shape}, {image.dtype}. Choose another data set."
+            f"Received: {builder.info.full_name} with shape {image.shape}, {image.dtype}. "
+            "Set image_size, which takes 1 or 3 channels of any size, or choose another data set."
         )
-    return builder, image.shape, list(label.names)
+    return builder, shape, list(label.names)
+
+
+def _shape(config: DataConfig, stored: tuple[int | None, ...]) -> tuple[int, int, int]:
+    """(H, W, C) of the images that a run sees; None where TFDS does not know it."""
+    height, width, channels = stored
+    size = config.image_size
+    return size or height, size or width, 1 if config.grayscale else channels  # type: ignore[return-value]
 
 
 def unreadable(prepared: Path, error: Exception) -> DatasetError:
@@ -124,7 +162,7 @@ def _debian(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitSt
 def _upstream(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: ExitStack) -> Path | None:
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
         raise Absent("its licence asks for a download by hand: " + builder.MANUAL_DOWNLOAD_INSTRUCTIONS.strip())
-    for url in list(builder.url_infos)[:1]:  # one file speaks for its host; TFDS reports the others
+    for url in list(builder.url_infos or {})[:1]:  # one file speaks for its host; TFDS reports the others
         try:
             requests.head(url, timeout=PROBE_SECONDS, allow_redirects=True).raise_for_status()
         except requests.RequestException as error:
@@ -165,7 +203,7 @@ def _with_files_of(builder: tfds.core.DatasetBuilder, directory: Path, shown_as:
         raise Absent(f"no directory {directory}")
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:  # what lies there is the builder's own business
         return directory
-    registered = {info.filename: info.checksum for info in builder.url_infos.values() if info.filename}
+    registered = {info.filename: info.checksum for info in (builder.url_infos or {}).values() if info.filename}
     if not registered:
         raise Absent(f"TFDS registers no file names for {builder.name}")
     if missing := [name for name in registered if not (directory / name).is_file()]:

@@ -1,7 +1,7 @@
 """The networks that can be trained, and the layers that this project wrote by hand.
 
     model = build("mlp", image_shape=(28, 28, 1), classes=10, seed=42)      # (B, H, W, C) uint8 -> (B, classes) float32
-    model = build("my_models:wide", (28, 28, 1), 10, seed=42, units=100)    # a function of one's own
+    model = build("my_models:wide", (28, 28, 1), 10, 42, arguments={"units": 100})      # a function of one's own
 
 Others import `MODELS`, `build` and `load_classes` from here, `LayerNorm` from `layer_norm`, layers that draw random
 numbers from `random_layers` and what a model must be from `contract`. A model is a function and, to have a short name,
@@ -10,9 +10,10 @@ a row of `MODELS`: CONTRIBUTING.md, "Add a model".
 
 import importlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pkgutil import resolve_name
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hemline.errors import ConfigurationError
@@ -28,11 +29,17 @@ MODELS = {
 
 
 def build(
-    name: str, image_shape: tuple[int, int, int], classes: int, seed: int, precision: str = "float32", **arguments: Any
+    name: str,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    seed: int,
+    precision: str = "float32",
+    arguments: Mapping[str, Any] = MappingProxyType({}),
 ) -> "keras.Model":
     """A new model of (B, H, W, C) uint8 images to (B, classes) float32 logits; precision: Keras's dtype policy.
 
-    name: a key of MODELS, or package.module:function. Raises ConfigurationError if that cannot be called so.
+    name: a key of MODELS, or package.module:function. arguments: further ones of that function.
+    Raises ConfigurationError if it cannot be called so.
     """
     function = _resolved(name)
     with _as_in_a_new_process(seed):
@@ -41,7 +48,7 @@ def build(
         except Exception as error:  # whatever a function of one's own may raise
             raise ConfigurationError(
                 f"model must be a function of (image_shape, classes, seed, precision, **model_arguments). Received: "
-                f"model={name!r}, model_arguments={arguments}, which raised {type(error).__name__}: {error}. "
+                f"model={name!r}, model_arguments={dict(arguments)}, which raised {type(error).__name__}: {error}. "
                 "Change the function or its arguments."
             ) from error
     return model

@@ -182,9 +182,15 @@ def _mistakes(evaluation: Evaluation, picture: str) -> str:
 def _data(record: Record) -> str:
     sizes = ", ".join(f"{name} {split.examples:,}" for name, split in record.dataset.splits.items())
     chose = record.config.validation == "test" and record.config.early_stopping is not None
+    config, left_out = record.config, record.dataset.left_out
+    origin = "a folder of pictures" if config.folder else "TensorFlow Datasets"
+    changes = [f"scaled to {config.image_size} x {config.image_size}"] if config.image_size else []
+    changes += ["made grey"] if config.grayscale else []
+    made = f"Images were {' and '.join(changes)} as `hemline predict` does it. " if changes else ""
+    made += f"{left_out:,} files were no usable pictures and were left out. " if left_out else ""
     return (
-        f"{record.dataset.full_name} from TensorFlow Datasets ({sizes} examples), every pixel and label of it as in "
-        f"the fingerprint `{record.fingerprint}`. The test split took no part in training"
+        f"{record.dataset.full_name} from {origin} ({sizes} examples), every pixel and label of it as in "
+        f"the fingerprint `{record.fingerprint}`. {made}The test split took no part in training"
         f"{', but chose among its epochs' if chose else ''}."
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from hemline.config.paths import CHECKOUT
 
-PACKAGES = ("hemline", "tensorflow", "keras", "tensorflow-datasets", "numpy", "pandas", "prefect")
+PACKAGES = ("hemline", "tensorflow", "keras", "tensorflow-datasets", "numpy", "pillow", "pandas", "prefect")
 
 
 def provenance(checkout: Path = CHECKOUT) -> dict[str, Any]:

@@ -89,7 +89,8 @@ def _classify(picture: Body, request: Request) -> dict[str, Any]:
         path = Path(directory) / ("picture.jpg" if picture.startswith(b"\xff\xd8\xff") else "picture.png")
         path.write_bytes(picture)
         try:
-            (images,) = image_files.read([path], model.manifest.dataset.image_shape)  # (1, H, W, C)
+            shape, config = model.manifest.dataset.image_shape, model.manifest.config
+            (images,) = image_files.read([path], shape, config)  # (1, H, W, C)
         except HemlineError as error:
             raise HTTPException(400, str(error).replace(str(path), path.name)) from error
     odds = zip(model.answer(images)["probabilities"][0].tolist(), model.manifest.class_names, strict=True)

@@ -173,7 +173,7 @@ def _code_of(config: RetrainConfig) -> dict[str, Any]:
 
 
 def _build(config: RetrainConfig, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
-    return build(config.model, image_shape, classes, config.seed, config.precision, **config.model_arguments)
+    return build(config.model, image_shape, classes, config.seed, config.precision, config.model_arguments)
 
 
 def _groups(config: RetrainConfig, model: keras.Model, examples: int) -> list[Group]:

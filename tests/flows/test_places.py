@@ -54,6 +54,17 @@ def test_the_operator_of_the_worker_may_allow_more(root: Path, monkeypatch: pyte
         confine(artifacts_dir=Path("/mnt/nonetheless"))
 
 
+def test_pictures_may_lie_under_the_root_or_where_the_operator_says(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for dataset in ("folder:pets", f"folder:{root}/pets", "folder:artifacts/../pets", "mnist", "a.b:C"):
+        confine(dataset=RetrainConfig(dataset=dataset).folder)
+    monkeypatch.setenv("HEMLINE_ALLOWED", "/srv/pictures")
+    confine(dataset=RetrainConfig(dataset="folder:/srv/pictures/pets").folder)
+    with pytest.raises(ConfigurationError, match="dataset of a deployment's run must be under HEMLINE_ROOT"):
+        confine(dataset=RetrainConfig(dataset="folder:/srv/pictures/../pets").folder)
+
+
 def test_a_person_in_a_terminal_may_name_any_place(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime.deployment, "id", None)
     for place in OUTSIDE:
@@ -80,5 +91,7 @@ def test_no_flow_writes_or_deletes_outside(root: Path) -> None:
     for field in ("artifacts_dir", "data_dir", "manual_dir", "resume"):
         refused(retrain(RetrainConfig(**{field: outside}), return_state=True), field)
     refused(retrain(RetrainConfig(resume=Path("~/runs/one")), return_state=True), "resume")
+    for place in OUTSIDE:
+        refused(retrain(RetrainConfig(dataset=f"folder:{place}"), return_state=True), "dataset")
     assert sorted(outside.rglob("*")) == before
     assert list((root / "artifacts").iterdir()) == []

@@ -38,8 +38,8 @@ def learning_rate(value: float) -> dict[str, Any]:
         ({"epochs": 10**9}, "epochs must be <= 10000. Received: epochs=1000000000."),
         ({"batch_size": 0}, "batch_size must be >= 1. Received: batch_size=0."),
         (
-            {"dataset": "a" * 101},
-            f"dataset must be a text with at most 100 characters. Received: dataset={'a' * 101!r}.",
+            {"dataset": "a" * 501},
+            f"dataset must be a text with at most 500 characters. Received: dataset={'a' * 501!r}.",
         ),
         ({"seed": -1}, "seed must be >= 0. Received: seed=-1."),
         ({"seed": 2**31}, "seed must be < 2147483648. Received: seed=2147483648."),

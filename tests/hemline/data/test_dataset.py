@@ -317,16 +317,24 @@ def test_memory_decides_once_whether_a_run_streams(tiny: DatasetRef, monkeypatch
 class Larger(DataConfig):
     """As if a field had been added."""
 
-    image_size: int = 28
+    enlarged: int = 28
 
 
 def test_every_field_of_the_data_is_part_of_the_cache_and_of_the_directory(tmp_path: Path) -> None:
     """Regression: both listed fields by hand, and left out a new one."""
-    plain, larger = Larger(data_dir=tmp_path), Larger(data_dir=tmp_path, image_size=32)
+    plain, larger = Larger(data_dir=tmp_path), Larger(data_dir=tmp_path, enlarged=32)
     assert plain.decoded_path == DataConfig(data_dir=tmp_path).decoded_path == tmp_path / "decoded" / "fashion_mnist"
     assert larger.decoded_path.parent == plain.decoded_path.parent
     assert larger.decoded_path != plain.decoded_path
-    assert Larger(data_dir=tmp_path, image_size=64).decoded_path != larger.decoded_path
-    other: dict[str, Any] = {"dataset": "mnist", "data_dir": tmp_path, "manual_dir": tmp_path / "by hand"}
-    assert set(other) == set(DataConfig.model_fields), "give the new field a value that is not its default"
-    assert RetrainConfig(**other).data == DataConfig(**other)
+    assert Larger(data_dir=tmp_path, enlarged=64).decoded_path != larger.decoded_path
+    of_both: dict[str, Any] = {"data_dir": tmp_path, "manual_dir": tmp_path / "by hand", "image_size": 32}
+    of_both |= {"grayscale": True, "test_share": 0.1, "split_seed": 1}
+    of_tfds = of_both | {"dataset": "mnist", "image_key": "picture", "label_key": "kind"}
+    of_a_folder = of_both | {"dataset": f"folder:{tmp_path}", "unreadable": "skip"}
+    assert {*of_tfds, *of_a_folder} == set(DataConfig.model_fields), "give the new field a value that is no default"
+    for fields in (of_tfds, of_a_folder):
+        assert RetrainConfig(**fields).data == DataConfig(**fields)
+        for name in set(fields) - {"data_dir", "manual_dir"}:
+            others = {key: value for key, value in fields.items() if key != name}
+            if name != "dataset":
+                assert DataConfig(**others).decoded_path != DataConfig(**fields).decoded_path

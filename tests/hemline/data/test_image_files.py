@@ -196,7 +196,7 @@ def test_a_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
-    assert "must be a PNG or NPY" in refused(tmp_path / "shirt.jpg")
+    assert "must be a PNG or NPY" in refused(tmp_path / "shirt.bmp")
 
 
 def test_every_refused_file_has_its_line(png: Write, tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import layers
 
 from hemline.models.random_layers import Dropout, RandomFlip, RandomShift
 
-layers = keras.layers
 Shape = tuple[int, int, int]
 
 

@@ -17,18 +17,18 @@ OWN = "tests.hemline.models.own_models:"
 def test_a_model_of_ones_own_is_the_same_whenever_it_is_built() -> None:
     """Without a name a layer was dense_1 the second time, and without a seed it started from other weights."""
     random.seed(0)
-    one, other = (build(f"{OWN}everything", (4, 4, 1), 3, seed=7, units=5) for _ in range(2))
+    one, other = (build(f"{OWN}everything", (4, 4, 1), 3, seed=7, arguments={"units": 5}) for _ in range(2))
     assert [layer.name for layer in one.layers] == [layer.name for layer in other.layers]
     assert one.layers[-1].name == "dense_1"
     for mine, yours in zip(one.weights, other.weights, strict=True):
         np.testing.assert_array_equal(mine, yours)
-    third = build(f"{OWN}everything", (4, 4, 1), 3, seed=8, units=5)
+    third = build(f"{OWN}everything", (4, 4, 1), 3, seed=8, arguments={"units": 5})
     assert not np.array_equal(one.layers[-1].kernel, third.layers[-1].kernel)
     assert random.random() == random.Random(0).random()  # what others draw stays as it was
 
 
 def test_its_two_dense_layers_do_not_start_alike() -> None:
-    model = build(f"{OWN}everything", (4, 4, 1), 16, seed=7, units=16)
+    model = build(f"{OWN}everything", (4, 4, 1), 16, seed=7, arguments={"units": 16})
     first, last = (layer.kernel.numpy() for layer in model.layers if "dense" in layer.name)
     assert first.shape == last.shape
     assert not np.array_equal(first, last)
@@ -41,12 +41,13 @@ def test_its_two_dense_layers_do_not_start_alike() -> None:
         (f"{OWN}no_such_function", {}, "has no attribute 'no_such_function'"),
         (f"{OWN}everything", {"width": 3}, "model_arguments={'width': 3}, which raised TypeError: .*'width'"),
         (f"{OWN}failing", {}, "which raised ValueError: there is no such width"),
+        (f"{OWN}everything", {"precision": 3}, "multiple values for argument 'precision'"),
         ("mlp", {"units": 3}, "model_arguments={'units': 3}, which raised TypeError"),
     ],
 )
 def test_what_cannot_be_built_is_refused(name: str, arguments: dict[str, int], sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
-        build(name, (4, 4, 1), 3, seed=1, **arguments)
+        build(name, (4, 4, 1), 3, seed=1, arguments=arguments)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,9 @@ def test_the_worked_example_trains(tiny: DatasetRef, tmp_path: Path, monkeypatch
     run.check_model(config, CPU, (28, 28, 1), 10)
     small = config.model_copy(update={"validation": 60})  # of 300
     assert len(run.train(small, tiny, CPU, tmp_path / "run", say=print).epochs) == config.epochs
-    groups = partition(build(config.model, (28, 28, 1), 10, 42, **config.model_arguments), config.groups.by_name())
+    groups = partition(
+        build(config.model, (28, 28, 1), 10, 42, arguments=config.model_arguments), config.groups.by_name()
+    )
     found = {group.name: (type(group.optimizer).__name__, len(group.variables)) for group in groups}
     assert found == {"lower": ("SGD", 2), "upper": ("Nadam", 2)}
     rates = [float(group.optimizer.learning_rate) for group in groups]
