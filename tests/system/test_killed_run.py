@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[2]
 CONFIG = RetrainConfig(epochs=3, batch_size=10, validation=56, checkpoint_steps=10, early_stopping=3)
 
 
-def train(dataset: DatasetRef, directory: Path, moment: str) -> subprocess.CompletedProcess[str]:
-    arguments = [dataset.model_dump_json(), CONFIG.model_dump_json(), str(directory), moment]
+def train(config: RetrainConfig, dataset: DatasetRef, directory: Path, moment: str) -> subprocess.CompletedProcess[str]:
+    arguments = [dataset.model_dump_json(), config.model_dump_json(), str(directory), moment]
     command = [sys.executable, "-m", "tests.system.dying_run", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
@@ -41,22 +41,31 @@ def final_state(directory: Path) -> dict[str, np.ndarray]:
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in name}
 
 
-def test_killed_and_started_again_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "model",
+    [
+        "mlp",
+        pytest.param("cnn", marks=pytest.mark.slow),
+        pytest.param("tests.hemline.models.own_models:everything", marks=pytest.mark.slow),
+    ],
+)
+def test_killed_and_started_again_it_ends_with_the_same_bytes(model: str, tmp_path: Path) -> None:
     """Killed in compiled code before its first checkpoint, twice where it writes, and started again each time.
 
     The run that is left alone is one of this process: its other history must not change a byte.
     """
+    config = CONFIG.model_copy(update={"model": model})
     dataset = write_dataset(tmp_path / "data", {"train": 300, "test": 10})
     alone, killed = tmp_path / "alone", tmp_path / "killed"
-    run.train(CONFIG, dataset, select("cpu"), alone, say=lambda line: None)
+    run.train(config, dataset, select("cpu"), alone, say=lambda line: None)
     # A run syncs more than 90 times. The seed is fixed so that a failure can be looked at again.
     for moment in ["chunk:1", *(f"sync:{number}" for number in random.Random(5).sample(range(1, 45), 2))]:
         resumes = list((killed / "checkpoints").glob("epoch-*"))
-        done = train(dataset, killed, moment)
+        done = train(config, dataset, killed, moment)
         assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
         assert ("resumed at epoch" in done.stdout) == bool(resumes)
     assert list((killed / "checkpoints").glob("epoch-*"))
-    done = train(dataset, killed, "never")
+    done = train(config, dataset, killed, "never")
     assert done.returncode == 0, done.stderr
     assert "resumed at epoch" in done.stdout
 
