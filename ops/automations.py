@@ -11,6 +11,7 @@ person, so nobody is told of it; what ends the series of attempts is a failure, 
 import argparse
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -69,22 +70,53 @@ def _deployment(name: str) -> dict[str, str | list[str]]:
     return {"prefect.resource.role": "deployment", "prefect.resource.name": name}
 
 
-def _unless(
-    after: set[str], expect: set[str], seconds: float, state: StateType, runs: dict[str, Any] = TAG, **change: str
-) -> dict[str, Any]:
-    """Changes a run's state if none of the expected events follows in time. runs: those it is about."""
-    return {
-        "trigger": EventTrigger(
+@dataclass(frozen=True)
+class Unless:
+    """A run's state is changed if none of the expected events follows in time."""
+
+    after: set[str]
+    expect: set[str]
+    seconds: float
+    state: StateType
+    name: str
+    message: str = LOST
+    runs: dict[str, Any] = field(default_factory=lambda: TAG)  # those it is about
+
+    def fields(self) -> dict[str, Any]:
+        """Of the automation."""
+        trigger = EventTrigger(
             posture=Posture.Proactive,
-            match_related=runs,
+            match_related=self.runs,
             for_each={"prefect.resource.id"},
-            after=after,
-            expect=expect,
-            within=timedelta(seconds=seconds),
-        ),
+            after=_events(*self.after),
+            expect=_events(*self.expect),
+            within=timedelta(seconds=self.seconds),
+        )
         # Not by force: what has ended meanwhile is not called crashed.
-        "actions": [ChangeFlowRunState(state=state, **change)],
-    }
+        return {
+            "trigger": trigger,
+            "actions": [ChangeFlowRunState(state=self.state, name=self.name, message=self.message)],
+        }
+
+
+_SIGN = {"heartbeat", *STATES} - {*WORKING, "Paused"}  # of a run that works: it goes on, or does not work any more
+UNLESS = {
+    "crashed, so resume": Unless(
+        {"Crashed"},
+        STATES - {"Crashed"},
+        RESUME_SECONDS,
+        StateType.SCHEDULED,
+        "AwaitingRetry",
+        "it crashed, and goes on from its checkpoint",
+    ),
+    "no heartbeat, so crashed": Unless({"heartbeat"}, _SIGN, LOST_SECONDS, StateType.CRASHED, "Crashed", runs=FLOWS),
+    # Killed with its worker between its first state and its first heartbeat, which come within a second.
+    "no first heartbeat, so crashed": Unless({*WORKING}, _SIGN, LOST_SECONDS, StateType.CRASHED, "Crashed", runs=FLOWS),
+    "not started, so crashed": Unless({*STARTING}, STATES - {*STARTING}, START_SECONDS, StateType.CRASHED, "Crashed"),
+    "not ended, so cancelled": Unless(
+        {"Cancelling"}, STATES - {"Cancelling"}, CANCEL_SECONDS, StateType.CANCELLED, "Cancelled"
+    ),
+}
 
 
 def wanted(block: UUID) -> Iterator[AutomationCore]:
@@ -96,52 +128,8 @@ def wanted(block: UUID) -> Iterator[AutomationCore]:
     def tell(subject: str, body: str) -> list[SendNotification]:
         return [SendNotification(block_document_id=block, subject=subject, body=body)]
 
-    yield automation(
-        "crashed, so resume",
-        **_unless(
-            _events("Crashed"),
-            _events(*STATES - {"Crashed"}),
-            RESUME_SECONDS,
-            StateType.SCHEDULED,
-            name="AwaitingRetry",
-            message="it crashed, and goes on from its checkpoint",
-        ),
-    )
-    heartbeat = _events("heartbeat")
-    yield automation(
-        "no heartbeat, so crashed",
-        **_unless(
-            heartbeat,
-            heartbeat | _events(*STATES - {*WORKING, "Paused"}),
-            LOST_SECONDS,
-            StateType.CRASHED,
-            FLOWS,
-            name="Crashed",
-            message=LOST,
-        ),
-    )
-    yield automation(
-        "not started, so crashed",
-        **_unless(
-            _events(*STARTING),
-            _events(*STATES - set(STARTING)),
-            START_SECONDS,
-            StateType.CRASHED,
-            name="Crashed",
-            message=LOST,
-        ),
-    )
-    yield automation(
-        "not ended, so cancelled",
-        **_unless(
-            _events("Cancelling"),
-            _events(*STATES - {"Cancelling"}),
-            CANCEL_SECONDS,
-            StateType.CANCELLED,
-            name="Cancelled",
-            message=LOST,
-        ),
-    )
+    for name, unless in UNLESS.items():
+        yield automation(name, **unless.fields())
     yield automation(
         "crashes without end, so failed",
         trigger=EventTrigger(

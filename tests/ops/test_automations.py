@@ -49,6 +49,16 @@ def test_a_crash_is_expected_to_be_followed_by_anything_but_another() -> None:
     assert (action.state, action.name, action.force) == ("SCHEDULED", "AwaitingRetry", False)
 
 
+def test_a_run_that_is_killed_before_its_first_heartbeat_is_missed() -> None:
+    """It said *Running* for ever: only a heartbeat made the server wait for the next one."""
+    first, later = trigger("no first heartbeat, so crashed"), trigger("no heartbeat, so crashed")
+    assert first.after == {f"prefect.flow-run.{state}" for state in ("Running", "Waiting", "Retrying")}
+    assert later.after == {"prefect.flow-run.heartbeat"}
+    assert first.expect == later.expect
+    assert first.expect & first.after == set()
+    assert first.expect >= {"prefect.flow-run.heartbeat", "prefect.flow-run.Crashed", "prefect.flow-run.Promoted"}
+
+
 def test_a_run_that_crashes_without_end_fails() -> None:
     limit = trigger("crashes without end, so failed")
     assert (limit.expect, limit.threshold, limit.posture) == ({"prefect.flow-run.Crashed"}, CRASHES_A_DAY, "Reactive")
