@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from hemline.config.paths import root
 from hemline.models import MODELS
@@ -45,6 +45,21 @@ def _as_choice(schema: dict[str, Any]) -> None:
     del schema["anyOf"]
     schema["enum"] = [True, False, None]
 
+
+def _as_text_or_object(schema: dict[str, Any]) -> None:
+    del schema["type"], schema["additionalProperties"]
+    schema["anyOf"] = [{"type": "string"}, {"type": "object"}]
+
+
+def _parsed(given: Any) -> Any:
+    try:
+        return json.loads(given) if isinstance(given, str) else given
+    except ValueError:
+        return given  # which is refused as no mapping
+
+
+# For a plain `dict` the form shows an editor, and sends its empty content.
+Arguments = Annotated[dict[str, JsonValue], BeforeValidator(_parsed), Field(json_schema_extra=_as_text_or_object)]
 
 # For a plain `bool | None` the form shows a switch, and sends false for an untouched one.
 Choice = Annotated[bool | None, Field(json_schema_extra=_as_choice)]

@@ -9,11 +9,11 @@ it, so bounds, units and help text stand here alone.
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, model_validator
 
 from hemline.config import recipes
 from hemline.config.data import DataConfig
-from hemline.config.fields import Choice, Device, ModelName, Precision, WithArtifacts
+from hemline.config.fields import Arguments, Choice, Device, ModelName, Precision, WithArtifacts
 from hemline.config.gate import Gate
 from hemline.config.names import Name, model_name
 from hemline.config.nested import merge
@@ -34,7 +34,9 @@ class RetrainConfig(WithArtifacts, DataConfig):
     model: ModelName = Field(
         "mlp", description=f"network that is trained: {', '.join(MODELS)}, or a function as 'package.module:function'"
     )
-    model_arguments: dict[str, JsonValue] = Field({}, description="further arguments of the model's function")
+    model_arguments: Arguments = Field(
+        {}, description='further arguments of the model\'s function, as JSON: {"units": 100}'
+    )
     validation: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["test"] = Field(
         5000,
         description="examples held out from the end of the train split for validation; "

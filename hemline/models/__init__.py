@@ -16,8 +16,6 @@ from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from hemline.errors import ConfigurationError
-
 if TYPE_CHECKING:
     import keras
 
@@ -46,6 +44,8 @@ def build(
         try:
             model: keras.Model = function(image_shape, classes, seed, precision, **arguments)
         except Exception as error:  # whatever a function of one's own may raise
+            from hemline.errors import ConfigurationError  # here, or proofs of a layer would depend on it
+
             raise ConfigurationError(
                 f"model must be a function of (image_shape, classes, seed, precision, **model_arguments). Received: "
                 f"model={name!r}, model_arguments={dict(arguments)}, which raised {type(error).__name__}: {error}. "
@@ -68,6 +68,8 @@ def _resolved(name: str) -> Any:
     try:
         return resolve_name(MODELS.get(name, name))
     except (ImportError, AttributeError, ValueError) as error:
+        from hemline.errors import ConfigurationError
+
         raise ConfigurationError(
             f"model must be one of {', '.join(MODELS)}, or package.module:function that Python finds. Received: "
             f"model={name!r} ({error}). Correct it, or install its package; a file beside pyproject.toml is found too."

@@ -132,12 +132,13 @@ def test_the_run_form_sends_what_a_person_filled_in_and_nothing_else(installatio
         page.goto(f"{installation.address}/deployments/deployment/{deployment.id}/run")
         field("Recipe").fill("best-mlp")
         field("Batch Size").fill("128")  # the default, and asked for all the same
+        field("Model Arguments").fill('{"units": 100}')
         # Its answer is waited for: a page that is closed before the route was taken lets the request through.
         with page.expect_response("**/create_flow_run") as response:
             page.get_by_role("button", name="Submit").click()
         posted = response.value.request.post_data_json
     assert posted
-    asked = {"recipe": "best-mlp", "batch_size": 128}
+    asked = {"recipe": "best-mlp", "batch_size": 128, "model_arguments": '{"units": 100}'}
     assert posted["parameters"]["config"] == {"epochs": 1, "device": "auto"} | asked  # the deployment's own, and these
 
 

@@ -173,7 +173,7 @@ def test_frozen_layers_belong_to_no_group(mlp: keras.Model) -> None:
         ({"lower": LOWER}, [], "logits/bias is in no group and not frozen"),
         ({"lower": ["*/kernel"], "upper": ["logits/bias"]}, [], "hidden_1/bias is in no group and not frozen"),
         ({}, ["hidden_*"], "norm_1/alpha is in no group and not frozen"),
-        ({"lower": ["*"], "upper": []}, [], "group 'upper' has no pattern"),
+        ({"lower": ["*"], "upper": []}, [], "group 'upper' has no layer"),
     ],
 )
 def test_refusals_name_the_problem_and_all_variables(
