@@ -72,6 +72,6 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(model: str, tmp_pa
     assert tables(killed) == tables(alone)
     ours, expected = final_state(killed), final_state(alone)
     assert ours.keys() == expected.keys()
-    assert len(ours) > 20  # weights, Adam's moments, iterations
+    assert len(ours) >= 20  # weights, Adam's moments, iterations
     for name in expected:
         np.testing.assert_array_equal(ours[name], expected[name], err_msg=name)
