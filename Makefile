@@ -29,9 +29,11 @@ setup: .venv/installed
 	touch $@
 
 retrain: setup ; @$(BIN)/hemline retrain $(ARGS)
-# Three processes for two cores: tests of real servers wait a lot. A file stays in one process, with what it shares.
-test: setup ; @$(BIN)/pytest -n 3 --dist loadfile -m "not slow" $(ARGS)
-test-slow: setup ; @$(BIN)/pytest -n 3 --dist loadfile -m slow $(ARGS)
+# Three processes for two cores: tests of real servers wait a lot. A file stays in one process, with what it shares, and
+# files begin in the order of tests/conftest.py.
+TEST = $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+test: setup ; @$(TEST) -m "not slow" $(ARGS)
+test-slow: setup ; @$(TEST) -m slow $(ARGS)
 lint: setup ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 up: setup ; @$(BIN)/python -m ops.up $(ARGS)
 # With a sentence if the server does not answer or does not know the password; Prefect has a traceback.

@@ -27,6 +27,13 @@ settings.load_profile("repeatable")
 
 # Of the tests alone: what a person's run does to data/ while they run is nothing to them. It outlives a session.
 DATA = Path(__file__).parents[1] / ".pytest-data"
+SYSTEM = Path(__file__).parent / "system"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs and real servers first: begun last, they are waited for when all else is done."""
+    items.sort(key=lambda item: not item.path.is_relative_to(SYSTEM))
 
 
 @pytest.fixture(scope="session")
