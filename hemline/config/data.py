@@ -5,7 +5,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -73,6 +73,16 @@ class DataConfig(Strict):
         return Path(os.path.normpath(root() / Path(place).expanduser())) if kind == "folder" else None
 
     @property
+    def _found_anywhere(self) -> str:
+        """`dataset`, a folder by its absolute path."""
+        return f"folder:{self.folder}" if self.folder else self.dataset
+
+    @property
+    def converts(self) -> bool:
+        """Whether images are scaled or made grey."""
+        return self.image_size is not None or bool(self.grayscale)
+
+    @property
     def has_own_builder(self) -> bool:
         """Whether `dataset` is a class: fashion_mnist:3.0.1 is a version, pets.builders:Pets is one."""
         return self.folder is None and re.fullmatch(r"[A-Za-z_][\w.]*:[A-Z]\w*", self.dataset) is not None
@@ -96,15 +106,15 @@ class DataConfig(Strict):
     def data(self) -> "DataConfig":
         """The fields of data alone, paths absolute: what the cache of prepared data is keyed by."""
         fields = self.model_dump(include=set(DataConfig.model_fields))
-        places: dict[str, Any] = {"data_dir": self.data_path, "manual_dir": self.manual_path}
-        return DataConfig(**fields | places | ({"dataset": f"folder:{self.folder}"} if self.folder else {}))
+        places = {"data_dir": self.data_path, "manual_dir": self.manual_path, "dataset": self._found_anywhere}
+        return DataConfig(**fields | places)
 
     @property
     def decoded_path(self) -> Path:
         """Where the decoded arrays are; the name depends on every field but the places."""
         others = self.model_dump(mode="json", exclude=PLACES | {"dataset"}, exclude_defaults=True)
         if self.short_name != self.dataset:
-            others["dataset"] = f"folder:{self.folder}" if self.folder else self.dataset
+            others["dataset"] = self._found_anywhere
         digest = "-" + hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()[:8] if others else ""
         # In ASCII a name of 100 characters is short enough for a directory, with what is put around it.
         return self.data_path / "decoded" / (re.sub(r"[^\w.+-]", "-", self.short_name, flags=re.ASCII) + digest)

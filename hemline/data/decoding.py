@@ -91,9 +91,8 @@ def verified(config: DataConfig) -> DatasetRef | None:
 
 
 def _require_known(config: DataConfig, ref: DatasetRef, source: Path) -> None:
-    converted = config.image_size or config.grayscale
     known = KNOWN_FINGERPRINTS.get(ref.full_name)
-    if known and not converted and ref.fingerprint != known:
+    if known and not config.converts and ref.fingerprint != known:
         raise DatasetError(
             f"{ref.full_name} must have the fingerprint {known}. Received: {ref.fingerprint} from {source}. "
             f"It was changed: delete {source} and run again."

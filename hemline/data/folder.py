@@ -70,6 +70,7 @@ class FolderExamples:
             )
         self.share = None if "test" in places else config.test_share or DEFAULT_SHARE
         self.digests: dict[str, bytes] = {}  # SHA-256 by name, of the files that are used
+        self.splits: dict[str, list[File]] = {}  # these files, in the order of their hashes
         self.left_out: dict[str, str] = {}  # why, by name
         for file in self.files:
             if not file.name.lower().endswith(SUFFIXES):
@@ -85,11 +86,14 @@ class FolderExamples:
                 self.digests[file.name] = bytes.fromhex(sha256_of(self.root / file.name))
             except OSError as error:
                 self._leave_out(file, f"({error.strerror})")
-        self._require_every_class({split: self._of(split) for split in ("train", "test")})
+        self.splits, seed = {"train": [], "test": []}, self.config.split_seed
+        for file in sorted(self._used(), key=lambda file: (place(self.digests[file.name], seed), file.name)):
+            self.splits[self._split_of(file)].append(file)
+        self._require_every_class(self.splits)
 
     def batches(self, split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Images (B, H, W, C) uint8 and labels (B,) of a split, in the order of their hashes."""
-        files, taken = self._of(split), []
+        files, taken = self.splits[split], []
         with ThreadPoolExecutor() as pool:  # Pillow decodes without Python's lock
             for start in range(0, len(files), HELD):
                 held = files[start : start + HELD]
@@ -107,12 +111,13 @@ class FolderExamples:
         """Writes the listing beside the arrays; what their record says of it."""
         for problem in [*self.left_out.values()][:NAMED]:
             log.warning("left out: %s", problem)
-        splits = {file.name: split for split in ("train", "test") for file in self._of(split)}
+        used = {file.name: split for split, files in self.splits.items() for file in files}
+        used |= dict.fromkeys(self.left_out, "left out")
         with (directory / LISTING).open("w", newline="", errors="surrogateescape") as stream:
             rows = csv.writer(stream)
             for file in self.files:
                 digest = self.digests.get(file.name, b"").hex()
-                rows.writerow((file.name, file.size, file.mtime_ns, splits.get(file.name, "left out"), digest))
+                rows.writerow((file.name, file.size, file.mtime_ns, used[file.name], digest))
         return {"left_out": len(self.left_out), "listing": sha256_of(directory / LISTING)}
 
     def were(self, ref: DatasetRef) -> bool:
@@ -128,15 +133,10 @@ class FolderExamples:
     def _used(self) -> Iterator[File]:
         return (file for file in self.files if file.name not in self.left_out)
 
-    def _of(self, split: str) -> list[File]:
-        """The files of a split, in their order."""
-        seed, share = self.config.split_seed, self.share
-        found = [
-            (place(self.digests[file.name], seed), file.name, file)
-            for file in self._used()
-            if split == (file.split if share is None else _split_of(self.digests[file.name], seed, share))
-        ]
-        return [file for *_, file in sorted(found)]
+    def _split_of(self, file: File) -> str:
+        if self.share is None:
+            return file.split
+        return "test" if in_test(self.digests[file.name], self.config.split_seed, self.share) else "train"
 
     def _pixels(self, file: File) -> np.ndarray | PictureError:
         path = self.root / file.name
@@ -186,10 +186,6 @@ class FolderExamples:
         labels = range(len(self.class_names))
         in_order = {split: [count[label] for label in labels] for split, count in counts.items()}
         require_every_class(str(self.root), in_order, self.class_names)
-
-
-def _split_of(digest: bytes, seed: int, share: float) -> str:
-    return "test" if in_test(digest, seed, share) else "train"
 
 
 def _places(root: Path) -> dict[str, Path]:

@@ -44,14 +44,15 @@ def _read(path: Path, shape: Shape, config: DataConfig) -> np.ndarray:
         path.open("rb").close()  # so that what fails below is the content
     except OSError as error:
         raise refusal("a file must be there and readable", path, f"({error.strerror})", "Name another") from error
-    return _npy(path, shape) if suffix == ".npy" else _picture(path, shape, config)
+    return _npy(path, shape) if suffix == ".npy" else picture(path, path.read_bytes(), shape, config)
 
 
-def _picture(path: Path, shape: Shape, config: DataConfig) -> np.ndarray:
+def picture(path: Path, content: bytes, shape: Shape, config: DataConfig) -> np.ndarray:
+    """(1, H, W, C) uint8 of a PNG's or JPEG's content. path: what a refusal calls it."""
     height, width, channels = shape
     if channels not in (1, 3):
         raise refusal(f"a picture of {channels} channels must be an NPY", path, "a picture", "Save it as an array")
-    image = opened(path, path.read_bytes())
+    image = opened(path, content)
     if config.image_size is None and image.size != (width, height):
         raise _size_refusal(path, f"{image.width} x {image.height}", shape)
     if channels == 1 and not config.grayscale:

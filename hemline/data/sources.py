@@ -101,9 +101,8 @@ def check_known(config: DataConfig) -> tuple[tfds.core.DatasetBuilder, tuple[int
             f"Received: {builder.info.full_name} with {features}. Choose an image-classification data set, or name its "
             "features with image_key and label_key."
         )
-    convert = config.image_size is not None or bool(config.grayscale)
     shape = _shape(config, image.shape)
-    if None in shape or image.dtype != np.uint8 or (convert and image.shape[-1] not in (1, 3)):
+    if None in shape or image.dtype != np.uint8 or (config.converts and image.shape[-1] not in (1, 3)):
         raise DatasetError(
             "images must be uint8 and all of one size. "
             f"Received: {builder.info.full_name} with shape {image.shape}, {image.dtype}. "

@@ -89,7 +89,7 @@ class TfdsExamples:
 
 def converted(images: np.ndarray, config: DataConfig, shape: tuple[int, int, int]) -> np.ndarray:
     """Images (B, H, W, C) as the configuration asks for them, (B, *shape): by the function that prepares files."""
-    if not (config.image_size or config.grayscale):
+    if not config.converts:
         return images
     grey = images.shape[-1] == 1
     pictures = (Image.fromarray(image[..., 0] if grey else image) for image in images)

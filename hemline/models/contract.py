@@ -16,7 +16,7 @@ import tensorflow as tf
 from hemline.errors import ConfigurationError
 from hemline.models.random_layers import at
 
-SQUASHING = {"softmax", "sigmoid", "log_softmax"}  # what makes probabilities of logits
+SQUASHING = {"softmax", "sigmoid", "log_softmax", "logsoftmax"}  # what makes probabilities of logits
 
 
 def require_contract(model: object, name: str, image_shape: tuple[int, int, int], classes: int) -> None:
@@ -63,7 +63,7 @@ def _of_its_layers(model: keras.Model, image_shape: tuple[int, int, int], classe
         yield "a model without a trainable weight", "Give it layers that learn"
     last = _last_operation(model)
     functions = {getattr(getattr(last, "activation", None), "__name__", ""), type(last).__name__.lower()}
-    if found := functions & (SQUASHING | {"logsoftmax"}):
+    if found := functions & SQUASHING:
         yield (
             f"probabilities: its last layer, {last.name!r}, has {found.pop()}, and the loss expects logits",
             "Leave it out; what is served has probabilities all the same",
@@ -93,8 +93,13 @@ def _last_operation(model: keras.Model) -> keras.Operation:
     return _last_operation(operation) if isinstance(operation, keras.Model) else operation
 
 
+def _made_up(image_shape: tuple[int, int, int]) -> np.ndarray:
+    """Two images, the same ones every time."""
+    return np.random.default_rng(0).integers(0, 256, (2, *image_shape), np.uint8)
+
+
 def _of_its_answers(model: keras.Model, image_shape: tuple[int, int, int], classes: int) -> Problems:
-    images = np.random.default_rng(0).integers(0, 256, (2, *image_shape), np.uint8)
+    images = _made_up(image_shape)
     variables = [variable.value for variable in model.trainable_variables]
     with at(0), tf.GradientTape() as tape:
         logits = model(images, training=True)
@@ -112,7 +117,7 @@ def _of_its_answers(model: keras.Model, image_shape: tuple[int, int, int], class
 
 
 def _of_its_file(model: keras.Model, image_shape: tuple[int, int, int], classes: int) -> Problems:
-    images = np.random.default_rng(1).integers(0, 256, (2, *image_shape), np.uint8)
+    images = _made_up(image_shape)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "model.keras"
         try:

@@ -6,7 +6,6 @@ Functions that are not async run in threads, so that a long answer holds up nobo
 """
 
 import html
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -85,14 +84,11 @@ def _predict(model: Named, body: Body) -> JSONResponse:
 def _classify(picture: Body, request: Request) -> dict[str, Any]:
     """Every class and its probability, the likeliest first, of a file that is read as `hemline predict` reads it."""
     model = _champion(request).now()
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / ("picture.jpg" if picture.startswith(b"\xff\xd8\xff") else "picture.png")
-        path.write_bytes(picture)
-        try:
-            shape, config = model.manifest.dataset.image_shape, model.manifest.config
-            (images,) = image_files.read([path], shape, config)  # (1, H, W, C)
-        except HemlineError as error:
-            raise HTTPException(400, str(error).replace(str(path), path.name)) from error
+    path = Path("picture.jpg" if picture.startswith(b"\xff\xd8\xff") else "picture.png")
+    try:
+        images = image_files.picture(path, picture, model.manifest.dataset.image_shape, model.manifest.config)
+    except HemlineError as error:
+        raise HTTPException(400, str(error)) from error
     odds = zip(model.answer(images)["probabilities"][0].tolist(), model.manifest.class_names, strict=True)
     return {"model": model.manifest.title, "classes": [{"name": n, "probability": p} for p, n in sorted(odds)[::-1]]}
 

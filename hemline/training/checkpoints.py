@@ -29,6 +29,7 @@ from hemline.storage.files import whole_directory, write_json
 from hemline.storage.seals import require_whole, seal
 from hemline.training.groups import Group
 from hemline.training.loss_scale import LossScale
+from hemline.training.step import position_of
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class State(BaseModel):
     @property
     def position(self) -> int:
         """A number that grows with every step of a run, from 1."""
-        return (self.epoch << 32) + self.step
+        return position_of(self.epoch, self.step)
 
 
 class _Record(BaseModel):

@@ -27,7 +27,7 @@ from hemline.training.feed import Feed
 from hemline.training.groups import Group
 from hemline.training.loss_scale import LossScale
 from hemline.training.replicas import on_replicas
-from hemline.training.step import make_step
+from hemline.training.step import make_step, position_of
 
 CHUNK = 128  # steps in a compiled call, 70 ms here; an epoch in one call is no faster, and could not be interrupted
 CHUNK_WITHOUT_XLA = 16  # what has no XLA has convolutions: a step takes 45 ms
@@ -92,8 +92,8 @@ class Trainer:
             row[: end - start] = permutation[start:end]
         for (start, end), (rows, labels, indices) in zip(spans, self.feed(order), strict=True):
             # Tensors: each Python number would be a new trace.
-            position = tf.constant((epoch << 32) + start, tf.int64)
-            losses, correct = self.run_steps(rows, labels, indices, tf.constant(end - start), position)
+            first = tf.constant(position_of(epoch, start), tf.int64)
+            losses, correct = self.run_steps(rows, labels, indices, tf.constant(end - start), first)
             chunk = Chunk(epoch, start, losses.numpy()[: end - start], correct.numpy()[: end - start])
             bad = np.flatnonzero(~np.isfinite(chunk.losses))
             if len(bad):
@@ -126,12 +126,12 @@ def _compile(
 
     # XLA compiles no communication between replicas, and `for i in tf.range(steps)` anew for every bound.
     @tf.function(jit_compile=xla and not replicated)
-    def run_steps(rows, labels, order, steps, position):  # type: ignore[no-untyped-def]
+    def run_steps(rows, labels, order, steps, first):  # type: ignore[no-untyped-def]
         losses = tf.zeros([chunk], tf.float32)
         correct = tf.zeros([chunk], tf.int32)
         i = tf.constant(0)
         while i < steps:
-            loss, hits = step(*feed.batch(rows, labels, order[i]), position + tf.cast(i, tf.int64))
+            loss, hits = step(*feed.batch(rows, labels, order[i]), first + tf.cast(i, tf.int64))
             losses = tf.tensor_scatter_nd_update(losses, [[i]], [loss])
             correct = tf.tensor_scatter_nd_update(correct, [[i]], [hits])
             i += 1

@@ -19,6 +19,11 @@ Gradients = list[list[tf.Tensor]]  # by group, then by variable
 Computed = tuple[tf.Tensor, tf.Tensor, Gradients]  # loss, correct examples, gradients
 
 
+def position_of(epoch: int, step: int) -> int:
+    """A number that grows with every step of a run. epoch: from 1; step: within it, from 0."""
+    return (epoch << 32) + step
+
+
 @dataclass(frozen=True)
 class Step:
     """What happens to one batch, in two halves."""
