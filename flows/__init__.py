@@ -4,6 +4,8 @@
 `places` holds a deployment's runs to their directories.
 """
 
+import atexit
+import gc
 import logging
 import os
 
@@ -19,3 +21,5 @@ for _name, _value in {
     os.environ.setdefault(_name, _value)
 # Prefect sends that logger's records to the API and leaves its level to the root, which takes warnings alone.
 logging.getLogger("hemline").setLevel(logging.INFO)
+# Python's last search for garbage takes 2 s among TensorFlow's objects, and whoever cancels a run waits for it.
+atexit.register(gc.freeze)

@@ -28,7 +28,8 @@ from prefect.states import Cancelled, Running, State
 from hemline.storage.attempts import Attempt, attempt
 from tasks.live import AWAY
 
-LOOK_SECONDS, LOOKS = 2.0, 3  # between two looks at a run's state; after so many a worker should have cancelled it
+LOOK_SECONDS = 2.0  # between two looks at a run's state
+LOOKS = 3  # after so many of *Cancelling* a worker should have ended the process; one more, and it cannot end itself
 LOST = "lost without a sign of life"  # what the automations say of a run that they do not hear of any more
 
 
@@ -124,8 +125,9 @@ class _Watch(threading.Thread):
                         alive: State[Any] = Running(message="it was thought lost, and is alive")
                         client.set_flow_run_state(self.flow_run, alive, force=True)
                     cancelling = cancelling + 1 if state.is_cancelling() else 0
+                    if self.told:  # by whomever: it is in compiled code, and what is on the disk is whole at any moment
+                        os.kill(os.getpid(), signal.SIGKILL)
                     if state.is_cancelled() or cancelling == LOOKS:
                         # Its worker, which ends it within seconds, is gone; or somebody has set the state.
                         self.told = True
                         os.kill(os.getpid(), signal.SIGTERM)
-                        return

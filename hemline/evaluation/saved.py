@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from hemline.data.dataset import DatasetRef, load_split
 from hemline.evaluation.scores import compile_predict, evaluate
+from hemline.models import load
 from hemline.records.run import Evaluation, Latency, Serving, TrainedRun
 from hemline.report.charts import mistakes_grid
 from hemline.runtime.devices import DeviceInfo
@@ -33,7 +34,7 @@ def evaluate_saved(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun)
     images, labels = load_split(dataset, "test")
     served = trained.directory / "saved_model"
     with tf.device(device.name):
-        model = keras.saving.load_model(trained.model_path)
+        model = load(trained.model_path)
         quality, table = evaluate(compile_predict(model), images, labels, dataset.class_names)
         with whole_directory(served, replace=True) as path:
             export(model, dataset.class_names, path)

@@ -2,16 +2,20 @@
 
     model = build("mlp", image_shape=(28, 28, 1), classes=10, seed=42)      # (B, H, W, C) uint8 -> (B, classes) float32
     model = build("my_models:wide", (28, 28, 1), 10, 42, arguments={"units": 100})      # a function of one's own
+    model = load(Path("model.keras"))
 
-Others import `MODELS`, `build` and `load_classes` from here, `LayerNorm` from `layer_norm`, layers that draw random
-numbers from `random_layers` and what a model must be from `contract`. A model is a function and, to have a short name,
-a row of `MODELS`: CONTRIBUTING.md, "Add a model".
+Others import `MODELS`, `build` and `load` from here, `LayerNorm` from `layer_norm`, layers that draw random numbers
+from `random_layers` and what a model must be from `contract`. A model is a function and, to have a short name, a row
+of `MODELS`: CONTRIBUTING.md, "Add a model".
 """
 
 import importlib
+import json
 import random
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -34,13 +38,14 @@ def build(
     precision: str = "float32",
     arguments: Mapping[str, Any] = MappingProxyType({}),
 ) -> "keras.Model":
-    """A new model of (B, H, W, C) uint8 images to (B, classes) float32 logits; precision: Keras's dtype policy.
+    """A new model of (B, H, W, C) uint8 images to (B, classes) float32 logits.
 
-    name: a key of MODELS, or package.module:function. arguments: further ones of that function.
+    name: a key of MODELS, or package.module:function. precision: Keras's dtype policy, of layers that name none.
+    arguments: further ones of the function.
     Raises ConfigurationError if it cannot be called so.
     """
     function = _resolved(name)
-    with _as_in_a_new_process(seed):
+    with _as_in_a_new_process(seed, precision):
         try:
             model: keras.Model = function(image_shape, classes, seed, precision, **arguments)
         except Exception as error:  # whatever a function of one's own may raise
@@ -54,9 +59,24 @@ def build(
     return model
 
 
-def load_classes(name: str) -> None:
-    """Imports what a saved model of this name is made of, so that Keras knows its classes."""
-    importlib.import_module(module_of(name))
+def load(path: Path) -> "keras.Model":
+    """A saved model (.keras), in safe mode. Imports the modules that its classes are in, so that Keras knows them."""
+    import keras
+
+    with zipfile.ZipFile(path) as archive:
+        parts = json.loads(archive.read("config.json"))
+    for module in sorted(_modules(parts)):
+        if module.partition(".")[0] not in ("keras", "builtins"):
+            importlib.import_module(module)
+    model: keras.Model = keras.saving.load_model(path, safe_mode=True)
+    return model
+
+
+def _modules(part: Any) -> set[str]:
+    """Of all classes and functions in a part of a model's configuration."""
+    inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    own = {part["module"]} if isinstance(part, dict) and isinstance(part.get("module"), str) else set()
+    return own.union(*map(_modules, inner))
 
 
 def module_of(name: str) -> str:
@@ -67,26 +87,30 @@ def module_of(name: str) -> str:
 def _resolved(name: str) -> Any:
     try:
         return resolve_name(MODELS.get(name, name))
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever a module of one's own may raise
         from hemline.errors import ConfigurationError
 
         raise ConfigurationError(
             f"model must be one of {', '.join(MODELS)}, or package.module:function that Python finds. Received: "
-            f"model={name!r} ({error}). Correct it, or install its package; a file beside pyproject.toml is found too."
+            f"model={name!r} ({type(error).__name__}: {error}). Correct it, or install its package; a file beside "
+            "pyproject.toml is found too."
         ) from error
 
 
 @contextmanager
-def _as_in_a_new_process(seed: int) -> Iterator[None]:
-    """Inside, layers without a name or a seed get the same ones whenever the model is built."""
+def _as_in_a_new_process(seed: int, precision: str) -> Iterator[None]:
+    """Inside, layers without a name, a seed or a dtype get the same ones whenever the model is built."""
+    import keras
     from keras.src.backend.common import global_state  # Keras has no public way that forgets nothing else
 
-    counters, state = "object_name_uids", random.getstate()
+    counters, state, policy = "object_name_uids", random.getstate(), keras.config.dtype_policy()
     before = global_state.get_global_attribute(counters)
     global_state.set_global_attribute(counters, None)
     random.seed(seed)  # from which Keras draws the seed of an initializer that has none
+    keras.config.set_dtype_policy(precision)
     try:
         yield
     finally:
+        keras.config.set_dtype_policy(policy)
         random.setstate(state)
         global_state.set_global_attribute(counters, before)

@@ -4,6 +4,8 @@
     x = RandomShift(2, seed=seed + 1)(x)            # up to 2 pixels up, down, left, right; zeros move in
     x = Dropout(0.3, seed=seed + 2)(x)              # any shape
 
+    network = with_dropout_of_ours(keras.applications.EfficientNetB0(...), seed)
+
     with at(position):                              # the training loop does it, and gives each step another number
         model(images, training=True)
 
@@ -14,6 +16,7 @@ their seed and the step: give each layer another seed. In evaluation and serving
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import count
 from typing import Any
 
 import keras
@@ -70,20 +73,37 @@ class _RandomLayer(keras.layers.Layer):
 class Dropout(_RandomLayer):
     """Sets a share `rate` of the values to 0 and divides the others by what is left (Srivastava et al., 2014)."""
 
-    def __init__(self, rate: float, seed: int, **kwargs: Any):
+    def __init__(self, rate: float, seed: int, noise_shape: Sequence[int | None] | None = None, **kwargs: Any):
+        """noise_shape: of what is drawn, as Keras's: 1 where all of an axis share a fate, None for the input's size."""
         if not 0 <= rate < 1:
             raise ValueError(f"rate must be >= 0 and < 1, a share. Received: rate={rate}.")
         super().__init__(seed, **kwargs)
-        self.rate = rate
+        self.rate, self.noise_shape = rate, noise_shape
 
     def change(self, x: tf.Tensor) -> tf.Tensor:
         """x: (B, ...) float."""
-        kept = self.uniform(tf.shape(x)) >= self.rate
+        sizes = tf.unstack(tf.shape(x))
+        drawn = [size if given is None else given for size, given in zip(sizes, self.noise_shape or sizes, strict=True)]
+        kept = self.uniform(drawn) >= self.rate
         return tf.where(kept, x / tf.constant(1 - self.rate, x.dtype), tf.zeros_like(x))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this layer again."""
-        return super().get_config() | {"rate": self.rate}
+        return super().get_config() | {"rate": self.rate, "noise_shape": self.noise_shape}
+
+
+def with_dropout_of_ours(network: keras.Model, seed: int) -> keras.Model:
+    """A finished network, e.g. of keras.applications, with this Dropout in place of Keras's, and the same weights."""
+    numbers = count(seed)
+
+    def clone(layer: keras.Layer) -> keras.Layer:
+        if type(layer) is not keras.layers.Dropout:
+            return type(layer).from_config(layer.get_config())
+        return Dropout(layer.rate, next(numbers), layer.noise_shape, name=layer.name, dtype=layer.dtype_policy)
+
+    copy = keras.models.clone_model(network, clone_function=clone, recursive=True)
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 @keras.saving.register_keras_serializable(package="hemline")

@@ -171,11 +171,10 @@ def load(path: Path) -> "tuple[keras.Model, Manifest]":
     manifest = verify(path)
     import keras
 
-    from hemline.models import load_classes
+    from hemline.models import load as load_model
 
     try:
-        load_classes(manifest.config.model)
-        return keras.saving.load_model(path / "model.keras", safe_mode=True), manifest
+        return load_model(path / "model.keras"), manifest
     except Exception as error:  # whatever a Keras that is not the one it was written with may raise
         problem = f"Keras {keras.__version__} does not load it, {type(error).__name__}"
         raise VersionError(

@@ -11,7 +11,7 @@ not found; name it beside the other.
 import ast
 import hashlib
 from collections.abc import Iterator
-from importlib.util import find_spec
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
 PACKAGE = __name__.partition(".")[0]
@@ -26,7 +26,7 @@ def digest_of(*modules: str, within: tuple[str, ...] = ("",)) -> str:
 
 def closure(*modules: str) -> dict[str, ast.Module]:
     """The code, by name, of these modules, and of what they import of the packages they are in, directly or not."""
-    sources = {name: _source(name) for name in {module.partition(".")[0] for module in modules}}
+    sources = {name: _sources(name) for name in {module.partition(".")[0] for module in modules}}
     found: dict[str, ast.Module] = {}
     done: set[tuple[str, bool]] = set()
     waiting = [(name, True) for name in modules]  # and whether its functions may be called
@@ -36,40 +36,47 @@ def closure(*modules: str) -> dict[str, ast.Module]:
         if path and (name, called) not in done:
             done.add((name, called))
             found[name] = _Computing().visit(ast.parse(path.read_bytes()))
-            waiting += [(name.rpartition(".")[0], False), *((other, True) for other in _imports(found[name], called))]
+            above = name.rpartition(".")[0]
+            imports = _imports(found[name], called, name if path.stem == "__init__" else above)
+            waiting += [(above, False), *((other, True) for other in imports)]
     if missing := set(modules) - found.keys():
         raise ModuleNotFoundError(f"only modules that are files have a digest. Received: {sorted(missing)}.")
     return found
 
 
-def _source(package: str) -> Path | None:
-    """The directory that holds a package, or a module that is in none."""
+def _sources(package: str) -> list[Path]:
+    """The directories that hold a package, or a module that is in none. Several hold one without an `__init__`."""
     if package == PACKAGE:
-        return SOURCE
+        return [SOURCE]
     spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        return None
-    return Path(spec.origin).parents[1 if spec.submodule_search_locations else 0]
+    if spec is None:
+        return []
+    if spec.submodule_search_locations:
+        return [Path(place).parent for place in spec.submodule_search_locations]
+    return [Path(spec.origin).parent] if spec.origin else []
 
 
-def _file(module: str, sources: dict[str, Path | None]) -> Path | None:
+def _file(module: str, sources: dict[str, list[Path]]) -> Path | None:
     """The file of a module of one of the packages; None for any other name."""
-    if (source := sources.get(module.partition(".")[0])) is None:
-        return None
-    path = source.joinpath(*module.split("."))
-    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
+    for source in sources.get(module.partition(".")[0], []):
+        path = source.joinpath(*module.split("."))
+        for file in (path / "__init__.py", path.with_suffix(".py")):
+            if file.is_file():
+                return file
+    return None
 
 
-def _imports(tree: ast.AST, in_functions: bool) -> Iterator[str]:
-    """Names of modules, and of what may be one: the `a.b` of `from a import b`."""
+def _imports(tree: ast.AST, in_functions: bool, package: str) -> Iterator[str]:
+    """Names of modules, and of what may be one: the `a.b` of `from a import b`. package: what `.` stands for."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:  # there are no relative imports in Hemline
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = resolve_name("." * node.level + (node.module or ""), package)
+            yield origin
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
         elif in_functions or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _imports(node, in_functions)
+            yield from _imports(node, in_functions, package)
 
 
 class _Computing(ast.NodeTransformer):

@@ -9,6 +9,7 @@ Every trainable variable belongs to exactly one group or is frozen, no group is 
 `model.layers[0]` is Flatten, and nothing says so.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,12 +34,33 @@ class Group:
 
 
 def labelled_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """Trainable variables by 'layer/variable', e.g. 'norm_1/alpha': `variable.path` is another in a loaded model."""
-    return {
-        layer.name + "/" + f"/{variable.path}".partition(f"/{layer.name}/")[2]: variable
+    """Trainable variables by 'layer/variable', e.g. 'norm_1/alpha': `variable.path` is another in a loaded model.
+
+    A model used as a layer, built before or in place: 'backbone/conv/kernel'. Raises ConfigurationError unless each
+    variable of the model has one label and each label one variable.
+    """
+    labelled = [
+        (f"{layer.name}/{f'/{variable.path}'.partition(f'/{layer.name}/')[2] or variable.path}", variable)
         for layer in model.layers
         for variable in layer.trainable_variables
-    }
+    ]
+    owners: dict[int, list[str]] = {id(variable): [] for variable in model.trainable_variables}
+    for label, variable in labelled:
+        owners[id(variable)].append(label)
+    problems = [
+        f"{variable.path} is in {' and in '.join(owners[id(variable)]) or 'no layer'}"
+        for variable in model.trainable_variables
+        if len(owners[id(variable)]) != 1
+    ]
+    labels = Counter(label for label, _ in labelled)
+    problems += [f"{count} variables are called {label}" for label, count in labels.items() if count > 1]
+    if problems:
+        raise ConfigurationError(
+            "every trainable variable must be of one layer, under a name of its own, so that one optimizer can train "
+            f"it. Received: a model of which {'; '.join(problems)}. Put weights into layers, use a layer on one level "
+            "of the model alone, and give the layers of each model that is used as a layer different names."
+        )
+    return dict(labelled)
 
 
 def assign(

@@ -17,7 +17,7 @@ import tensorflow as tf
 from hemline.config.optimizers import OPTIMIZERS
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef, load_training
-from hemline.errors import DivergenceError
+from hemline.errors import ConfigurationError, DivergenceError
 from hemline.evaluation.scores import Score, compile_predict
 from hemline.models import build, module_of
 from hemline.models.contract import require_contract
@@ -42,7 +42,8 @@ def check_model(
     """The device as it computes this model. Raises ConfigurationError if it cannot be trained. Needs no data."""
     with tf.device(device.name):
         model = _build(config, image_shape, classes)
-        require_contract(model, config.model, image_shape, classes)
+        require_contract(model, config.model, image_shape, classes, config.precision)
+        _code_of(config)
         _groups(config, model, examples=config.batch_size)
         return device.computing(model)
 
@@ -169,7 +170,15 @@ def _code_of(config: RetrainConfig) -> dict[str, Any]:
         within.append(package)
     rows = {name: OPTIMIZERS[group.optimizer] for name, group in config.groups.by_name().items()}
     optimizers = {name: [row.keras_class, dict(row.always)] for name, row in rows.items()}
-    return {"sha256": digest_of("hemline.training.loop", builder, within=tuple(within)), "optimizers": optimizers}
+    try:
+        sha256 = digest_of("hemline.training.loop", builder, within=tuple(within))
+    except (ImportError, SyntaxError) as error:
+        raise ConfigurationError(
+            "a model's function must be in a Python file, and what that imports of its own package must be Python, so "
+            f"that a killed run knows whether it goes on with the same code. Received: model={config.model!r} "
+            f"({error}). Write it in a .py file."
+        ) from error
+    return {"sha256": sha256, "optimizers": optimizers}
 
 
 def _build(config: RetrainConfig, image_shape: tuple[int, int, int], classes: int) -> keras.Model:

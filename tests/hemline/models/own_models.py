@@ -29,6 +29,24 @@ def everything(image_shape: Shape, classes: int, seed: int, precision: str, unit
     )
 
 
+def without_dtype(image_shape: Shape, classes: int, seed: int, precision: str) -> keras.Model:
+    """Only the last layer says what it computes in."""
+    return ending(layers.Dense(5), layers.Dense(classes, dtype="float32"), image_shape=image_shape)
+
+
+def backbone() -> keras.Model:
+    """As from keras.applications: built before it is used, so that its variables' paths do not begin with its name."""
+    pixels = keras.Input((4, 4, 1))
+    x = layers.BatchNormalization(name="norm")(layers.Conv2D(2, 3, name="conv")(pixels))
+    return keras.Model(pixels, layers.Dropout(0.5, name="drop")(layers.Flatten()(x)), name="backbone")
+
+
+def on(network: keras.Model) -> keras.Model:
+    """The network with a layer of logits."""
+    images = keras.Input((4, 4, 1), dtype="uint8")
+    return keras.Model(images, layers.Dense(3, name="top")(network(layers.Rescaling(1 / 255)(images))))
+
+
 def ending(*last: layers.Layer, image_shape: Shape = (4, 4, 1)) -> keras.Sequential:
     """Scaled and flattened pixels, then these layers."""
     start = [keras.Input(image_shape, dtype="uint8"), layers.Rescaling(1 / 255), layers.Flatten()]
@@ -69,6 +87,51 @@ def idle_layer() -> keras.Model:
     flat = layers.Flatten()(layers.Rescaling(1 / 255)(images))
     argmax = keras.ops.cast(keras.ops.argmax(layers.Dense(3, name="idle")(flat), axis=-1, keepdims=True), "float32")
     return keras.Model(images, layers.Dense(3)(keras.ops.concatenate([flat, argmax], axis=-1)))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Noisy(layers.Layer):
+    """A layer that draws by a state of TensorFlow's own."""
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return inputs + tf.random.uniform(tf.shape(inputs)) if training else inputs
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class NoisyByKeras(layers.Layer):
+    """A layer that draws by a state of Keras's own, which no layer has."""
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return inputs + keras.random.uniform(tf.shape(inputs)) if training else inputs
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Counting(layers.Layer):
+    """A layer with a state that is not among its weights."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.calls = [tf.Variable(0.0, name="calls")]
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return inputs / (1 + self.calls[0].assign_add(1.0)) if training else inputs
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class FailingInTraining(layers.Layer):
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if training:
+            raise ValueError("there is no such mode")
+        return inputs
+
+
+def defined_inside() -> keras.Model:
+    @keras.saving.register_keras_serializable(package="tests")
+    class Inside(layers.Layer):
+        def call(self, inputs: tf.Tensor) -> tf.Tensor:
+            return inputs
+
+    return ending(Inside(), layers.Dense(3))
 
 
 class Subclass(keras.Model):

@@ -1,7 +1,10 @@
 """Models by name or by function: found, built the same each time, and refused where they cannot be."""
 
 import random
+import sys
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -9,7 +12,7 @@ from pydantic import ValidationError
 from hemline.config.explain import explain
 from hemline.config.retrain import RetrainConfig
 from hemline.errors import ConfigurationError
-from hemline.models import MODELS, build, load_classes
+from hemline.models import MODELS, build, load
 
 OWN = "tests.hemline.models.own_models:"
 
@@ -50,6 +53,13 @@ def test_what_cannot_be_built_is_refused(name: str, arguments: dict[str, int], s
         build(name, (4, 4, 1), 3, seed=1, arguments=arguments)
 
 
+def test_a_module_that_is_not_python_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "not_python.py").write_text("def f(:")
+    with pytest.raises(ConfigurationError, match=r"model='not_python:f' \(SyntaxError: "):
+        build("not_python:f", (4, 4, 1), 3, seed=1)
+
+
 @pytest.mark.parametrize(
     "name", ["", "mlpp", "my models:f", "my_models", "my_models:f()", "a/b:f", "../x:f", ":f", "m:"]
 )
@@ -60,8 +70,54 @@ def test_a_name_that_is_none_is_refused_before_anything_is_imported(name: str) -
     assert explain(caught.value, "Change it.") == f"{rule}. Received: model={name!r}. Change it."
 
 
-def test_classes_of_a_model_of_ones_own_are_known_once_they_are_loaded() -> None:
-    load_classes("mlp")
-    load_classes(f"{OWN}everything")
-    with pytest.raises(ModuleNotFoundError):
-        load_classes("no_such_module:f")
+def test_a_saved_model_is_loaded_with_classes_that_only_its_function_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function's module alone was imported, and a published version did not load in a new process."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "late_layers.py").write_text(LATE_LAYERS)
+    (tmp_path / "late.py").write_text(LATE)
+    images = np.ones((1, 4, 4, 1), np.uint8)
+    model = build("late:net", (4, 4, 1), 3, seed=1)
+    model.save(tmp_path / "model.keras")
+    for name in ("late>Twice", "late>halved"):  # as in a new process
+        del keras.saving.get_custom_objects()[name]
+    del sys.modules["late_layers"]
+    np.testing.assert_array_equal(load(tmp_path / "model.keras")(images), model(images))
+
+
+LATE = """
+import keras
+
+def net(image_shape, classes, seed, precision):
+    from late_layers import Twice, halved
+    return keras.Sequential(
+        [
+            keras.Input(image_shape, dtype="uint8"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(5, activation=halved),
+            Twice(),
+            keras.layers.Dense(classes),
+        ]
+    )
+"""
+LATE_LAYERS = """
+import keras
+
+@keras.saving.register_keras_serializable(package="late")
+class Twice(keras.layers.Layer):
+    def call(self, inputs):
+        return 2 * inputs
+
+@keras.saving.register_keras_serializable(package="late")
+def halved(x):
+    return x / 2
+"""
+
+
+def test_what_names_no_dtype_computes_in_the_precision_asked_for() -> None:
+    """It computed in float32, and the record said mixed_bfloat16."""
+    model = build(f"{OWN}without_dtype", (4, 4, 1), 3, 1, "mixed_bfloat16")
+    assert [layer.compute_dtype for layer in model.layers[-2:]] == ["bfloat16", "float32"]
+    assert keras.config.dtype_policy().name == "float32"

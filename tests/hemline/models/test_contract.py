@@ -8,6 +8,7 @@ import pytest
 from hemline.errors import ConfigurationError
 from hemline.models import MODELS, build
 from hemline.models.contract import require_contract
+from hemline.models.random_layers import with_dropout_of_ours
 from tests.hemline.models import own_models as own
 from tests.hemline.models.own_models import ending
 
@@ -25,6 +26,17 @@ def test_what_keeps_the_contract_passes(name: str, shape: tuple[int, int, int]) 
 @pytest.mark.parametrize("name", MODELS)
 def test_logits_are_float32_in_every_precision(name: str, precision: str) -> None:
     require_contract(build(name, SHAPE, 3, 1, precision), name, SHAPE, classes=3)
+
+
+def test_a_finished_network_with_dropout_of_ours_keeps_the_contract() -> None:
+    """The remedy that its refusal names."""
+    model = own.on(with_dropout_of_ours(own.backbone(), seed=1))
+    require_contract(model, "my_models:wide", SHAPE, classes=3)
+
+
+def test_a_precision_that_no_layer_computes_in_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="compute in float32, and none in precision='mixed_bfloat16'"):
+        require_contract(ending(layers.Dense(3)), "my_models:wide", SHAPE, 3, "mixed_bfloat16")
 
 
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
@@ -49,8 +61,25 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "no weights": (lambda: ending(layers.Dense(3, trainable=False)), "a model without a trainable weight"),
     "Keras's dropout": (
         lambda: ending(layers.Dropout(0.5, name="drop"), layers.Dense(3)),
-        "a state which a checkpoint does not have: drop. Take those of hemline.models.random_layers",
+        "a state which a checkpoint does not have: drop. Take random layers from hemline.models.random_layers",
     ),
+    "dropout of a finished network": (lambda: own.on(own.backbone()), "does not have: drop.* with_dropout_of_ours"),
+    "TensorFlow's random numbers": (lambda: ending(own.Noisy(), layers.Dense(3)), "differ from one call to the next"),
+    "Keras's random numbers": (lambda: ending(own.NoisyByKeras(), layers.Dense(3)), "does not have: .*seed_generator"),
+    "a hidden state": (lambda: ending(own.Counting(), layers.Dense(3)), "does not have: calls"),
+    "a layer that fails": (
+        lambda: ending(own.FailingInTraining(), layers.Dense(3)),
+        r"fails when it is asked in training \(ValueError: .*there is no such mode",
+    ),
+    "softmax before a linear layer": (
+        lambda: ending(layers.Dense(3, activation="softmax"), layers.Activation("linear")),
+        "probabilities: each row of its answers sums to 1",
+    ),
+    "a softmax layer as activation": (
+        lambda: ending(layers.Dense(3, activation=layers.Softmax())),
+        "probabilities: .* has softmax",
+    ),
+    "a class inside a function": (own.defined_inside, "when it loads them: Inside. .* none of them in a function"),
     "noise inside": (
         lambda: ending(keras.Sequential([layers.GaussianNoise(0.1, name="noise"), layers.Dense(3)])),
         "does not have: noise",

@@ -9,15 +9,17 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hemline.models.random_layers import Dropout, RandomFlip, RandomShift, at
+from hemline.models.random_layers import Dropout, RandomFlip, RandomShift, at, with_dropout_of_ours
+from tests.hemline.models import own_models as own
 
 IMAGES = np.random.default_rng(0).integers(1, 256, (64, 5, 6, 2)).astype(np.uint8)
 MAKE: list[Callable[[int], keras.layers.Layer]] = [
     lambda seed: Dropout(0.4, seed=seed),
+    lambda seed: Dropout(0.4, seed=seed, noise_shape=(None, 1, 1, 1)),
     lambda seed: RandomFlip(seed=seed),
     lambda seed: RandomShift(2, seed=seed),
 ]
-everyone = pytest.mark.parametrize("make", MAKE, ids=["dropout", "flip", "shift"])
+everyone = pytest.mark.parametrize("make", MAKE, ids=["dropout", "dropout of examples", "flip", "shift"])
 
 
 def drawn(layer: keras.layers.Layer, position: int, xla: bool = False) -> np.ndarray:
@@ -112,3 +114,23 @@ def test_pixels_keep_their_type(dtype: str) -> None:
 def test_what_cannot_be_is_refused(make: Callable[[], keras.layers.Layer], rule: str) -> None:
     with pytest.raises(ValueError, match=f"{rule} must be"):
         make()
+
+
+def test_dropout_of_whole_examples_is_as_in_keras() -> None:
+    """EfficientNet drops a block's whole answer."""
+    shape = (None, 1, 1, 1)
+    ours, theirs = Dropout(0.4, seed=1, noise_shape=shape), keras.layers.Dropout(0.4, noise_shape=shape, seed=1)
+    for result in (drawn(ours, 5), drawn(theirs, 5)):
+        kept = result.reshape(len(result), -1) != 0
+        assert set(kept.sum(axis=1)) == {0, kept.shape[1]}
+        np.testing.assert_allclose(result[kept.all(axis=1)], IMAGES[kept.all(axis=1)] / np.float32(0.6), rtol=1e-6)
+
+
+def test_a_finished_network_keeps_its_weights_and_answers() -> None:
+    theirs = own.on(own.backbone())
+    ours = with_dropout_of_ours(theirs, seed=7)
+    images = IMAGES[:, :4, :4, :1]
+    np.testing.assert_array_equal(ours(images), theirs(images))
+    assert [weight.path for weight in ours.weights] == [weight.path for weight in theirs.weights]
+    (dropout,) = [layer for layer in ours._flatten_layers() if layer.name == "drop"]
+    assert (type(dropout), dropout.rate, dropout.seed) == (Dropout, 0.5, 7)

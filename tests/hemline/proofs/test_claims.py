@@ -76,7 +76,6 @@ def test_nothing_is_left_behind_or_said(
             tf.config.functions_run_eagerly(),
             tf.get_logger().level,
             tf.config.list_logical_devices(),
-            random.getstate(),
             np.random.get_state()[1].tolist(),  # type: ignore[index]
             dict(keras.saving.get_custom_objects()),
             list(tmp_path.iterdir()),
@@ -97,6 +96,17 @@ def test_nothing_is_left_behind_or_said(
     assert tf.random.uniform([3]).numpy().tolist() == drawn
     assert capfd.readouterr().out == ""
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_pythons_random_numbers_are_left_alone() -> None:
+    """Threads that other tests have left draw some too, now and then; a claim that draws would do so each time."""
+
+    def undisturbed() -> bool:
+        before = random.getstate()
+        claims.check()
+        return random.getstate() == before
+
+    assert any(undisturbed() for _ in range(3))
 
 
 # --- Each can fail. What is broken, and a fact that must then not hold.

@@ -173,3 +173,33 @@ def test_only_modules_whose_names_begin_so_count(source: Path) -> None:
 def test_what_is_no_module_in_a_file_has_no_digest(name: str) -> None:
     with pytest.raises(ModuleNotFoundError, match=name):
         code.digest_of(PARITY, name)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package of one's own without an `__init__`, but for a room of it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, text in {"net": "", "room/__init__": "", "room/layers": "", "room/sizes": ""}.items():
+        path = tmp_path / "ones_own" / f"{name}.py"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(text)
+    return tmp_path / "ones_own"
+
+
+@pytest.mark.parametrize(
+    ("net", "layers", "init"),
+    [
+        ("from .room import layers", "from . import sizes", ""),
+        ("from .room.layers import x", "from .sizes import y", ""),
+        ("from .room import layers", "from ..room.sizes import y", ""),
+        ("from .room import y", "", "from .sizes import y"),
+        ("import ones_own.room.sizes", "", ""),
+    ],
+)
+def test_relative_imports_are_followed(package: Path, net: str, layers: str, init: str) -> None:
+    """They were passed over, and a run went on with other code."""
+    for name, text in {"net": net, "room/layers": layers, "room/__init__": init}.items():
+        (package / f"{name}.py").write_text(text)
+    before = code.digest_of("ones_own.net")
+    (package / "room" / "sizes.py").write_text("y = 1")
+    assert code.digest_of("ones_own.net") != before

@@ -14,12 +14,13 @@ from hemline.config.optimizers import OptimizerGroup, OptimizerGroups
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
 from hemline.errors import CheckpointError, ConfigurationError
-from hemline.models import build
+from hemline.models import build, load
 from hemline.records.run import TrainedRun
 from hemline.training import run
-from hemline.training.groups import layers_of, partition
+from hemline.training.groups import labelled_variables, layers_of, partition
 from hemline.training.loop import Trainer
 from tests.hemline.conftest import CPU
+from tests.hemline.models import own_models as own
 from tests.hemline.models.own_models import ending, layers
 
 OWN = "tests.hemline.models.own_models:everything"
@@ -65,6 +66,42 @@ def test_a_custom_model_trains_without_a_word_about_groups(tiny: DatasetRef) -> 
     }
     groups = partition(model, OptimizerGroups().by_name())
     assert sum(len(group.variables) for group in groups) == len(model.trainable_variables) == 6
+
+
+def test_every_variable_of_a_finished_network_is_in_a_group() -> None:
+    """All had one name, so that one was trained and the others were not, without a word."""
+    model = own.on(own.backbone())
+    assert list(labelled_variables(model)) == [
+        "backbone/conv/kernel",
+        "backbone/conv/bias",
+        "backbone/norm/gamma",
+        "backbone/norm/beta",
+        "top/kernel",
+        "top/bias",
+    ]
+    groups = partition(model, OptimizerGroups().by_name())
+    assert [len(group.variables) for group in groups] == [4, 2]
+
+
+def test_names_are_the_same_in_a_loaded_model(tmp_path: Path) -> None:
+    model = own.on(own.backbone())
+    model.save(tmp_path / "model.keras")
+    assert list(labelled_variables(load(tmp_path / "model.keras"))) == list(labelled_variables(model))
+
+
+def test_variables_that_one_optimizer_could_not_train_are_refused() -> None:
+    shared = layers.Dense(16, name="shared")
+    twice = ending(keras.Sequential([keras.Input((16,)), shared], name="inner"), shared, layers.Dense(3))
+    with pytest.raises(ConfigurationError, match="shared/kernel is in inner/shared/kernel and in shared/kernel"):
+        labelled_variables(twice)
+
+    def part() -> keras.Model:
+        return keras.Model(x := keras.Input((4,)), layers.Dense(4, name="one")(x))
+
+    x = keras.Input((4,))
+    both = keras.Model(x, part()(part()(x)), name="both")
+    with pytest.raises(ConfigurationError, match="2 variables are called both/one/kernel"):
+        labelled_variables(keras.Model(y := keras.Input((4,)), both(y)))
 
 
 def test_a_name_with_a_wildcard_is_a_name() -> None:
