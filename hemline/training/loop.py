@@ -120,7 +120,7 @@ def _compile(
     step = make_step(model, groups, loss_scale.tape if loss_scale else tf.GradientTape)
     replicated = tf.distribute.get_strategy().num_replicas_in_sync > 1
     if replicated:
-        step = on_replicas(step, groups, xla)
+        step = on_replicas(step, model, groups, xla)
     if loss_scale:
         step = loss_scale.around(step)
 

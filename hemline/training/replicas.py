@@ -1,25 +1,28 @@
 """A step on several devices: each replica takes its share of every batch, and their gradients are summed.
 
-    step = on_replicas(make_step(model, groups), groups, xla=True)      # inside a tf.distribute strategy's scope
+    step = on_replicas(make_step(model, groups), model, groups, xla=True)       # inside a tf.distribute strategy's scope
 
 Replicas stay equal bit for bit; the result agrees with one device's up to the order of a sum
-(tests/hemline/training/test_strategies.py).
+(tests/hemline/training/test_strategies.py). BatchNormalization looks at each replica's share alone, as in Keras; its
+moving averages are then averaged, where Keras lets them go apart and saves the first replica's.
 """
 
 from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 
 from hemline.training.groups import Group
 from hemline.training.step import Computed, Gradients, Step
 
 
-def on_replicas(step: Step, groups: Sequence[Group], xla: bool) -> Step:
+def on_replicas(step: Step, model: keras.Model, groups: Sequence[Group], xla: bool) -> Step:
     """The same step, its batches divided. Loss and correct examples are the whole batch's, gradients each replica's.
 
     xla: whether a replica's share is compiled.
     """
     strategy = tf.distribute.get_strategy()
+    averages = [weight for weight in model.non_trainable_weights if tf.as_dtype(weight.dtype).is_floating]
     parts = strategy.num_replicas_in_sync
     compiled = tf.function(step.compute, jit_compile=xla)  # and no more: XLA compiles no communication
 
@@ -43,6 +46,8 @@ def on_replicas(step: Step, groups: Sequence[Group], xla: bool) -> Step:
         """Keras sums the replicas' gradients: doing it here would double them. But it clips before it sums."""
         clipped = [bool(group.optimizer.global_clipnorm) for group in groups]
         step.apply([_summed_in_first(own) if clips else own for clips, own in zip(clipped, gradients, strict=True)])
+        for average in averages:
+            average.assign(tf.distribute.get_replica_context().all_reduce("MEAN", average.value))
 
     def apply(gradients: Gradients) -> None:
         strategy.run(apply_share, (gradients,))

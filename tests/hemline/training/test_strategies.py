@@ -76,11 +76,17 @@ class Process:
     """Trains in a process of its own, until its end or, if that is given, to the first line that begins so."""
 
     def __init__(
-        self, dataset: DatasetRef, directory: Path, replicas: int = 1, tf_config: str = "", last_line: str = ""
+        self,
+        dataset: DatasetRef,
+        directory: Path,
+        replicas: int = 1,
+        tf_config: str = "",
+        last_line: str = "",
+        model: str = "mlp",
     ):
         directory.mkdir(exist_ok=True)
         self.directory = directory
-        config = CONFIG.model_copy(update={"replicas": replicas}).model_dump_json()
+        config = CONFIG.model_copy(update={"replicas": replicas, "model": model}).model_dump_json()
         self.popen = subprocess.Popen(
             [sys.executable, "-c", TRAIN, dataset.model_dump_json(), config, str(directory), last_line],
             stdout=subprocess.PIPE,
@@ -145,6 +151,12 @@ def test_replicas_are_equal_and_agree_with_one_device(tiny: DatasetRef, tmp_path
         assert digests == replicas
         assert weights(worker.directory).tobytes() == weights(two.directory).tobytes()
         assert pd.read_csv(worker.directory / "epochs.csv").to_dict("records") == mirrored
+
+
+def test_moving_averages_are_of_all_replicas(tiny: DatasetRef, tmp_path: Path) -> None:
+    """Each replica had its own, of its share of the batches, and the first one's were saved."""
+    (digest,), _ = Process(tiny, tmp_path, replicas=2, model="tests.hemline.models.own_models:everything").result()
+    assert digest
 
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:
