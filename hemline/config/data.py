@@ -10,6 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from hemline.config.fields import Choice, Strict
+from hemline.config.names import BUILDER
 from hemline.config.paths import root
 
 PLACES = {"data_dir", "manual_dir"}  # they decide where data is, not what it holds
@@ -85,7 +86,7 @@ class DataConfig(Strict):
     @property
     def has_own_builder(self) -> bool:
         """Whether `dataset` is a class: fashion_mnist:3.0.1 is a version, pets.builders:Pets is one."""
-        return self.folder is None and re.fullmatch(r"[A-Za-z_][\w.]*:[A-Z]\w*", self.dataset) is not None
+        return self.folder is None and BUILDER.fullmatch(self.dataset) is not None
 
     @property
     def short_name(self) -> str:

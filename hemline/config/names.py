@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 
 LONGEST = 100  # characters
 _NAME = re.compile(rf"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST - 1}}}")  # ASCII alone: no letter is two
-_BUILDER = re.compile(r"[\w.]+:([A-Za-z_]\w*)")  # package.module:Builder; a version of TFDS begins with a digit or *
+BUILDER = re.compile(r"[A-Za-z_][\w.]*:(_*[A-Z]\w*)")  # package.module:Builder; a version of TFDS is in digits
 
 
 def model_name(dataset: str) -> str:
@@ -21,7 +21,7 @@ def model_name(dataset: str) -> str:
     kind, _, place = dataset.partition(":")
     if kind == "folder":
         words = PurePath(place).name
-    elif builder := _BUILDER.fullmatch(dataset):
+    elif builder := BUILDER.fullmatch(dataset):
         words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", builder[1].strip("_")).lower()
     else:
         words = kind
