@@ -22,6 +22,7 @@ BATCH = 1000  # examples a step; bounds memory, does not change a result
 PIECE = 100 * BATCH  # examples a call, for splits that do not fit in memory
 BINS = 15  # of confidence, equally wide
 MISTAKES = 16  # that are shown
+MATRIX = 1000  # classes; the matrix of 10,000 is 200 MB of zeros
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -65,9 +66,16 @@ class Score:
 
 
 def confusion(logits: np.ndarray, labels: np.ndarray, class_names: list[str]) -> pd.DataFrame:
-    """(classes, classes) counts; rows are the true class, columns the predicted one."""
+    """(classes, classes) counts; rows are the true class, columns the predicted one.
+
+    Of more than MATRIX classes, only pairs that there are: a true class, a predicted one, and how many examples.
+    """
     from sklearn.metrics import confusion_matrix
 
+    if len(class_names) > MATRIX:
+        names = np.array(class_names)
+        pairs = pd.DataFrame({"true": names[labels], "predicted": names[logits.argmax(axis=1)]})
+        return pairs.groupby(["true", "predicted"]).size().rename("examples").reset_index("predicted")
     counts = confusion_matrix(labels, logits.argmax(axis=1), labels=range(len(class_names)))
     return pd.DataFrame(counts, index=pd.Index(class_names, name="true"), columns=class_names)
 
