@@ -1,6 +1,6 @@
 """A step on several devices: each replica takes its share of every batch, and their gradients are summed.
 
-    step = on_replicas(make_step(model, groups), model, groups, xla=True)       # inside a tf.distribute strategy's scope
+    step = on_replicas(make_step(model, groups), model, groups, xla=True)   # inside a tf.distribute strategy's scope
 
 Replicas stay equal bit for bit; the result agrees with one device's up to the order of a sum
 (tests/hemline/training/test_strategies.py). BatchNormalization looks at each replica's share alone, as in Keras; its
