@@ -129,6 +129,12 @@ def load_training(ref: DatasetRef, validation: int | Literal["test"]) -> tuple[A
     return (images[:-validation], labels[:-validation]), (images[-validation:], labels[-validation:])
 
 
+def hashes(images: np.ndarray) -> np.ndarray:
+    """(N,) uint64 of images (N, H, W, C) uint8: equal for equal pixels; 3 s for a million of 28 x 28, 2 cores."""
+    digests = (hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images)
+    return np.frombuffer(b"".join(digests), "<u8")
+
+
 def write_split(directory: Path, name: str, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Split:
     """Writes a split's arrays, images (B, H, W, C) and labels (B,) a batch, as raw bytes: no header to go wrong."""
     examples, pixels, classes = 0, hashlib.sha256(), hashlib.sha256()

@@ -15,7 +15,7 @@ from tensorflow_datasets.core.splits import SplitDict
 from hemline.config.data import DataConfig
 from hemline.config.retrain import RetrainConfig
 from hemline.data import decoding, sources
-from hemline.data.dataset import DatasetRef, check_sizes, for_run, load_split, load_training
+from hemline.data.dataset import DatasetRef, check_sizes, for_run, hashes, load_split, load_training
 from hemline.data.decoding import KNOWN_FINGERPRINTS, prepare
 from hemline.data.sources import check_known
 from hemline.errors import ConfigurationError, DatasetError
@@ -338,3 +338,12 @@ def test_every_field_of_the_data_is_part_of_the_cache_and_of_the_directory(tmp_p
             others = {key: value for key, value in fields.items() if key != name}
             if name != "dataset":
                 assert DataConfig(**others).decoded_path != DataConfig(**fields).decoded_path
+
+
+def test_a_hash_is_of_the_pixels_alone() -> None:
+    images = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3, 1)
+    one, other = hashes(images)
+    assert one != other
+    assert hashes(images[::-1].copy()).tolist() == [other, one]
+    assert hashes(images).dtype == np.uint64
+    assert hashes(images[:0]).shape == (0,)
