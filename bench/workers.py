@@ -158,7 +158,7 @@ def tiny_data(root: Path) -> None:
             directory, name, [((60 * labels[:, None, None, None] + noise).astype(np.uint8), labels)]
         )
     names = ["dark", "middling", "bright"]
-    ref = DatasetRef(full_name="tiny/1.0.0", path=directory, image_shape=(4, 4, 1), class_names=names, splits=splits)
+    ref = DatasetRef(full_name="mnist/3.0.1", path=directory, image_shape=(4, 4, 1), class_names=names, splits=splits)
     write_json(directory / "dataset.json", ref.record())
 
 

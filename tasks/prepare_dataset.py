@@ -1,8 +1,10 @@
 """The data, prepared once and reused by every later run: ref = prepare_dataset(config, run_directory).
 
 The cache is keyed by the data that is asked for and by this task's source, not by the run. A cached answer counts only
-while every byte it points to is as it was.
+while every byte it points to is as it was. A run that goes on keeps the snapshot that it began with.
 """
+
+from contextlib import suppress
 
 from pathlib import Path
 
@@ -12,8 +14,8 @@ from prefect.cache_policies import INPUTS, TASK_SOURCE
 from hemline.config.data import DataConfig
 from hemline.config.retrain import RetrainConfig
 from hemline.data import decoding
-from hemline.data.dataset import DatasetRef, check_sizes, for_run
-from hemline.errors import DatasetUnavailableError
+from hemline.data.dataset import DatasetRef, check_sizes, for_run, load_split
+from hemline.errors import DatasetError, DatasetUnavailableError
 from hemline.storage.attempts import reached
 from hemline.storage.files import write_json
 
@@ -21,6 +23,8 @@ from hemline.storage.files import write_json
 def prepare_dataset(config: RetrainConfig, directory: Path) -> DatasetRef:
     """Verified data, enough of it for the run, and dataset.json in the run's directory."""
     reached("prepare-dataset")
+    if snapshot := _of_this_run(directory):
+        return for_run(snapshot, config.streaming)
     on_disk = decoding.verified(config.data)
     ref = _prepare.with_options(refresh_cache=on_disk is None)(config.data)
     if on_disk is not None and on_disk != ref:  # decoded anew by someone else since it was cached
@@ -29,6 +33,16 @@ def prepare_dataset(config: RetrainConfig, directory: Path) -> DatasetRef:
     ref = for_run(ref, config.streaming)
     write_json(directory / "dataset.json", ref.record())
     return ref
+
+
+def _of_this_run(directory: Path) -> DatasetRef | None:
+    """What an earlier attempt prepared, if every byte is as it was."""
+    with suppress(OSError, ValueError, DatasetError):
+        ref = DatasetRef.model_validate_json((directory / "dataset.json").read_bytes())
+        for name in ref.splits:
+            load_split(for_run(ref, streaming=True), name)  # reads the files for their digests alone
+        return ref
+    return None
 
 
 @task(

@@ -5,7 +5,8 @@
 
 Images that do not fit in memory are mapped from disk (np.memmap), which is decided once for a run. The fingerprint
 covers pixels, labels and their order, and is verified whenever arrays are loaded: a run never trains on anything but
-what its record names. Mapped files are verified before they are read, not while.
+what its record names. Mapped files are verified before they are read, not while. Arrays are a snapshot: when their
+source changes, new ones take their place, and the old ones are set aside for whoever refers to them.
 """
 
 import hashlib
@@ -52,6 +53,11 @@ class DatasetRef(BaseModel):
         identity = self.model_dump(mode="json", exclude={"path", "streaming", "left_out", "listing"})
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def aside(self) -> Path:
+        """Where the arrays are once newer ones have taken their place, as long as a version refers to them."""
+        return self.path.with_name(f"{self.path.name}@{self.fingerprint[:16]}")
+
     def split(self, name: str) -> Split:
         """Raises DatasetError if there is no such split."""
         if name not in self.splits:
@@ -93,6 +99,15 @@ def for_run(ref: DatasetRef, streaming: bool | None) -> DatasetRef:
 
 def load_split(ref: DatasetRef, name: str) -> Arrays:
     """Images, an np.memmap if the run streams, and labels. Raises DatasetError if they changed on disk."""
+    try:
+        return _load(ref, name)
+    except DatasetError:  # newer data may have come at any moment
+        if not ref.aside.is_dir():
+            raise
+        return _load(ref.model_copy(update={"path": ref.aside}), name)
+
+
+def _load(ref: DatasetRef, name: str) -> Arrays:
     split = ref.split(name)
     path = ref.path / f"{name}-images.u8"
     try:

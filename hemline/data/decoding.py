@@ -3,8 +3,9 @@
     ref = prepare(DataConfig())         # seconds the first time, then milliseconds
     examples = examples_of(config)      # a TFDS data set or a folder: refused here if it cannot be used
 
-It holds a batch at a time. Decoded arrays are used again only while every byte has its SHA-256; those of a folder,
-only while it lists the same files, sizes and times; those of a builder of one's own, only while its version is theirs.
+It holds a batch at a time. Decoded arrays are used again only while every byte has its SHA-256 and their source is what
+it was: a folder, while it lists the same files, sizes and times; a TFDS data set, while its version is theirs. What
+changed is decoded anew, and set aside if its content did: hemline.data.dataset.
 """
 
 import json
@@ -78,8 +79,7 @@ def verified(config: DataConfig) -> DatasetRef | None:
         if written.get("fingerprint") != ref.fingerprint:
             raise DatasetError(f"{record} must have the fingerprint of its content. {AGAIN}")
         _require_known(config, ref, ref.path)
-        # What a name of the catalogue stands for does not change, and to ask TFDS takes seconds.
-        if (config.folder or config.has_own_builder) and not examples_of(config).were(ref):
+        if not examples_of(config).were(ref):
             log.info("%s has changed since it was decoded", config.dataset)
             return None
         for name in ref.splits:
@@ -101,7 +101,7 @@ def _require_known(config: DataConfig, ref: DatasetRef, source: Path) -> None:
 
 def decode(config: DataConfig) -> DatasetRef:
     """Decodes anew."""
-    examples = examples_of(config)
+    examples, before = examples_of(config), _written(config)
     examples.prepare()
     with whole_directory(config.decoded_path, replace=True) as temporary:
         splits = {name: write_split(temporary, name, examples.batches(name)) for name in ("train", "test")}
@@ -115,4 +115,15 @@ def decode(config: DataConfig) -> DatasetRef:
         )
         _require_known(config, ref, config.folder or config.data_path / examples.full_name)
         write_json(temporary / "dataset.json", ref.record())
+        if before and before.fingerprint != ref.fingerprint and not before.aside.exists():
+            before.path.rename(before.aside)
     return ref
+
+
+def _written(config: DataConfig) -> DatasetRef | None:
+    """What is there now, whether or not it is whole; None if it cannot be known."""
+    try:
+        written = json.loads((config.decoded_path / "dataset.json").read_bytes())
+        return DatasetRef.model_validate(written | {"path": config.decoded_path})
+    except (OSError, TypeError, ValueError):
+        return None

@@ -40,7 +40,7 @@ def config(tmp_path: Path, proofs: Path) -> RetrainConfig:
     """Two epochs on 240 small pictures, already decoded, under a name that TFDS knows."""
     shutil.copytree(proofs, tmp_path / "artifacts" / "proofs")
     decoded = tmp_path / "data" / "decoded" / "mnist"
-    ref = write_dataset(decoded, {"train": 300, "test": 70})
+    ref = write_dataset(decoded, {"train": 300, "test": 70}, "mnist/3.0.1")
     write_json(decoded / "dataset.json", ref.record())
     return RetrainConfig(
         dataset="mnist",

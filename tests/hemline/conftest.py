@@ -34,7 +34,7 @@ def pictures(examples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     return (60 * labels[:, None, None, None] + noise).astype(np.uint8), labels
 
 
-def write_dataset(directory: Path, sizes: dict[str, int]) -> DatasetRef:
+def write_dataset(directory: Path, sizes: dict[str, int], full_name: str = "tiny/1.0.0") -> DatasetRef:
     """Noisy pictures whose brightness is their class, as `hemline.data.dataset.prepare` leaves them."""
     rng = np.random.default_rng(0)
     splits = {}
@@ -42,7 +42,7 @@ def write_dataset(directory: Path, sizes: dict[str, int]) -> DatasetRef:
     for name, examples in sizes.items():
         images, labels = pictures(examples, rng)
         splits[name] = write_split(directory, name, [(images, labels)])
-    return DatasetRef(full_name="tiny/1.0.0", path=directory, image_shape=SHAPE, class_names=CLASSES, splits=splits)
+    return DatasetRef(full_name=full_name, path=directory, image_shape=SHAPE, class_names=CLASSES, splits=splits)
 
 
 @pytest.fixture

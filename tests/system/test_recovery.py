@@ -40,7 +40,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Installat
     """Up and deployed, with data that trains in seconds. A list, since a test replaces it by the next start of it."""
     root = tmp_path_factory.mktemp("machine")
     decoded = root / "data" / "decoded" / "mnist"
-    write_json(decoded / "dataset.json", write_dataset(decoded, {"train": 300, "test": 70}).record())
+    write_json(decoded / "dataset.json", write_dataset(decoded, {"train": 300, "test": 70}, "mnist/3.0.1").record())
     up = [start(root)]
     for words in (["prefect", "--no-prompt", "deploy", "--all"], ["ops.automations"]):
         done = up[0].run("-m", *words, cwd=ROOT)

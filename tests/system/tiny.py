@@ -13,5 +13,5 @@ PARAMETERS = json.dumps({"config": CONFIG})
 def prepare(root: Path) -> None:
     """In the directory of data of a HEMLINE_ROOT."""
     decoded = root / "data" / "decoded" / "mnist"
-    ref = write_dataset(decoded, {"train": 300, "test": 70})
+    ref = write_dataset(decoded, {"train": 300, "test": 70}, "mnist/3.0.1")
     write_json(decoded / "dataset.json", ref.record())
