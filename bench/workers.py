@@ -39,6 +39,7 @@ from hemline.storage.files import write_json
 ROOT = Path(__file__).parents[1]
 POOL = "gpu"
 TRAINING = {"dataset": "mnist", "epochs": 60, "batch_size": 32, "validation": 60, "device": "cpu"}
+TRAINING |= {"force": True}  # all are alike
 PATIENCE = 3600.0
 
 

@@ -20,6 +20,7 @@ from hemline.registry.champion import Registry
 from hemline.registry.tracking import track
 from hemline.runtime.native_log import noise_in
 from hemline.storage.runs import open_run
+from tasks.compare import unchanged
 from tasks.evaluate import evaluate
 from tasks.preflight import preflight
 from tasks.prepare_dataset import prepare_dataset
@@ -39,11 +40,14 @@ def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assig
     this = runtime.flow_run
     if skipped := made_up_for():  # only of several late nights
         return skipped  # type: ignore[return-value]  # Prefect takes it for the run's state, and its data for the result
+    config = config.of_night(this.scheduled_start_time)
     directory = open_run(config, this.scheduled_start_time, this.name, str(this.id))
     log = noise_in(directory / "run.log", loggers=("absl", "tensorflow"), copied=("prefect", "hemline"))
     with log, working_on(directory, config.attempts):
         device = preflight(config)
         dataset = prepare_dataset(config, directory)
+        if same := unchanged(config, dataset, device):
+            return same  # type: ignore[return-value]
         parity = verify_layers(device, config.proofs_path, directory)
         verify_claims(device, config.proofs_path, only=tuple(RELIED_ON))
         trained = train(config, dataset, device, directory)

@@ -31,7 +31,8 @@ PREFIX = "hemline: "
 BLOCK = "hemline"  # the name of our blocks
 
 # Prefect calls an event by the name of the state. All that a run can be in:
-FINAL = ("Completed", "Promoted", "Kept", "Needs approval", "Skipped", "Failed", "TimedOut", "Cancelled", "Crashed")
+VERDICTS = ("Promoted", "Kept", "Needs approval", "Unchanged")
+FINAL = ("Completed", *VERDICTS, "Skipped", "Failed", "TimedOut", "Cancelled", "Crashed")
 WAITING = ("Scheduled", "Late", "AwaitingRetry", "AwaitingConcurrencySlot", "Paused", "Suspended")
 STARTING = ("Pending", "Submitting", "InfrastructurePending")
 WORKING = ("Running", "Waiting", "Retrying")
@@ -163,7 +164,7 @@ def wanted(block: UUID) -> Iterator[AutomationCore]:
         trigger=EventTrigger(
             posture=Posture.Proactive,
             match_related=_deployment("nightly"),
-            expect=_events("Completed", "Promoted", "Kept", "Needs approval"),
+            expect=_events("Completed", *VERDICTS),
             within=timedelta(hours=NIGHT_HOURS),
         ),
         actions=tell(

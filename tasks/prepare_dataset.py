@@ -5,7 +5,6 @@ while every byte it points to is as it was. A run that goes on keeps the snapsho
 """
 
 from contextlib import suppress
-
 from pathlib import Path
 
 from prefect import get_run_logger, task

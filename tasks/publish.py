@@ -13,6 +13,7 @@ from hemline.records.proofs import Parity
 from hemline.records.run import Evaluation, FlowRun, ModelVersion, Record, TrainedRun
 from hemline.runtime.devices import DeviceInfo
 from hemline.runtime.provenance import provenance
+from tasks.compare import identity
 from tasks.step import step
 
 
@@ -41,6 +42,7 @@ def publish(
         evaluation=evaluation,
         flow_run=FlowRun(id=str(flow_run.id), name=flow_run.name),
         fingerprint=dataset.fingerprint,
+        identity=identity(config, dataset, device),
         **provenance(),
     )
     version = versions.publish(artifacts, record, trained.directory)

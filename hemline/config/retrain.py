@@ -6,6 +6,7 @@ The form in the Prefect UI, the options of `hemline retrain` and the schema of t
 it, so bounds, units and help text stand here alone.
 """
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -44,7 +45,12 @@ class RetrainConfig(WithArtifacts, DataConfig):
     )
     epochs: int = Field(5, ge=1, le=10_000, description="passes over the training examples")
     batch_size: int = Field(128, ge=1, le=1_000_000, description="examples per step")
-    seed: int = Field(42, ge=0, lt=2**31, description="seed of the initial weights and of every permutation")
+    seed: int | None = Field(
+        42,
+        ge=0,
+        lt=2**31,
+        description="seed of the initial weights and of every permutation; null takes the scheduled date: 20261101",
+    )
     groups: OptimizerGroups = Field(OptimizerGroups(), description="which optimizer trains which layers")
     frozen: list[str] = Field([], description="patterns of layer names that stay as initialised")
     early_stopping: int | None = Field(
@@ -63,6 +69,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
     ema_momentum: float | None = Field(
         None, ge=0, lt=1, description="use the weights' moving average, keeping this share a step, e.g. 0.99; null: off"
     )
+    force: bool = Field(False, description="train although nothing has changed since a version was made")
     gate: Gate = Field(Gate(), description="what the new model must show to be promoted")
     device: Device = Field(
         "auto", description="'gpu' fails at once if no GPU is visible; 'auto' takes one if there is one"
@@ -108,9 +115,20 @@ class RetrainConfig(WithArtifacts, DataConfig):
         """Absolute directory of the run to go on with."""
         return self.artifacts_path / self.resume.expanduser() if self.resume else None
 
+    @property
+    def fixed_seed(self) -> int:
+        """The seed, once `of_night` has made one of null."""
+        if self.seed is None:
+            raise ValueError("seed must be a number here. Received: seed=None. Take config.of_night(date).")
+        return self.seed
+
+    def of_night(self, scheduled: datetime) -> Self:
+        """The same with the date as seed, if it has none."""
+        return self if self.seed is not None else self.model_copy(update={"seed": int(f"{scheduled:%Y%m%d}")})
+
     def what_is_computed(self) -> dict[str, Any]:
         """The fields that decide the weights: not where things are, how often they are saved, or the gate."""
         places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming", "name"}
         return self.model_dump(
-            mode="json", exclude=places | {"checkpoint_steps", "keep_checkpoints", "attempts", "gate"}
+            mode="json", exclude=places | {"checkpoint_steps", "keep_checkpoints", "attempts", "force", "gate"}
         )

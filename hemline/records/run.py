@@ -138,6 +138,7 @@ class Record(BaseModel):
     evaluation: Evaluation
     flow_run: FlowRun
     fingerprint: str
+    identity: str = ""  # digest of all that decides the weights; early versions were made without
     git_commit: str | None
     packages: dict[str, str]
     created: datetime

@@ -42,7 +42,7 @@ class Retention(Strict):
 class Removal(BaseModel):
     """Something to remove, or removed."""
 
-    kind: Literal["version", "run", "checkpoints", "leftover"]
+    kind: Literal["version", "run", "checkpoints", "snapshot", "leftover"]
     name: str | None  # the model's; null for what is of no one name
     path: Path
     bytes: int
@@ -62,6 +62,7 @@ def removable(
         places |= {artifacts / runs.RUNS: (None, None), artifacts / runs.SERVING: (None, None)}
         if data is not None:
             places |= dict.fromkeys((data, data / "decoded"), (None, data / decoding.LOCK))
+            removals += _unused_snapshots(artifacts, data / "decoded", going, retention, now)
     leftovers = (leftover for place, about in places.items() for leftover in _leftovers(place, *about, now))
     return removals + [leftover for leftover in leftovers if not going & set(leftover.path.parents)]
 
@@ -74,7 +75,8 @@ def remove(removals: Iterable[Removal], artifacts: Path) -> list[Removal]:
 def summary(removals: Iterable[Removal]) -> str:
     """How much of what, in a sentence."""
     removals = list(removals)
-    counts = {"version": "versions", "run": "runs", "checkpoints": "runs' checkpoints", "leftover": "leftovers"}
+    counts = {"version": "versions", "run": "runs", "checkpoints": "runs' checkpoints", "snapshot": "snapshots of data"}
+    counts["leftover"] = "leftovers"
     parts = [f"{sum(r.kind == kind for r in removals)} {words}" for kind, words in counts.items()]
     return f"{', '.join(parts)}: {sum(r.bytes for r in removals):,} bytes"
 
@@ -118,6 +120,30 @@ def _old_runs(name: str | None, paths: list[Path], retention: Retention, now: da
             yield Removal(kind="checkpoints", name=name, path=checkpoints, bytes=size, days=age[path])
 
 
+def _unused_snapshots(
+    artifacts: Path, decoded: Path, going: set[Path], retention: Retention, now: datetime
+) -> Iterator[Removal]:
+    """Data that was set aside, and to which nothing that stays refers: neither a version nor a run that may go on."""
+    records = [*(artifacts / runs.MODELS).glob("*/*/manifest.json")]
+    records += [path for path in (artifacts / runs.RUNS).glob("*/dataset.json") if _may_go_on(path.parent)]
+    used = {_fingerprint(path)[:16] for path in records if path.parent not in going}
+    for path in sorted(decoded.glob("[!.]*@*")):
+        if path.name.rpartition("@")[2] not in used and (days := _days(path, now)) > retention.keep_days:
+            yield Removal(kind="snapshot", name=None, path=path, bytes=size_of(path), days=days)
+
+
+def _may_go_on(run: Path) -> bool:
+    begun = (run / "checkpoints").is_dir() and not (run / "report.html").exists()
+    return begun or is_locked(run / runs.LOCK)
+
+
+def _fingerprint(record: Path) -> str:
+    try:
+        return str(json.loads(record.read_bytes())["fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 Places = dict[Path, tuple[str | None, Path | None]]  # where temporaries may be: the model's name, and the writers' lock
 
 
@@ -153,7 +179,7 @@ def _remove(removal: Removal, artifacts: Path) -> bool:
                 return False
             hidden = hide(removal.path)
         delete(hidden)
-    elif removal.kind == "leftover":
+    elif removal.kind in ("snapshot", "leftover"):
         delete(removal.path)
     else:
         run = removal.path if removal.kind == "run" else removal.path.parent

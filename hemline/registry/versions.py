@@ -121,6 +121,16 @@ def published_by(artifacts: Path, name: str, run: Path, flow_run_id: str) -> Mod
     return None
 
 
+def made_from(artifacts: Path, name: str, identity: str) -> list[Manifest]:
+    """The whole versions that the same data, configuration, code and surroundings made, newest first."""
+    found, models = [], artifacts / MODELS / name
+    for version in reversed(numbered(models)):
+        with suppress(VersionError):
+            if _manifest(models / version).identity == identity:
+                found.append(verify(models / version))
+    return found
+
+
 def _version(manifest: Manifest, artifacts: Path, run: Path) -> ModelVersion:
     name = manifest.config.name
     return ModelVersion(

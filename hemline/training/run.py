@@ -48,6 +48,14 @@ def check_model(
         return device.computing(model)
 
 
+def what_decides(
+    config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What decides the weights: what a run is told and computes with; and where it runs. device: by `check_model`."""
+    identity = {"config": config.what_is_computed(), "fingerprint": dataset.fingerprint, "code": _code_of(config)}
+    return identity, device.settings | {"device": device.description} | package_versions()
+
+
 def train(
     config: RetrainConfig,
     dataset: DatasetRef,
@@ -89,15 +97,14 @@ class _Run:
             images,
             labels,
             batch_size=config.batch_size,
-            seed=config.seed,
+            seed=config.fixed_seed,
             loss_scale=scale,
             xla=device.settings["xla"] == "on",
         )
         self.predict = compile_predict(self.model)
-        identity = {"config": config.what_is_computed(), "fingerprint": dataset.fingerprint, "code": _code_of(config)}
-        settings = device.settings | {"device": device.description} | package_versions()
+        decides = what_decides(config, dataset, device)
         self.checkpoints = Checkpoints(
-            directory / "checkpoints", self.model, self.groups, identity, settings, config.keep_checkpoints, scale
+            directory / "checkpoints", self.model, self.groups, *decides, config.keep_checkpoints, scale
         )
         restored = self.checkpoints.restore()
         if restored:
@@ -182,7 +189,7 @@ def _code_of(config: RetrainConfig) -> dict[str, Any]:
 
 
 def _build(config: RetrainConfig, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
-    return build(config.model, image_shape, classes, config.seed, config.precision, config.model_arguments)
+    return build(config.model, image_shape, classes, config.fixed_seed, config.precision, config.model_arguments)
 
 
 def _groups(config: RetrainConfig, model: keras.Model, examples: int) -> list[Group]:

@@ -34,7 +34,7 @@ VERSIONS = ("models", "registry", "serving")  # directories of artifacts
 STARTING, TRAIN = "starting", "train"
 STEPS = [STARTING, "the start", "preflight", "prepare-dataset", "verify-layers", "verify-claims", TRAIN]
 STEPS += ["evaluate", "publish", "promote", "report"]
-TINY: dict[str, Any] = {"name": NAME, "dataset": "mnist", "batch_size": 32, "validation": 60}
+TINY: dict[str, Any] = {"name": NAME, "dataset": "mnist", "batch_size": 32, "validation": 60, "force": True}
 CASES: dict[str, dict[str, Any]] = {
     "epochs": TINY | {"epochs": 30},
     "steps": TINY | {"epochs": 12, "checkpoint_steps": 3, "keep_checkpoints": 2, "early_stopping": 12},

@@ -32,6 +32,7 @@ from tests.system.conftest import ROOT, Installation, start, wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 CONFIG = {"dataset": "mnist", "epochs": 150, "batch_size": 32, "validation": 60, "device": "cpu", "data_dir": "data"}
+CONFIG |= {"force": True}  # the same night again and again
 MESSAGE = "notices.jsonl"
 
 

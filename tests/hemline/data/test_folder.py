@@ -504,3 +504,30 @@ def test_ten_thousand_classes_work(tmp_path: Path) -> None:
     assert len(examples.class_names) == 10_000
     examples.prepare()
     assert sorted(int(labels[0]) for _, labels in examples.batches("test")) == list(range(10_000))
+
+
+def test_what_changed_is_set_aside_and_stays_loadable(album: Path) -> None:
+    """Whoever refers to it, a version or a run that is under way, goes on with it."""
+    before = prepare(config(album))
+    images, labels = load_split(before, "train")
+    added(album)
+    after = prepare(config(album))
+    assert after.path == before.path
+    assert before.aside.is_dir()
+    for got, expected in zip(load_split(before, "train"), (images, labels), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    assert sum(split.examples for split in after.splits.values()) == 37
+    (album / "red" / "new.png").unlink()  # back to what it was, and again
+    assert prepare(config(album)).fingerprint == before.fingerprint
+    added(album)
+    prepare(config(album))
+    assert sorted(path.name for path in before.path.parent.iterdir() if "@" in path.name) == sorted(
+        {before.aside.name, after.aside.name}
+    )
+
+
+def test_what_is_the_same_is_not_set_aside(album: Path) -> None:
+    before = prepare(config(album))
+    os.utime(album / "red" / "3.png", ns=(0, 0))
+    prepare(config(album))
+    assert not before.aside.exists()

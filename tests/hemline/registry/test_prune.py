@@ -1,5 +1,6 @@
 """Old things go, by count and age; what is in use, protected or young never does."""
 
+import json
 import os
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from hemline.errors import RegistryError
 from hemline.registry.champion import Registry
 from hemline.registry.prune import Removal, Retention, removable, remove, summary
+from hemline.registry.versions import verify
 from hemline.storage.files import is_temporary, size_of, whole_directory, whole_file
 from hemline.storage.locks import locked
 from hemline.storage.runs import lease
@@ -213,6 +215,29 @@ def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path) -> None:
     assert (data / "downloads" / ".abc-12345678").exists()
 
 
+def test_a_snapshot_goes_when_nothing_that_stays_refers_to_it(tmp_path: Path) -> None:
+    artifacts, decoded = tmp_path / "artifacts", tmp_path / "data" / "decoded"
+    make_version(artifacts, "1")
+    used = verify(artifacts / "models" / "tiny" / "1").fingerprint
+    begun = make_run(artifacts, "begun", 99, finished=False)
+    written = make_run(artifacts, "written", 99)
+    finished = make_run(artifacts, "finished", 99)
+    for run, fingerprint in ((begun, "b" * 64), (written, "c" * 64), (finished, "d" * 64)):
+        write(run / "dataset.json", json.dumps({"fingerprint": fingerprint}))
+    for fingerprint in (used, "b" * 64, "c" * 64, "d" * 64, "e" * 64):
+        age(write(decoded / f"pets@{fingerprint[:16]}" / "train-images.u8").parent, 31)
+    write(decoded / "pets" / "train-images.u8")
+    age(decoded / "pets", 99)
+    age(write(decoded / f"pets@{'f' * 16}" / "train-images.u8").parent, 29)
+    with lease(written):
+        removals = remove(removable(artifacts, tmp_path / "data", Retention(), NOW), artifacts)
+    snapshots = [removal.path.name for removal in removals if removal.kind == "snapshot"]
+    assert snapshots == [f"pets@{'d' * 16}", f"pets@{'e' * 16}"]
+    left = {path.name for path in decoded.iterdir()}
+    assert left == {"pets", *(f"pets@{each[:16]}" for each in (used, "b" * 16, "c" * 16, "f" * 16))}
+    assert "2 snapshots of data" in summary(removals)
+
+
 def test_a_leftover_in_which_something_was_touched_has_a_writer(tmp_path: Path) -> None:
     temporary = write(tmp_path / "models" / "tiny" / ".1-abcdefgh" / "saved_model" / "variables" / "data").parents[2]
     age(temporary, 50)
@@ -251,7 +276,10 @@ def test_a_summary_says_how_many_bytes(tmp_path: Path) -> None:
         Removal(kind="version", name="tiny", path=tmp_path, bytes=1_400_000, days=40),
         Removal(kind="leftover", name=None, path=tmp_path, bytes=34, days=2),
     ]
-    assert summary(removals) == "1 versions, 0 runs, 0 runs' checkpoints, 1 leftovers: 1,400,034 bytes"
+    assert (
+        summary(removals)
+        == "1 versions, 0 runs, 0 runs' checkpoints, 0 snapshots of data, 1 leftovers: 1,400,034 bytes"
+    )
 
 
 @settings(max_examples=40)

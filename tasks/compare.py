@@ -1,0 +1,57 @@
+"""Whether there is anything to train: a version that the same would make again is not made again.
+
+    if earlier := unchanged(config, dataset, device):
+        return earlier          # the state *Unchanged*, which names the version
+
+The same data, configuration, code (what computes, not what prints), package versions and device settings end with the
+same bits. The version must be whole, and the gate, as it is now, must have judged it.
+"""
+
+import hashlib
+import json
+from typing import get_args
+
+from prefect import get_run_logger, runtime
+from prefect.states import Completed, State
+
+from hemline.config.retrain import RetrainConfig
+from hemline.data.dataset import DatasetRef
+from hemline.records.run import Verdict
+from hemline.runtime.devices import DeviceInfo
+from tasks.step import step
+
+
+def identity(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo) -> str:
+    """SHA-256 of all that decides the weights."""
+    from hemline.training.run import what_decides
+
+    return hashlib.sha256(json.dumps(what_decides(config, dataset, device), sort_keys=True).encode()).hexdigest()
+
+
+def unchanged(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo) -> State[None] | None:
+    """The state of a run that need not train; None: it must."""
+    sentence = None if config.force or config.resume or device.workers > 1 else _compare(config, dataset, device)
+    return Completed(name="Unchanged", message=sentence) if sentence else None
+
+
+@step("compare", timeout_seconds=600)
+def _compare(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo) -> str | None:
+    from hemline.registry.champion import Registry
+    from hemline.registry.versions import made_from
+
+    artifacts, name = config.artifacts_path, config.name
+    verdicts = {
+        entry.version: f"{entry.decision} {entry.at:%Y-%m-%d}"
+        for entry in Registry(artifacts, name).entries()
+        if entry.decision in get_args(Verdict)
+    }
+    for manifest in made_from(artifacts, name, identity(config, dataset, device)):
+        others = manifest.flow_run.id != str(runtime.flow_run.id)  # or this run goes on after it was killed
+        if others and manifest.version in verdicts and manifest.config.gate == config.gate:
+            sentence = (
+                f"nothing has changed since {manifest.title} was made ({verdicts[manifest.version]}): the same data, "
+                "configuration, code, packages and device settings; force trains all the same"
+            )
+            get_run_logger().info(sentence)
+            return sentence
+    return None

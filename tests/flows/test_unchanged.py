@@ -1,0 +1,94 @@
+"""A night that changes nothing trains nothing, and says so; anything that changes is trained on."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.schemas.objects import State
+
+from flows.retrain import retrain
+from hemline.config.retrain import RetrainConfig
+from hemline.data.dataset import DatasetRef
+from hemline.registry import versions
+from hemline.registry.champion import Registry
+from hemline.runtime.devices import DeviceInfo
+from hemline.storage.files import size_of
+from tasks.compare import unchanged
+from tests.flows.test_retrain import task_states
+
+
+def newest_run(config: RetrainConfig) -> Path:
+    return max((config.artifacts_path / "runs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+
+
+def test_the_second_night_ends_unchanged_and_leaves_kilobytes(config: RetrainConfig) -> None:
+    """It published a copy of the champion, and a year of that filled the disk."""
+    first = retrain(config)
+    assert first
+    state: State[Any] = retrain(config, return_state=True)
+    assert (state.type, state.name) == ("COMPLETED", "Unchanged")
+    assert state.message
+    assert state.message.startswith("nothing has changed since mnist 1 was made (promoted 20")
+    assert set(task_states(state)) == {"preflight", "prepare-dataset", "compare"}
+    assert Registry(config.artifacts_path, "mnist").versions() == ["1"]
+    directory = newest_run(config)
+    assert directory != first.version.run
+    assert {path.name for path in directory.iterdir()} == {
+        "attempts",
+        "config.json",
+        "dataset.json",
+        "run.lock",
+        "run.log",
+    }
+    assert size_of(directory) < 20_000
+
+
+def test_anything_that_changes_is_trained_on(config: RetrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = retrain(config)
+    assert made
+    manifest = versions.verify(made.version.path)
+    dataset, device = manifest.dataset, manifest.device
+
+    def trains(config: RetrainConfig, dataset: DatasetRef = dataset, device: DeviceInfo = device) -> bool:
+        return unchanged(config, dataset, device) is None
+
+    assert not trains(config)
+    assert not trains(config.model_copy(update={"keep_checkpoints": 1, "streaming": True}))  # what changes no bit
+    for changes in ({"force": True}, {"seed": 43}, {"epochs": 3}, {"resume": Path("runs/any")}):
+        assert trains(config.model_copy(update=changes)), changes
+    assert trains(config.model_copy(update={"gate": config.gate.model_copy(update={"margin": 0.5})}))
+    assert trains(config, dataset.model_copy(update={"class_names": ["a", "b", "c"]}))
+    assert trains(config, device=device.model_copy(update={"settings": device.settings | {"xla": "off"}}))
+    with monkeypatch.context() as patch:
+        patch.setattr("hemline.training.run.package_versions", lambda: {"keras": "4.0"})
+        assert trains(config)
+    with monkeypatch.context() as patch:
+        patch.setattr("hemline.training.run.digest_of", lambda *modules, within: "another code")
+        assert trains(config)
+    (made.version.path / "epochs.csv").write_text("damaged")
+    assert trains(config)
+
+
+def test_a_version_that_was_never_judged_does_not_count(config: RetrainConfig) -> None:
+    """Its run gave up between publishing and promoting."""
+    made = retrain(config)
+    assert made
+    manifest = versions.verify(made.version.path)
+    registry = Registry(config.artifacts_path, "mnist")
+    registry.ledger.path.unlink()
+    registry.alias.unlink()
+    assert unchanged(config, manifest.dataset, manifest.device) is None
+
+
+def test_without_a_seed_each_night_draws_another(config: RetrainConfig) -> None:
+    nightly = config.model_copy(update={"seed": None})
+    with pytest.raises(ValueError, match="seed must be a number here"):
+        _ = nightly.fixed_seed
+    assert nightly.of_night(datetime(2026, 11, 1, 2)).fixed_seed == 20261101
+    assert config.of_night(datetime(2026, 11, 1, 2)) is config
+    outcome = retrain(nightly)
+    assert outcome
+    seed = versions.verify(outcome.version.path).config.seed
+    assert seed
+    assert 20260101 < seed < 30000101
