@@ -81,7 +81,7 @@ def test_nightly_runs_at_two_one_at_a_time_on_a_gpu(deployments: dict[str, Any])
 
 
 def test_smoke_is_one_epoch_on_any_device(deployments: dict[str, Any]) -> None:
-    assert deployments["smoke"]["parameters"]["config"] == {"epochs": 1, "device": "auto"}
+    assert deployments["smoke"]["parameters"]["config"] == {"epochs": 1, "device": "auto", "force": True}
     assert "schedules" not in deployments["smoke"]
 
 

@@ -5,11 +5,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_HOME, temporary_settings
+from prefect.settings import PREFECT_HOME, Settings, temporary_settings
 
+from flows.server import SERVER
+from hemline.registry.prune import Retention
 from hemline.storage.locks import is_locked
 from ops.up import announced
 from tests.system.conftest import ROOT, ignore_ctrl_c
@@ -79,3 +82,16 @@ def test_one_server_at_a_time_says_where_it_is(tmp_path: Path) -> None:
             (file,) = tmp_path.iterdir()
             assert file.read_text() == ""
         assert not is_locked(file)
+
+
+def test_prefects_records_go_as_early_as_files_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SERVER.items():
+        monkeypatch.setenv(name, value)
+    vacuum = Settings().server.services.db_vacuum
+    assert "flow_runs" in vacuum.enabled_vacuum_types
+    assert vacuum.retention_period == timedelta(days=Retention().keep_days)
+
+
+def test_units_give_a_server_the_same_settings() -> None:
+    lines = (ROOT / "ops" / "systemd" / "hemline.env").read_text().splitlines()
+    assert {f"{name}={value}" for name, value in SERVER.items()} <= set(lines)
