@@ -33,7 +33,7 @@ SERVER = {  # its environment
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_MESSAGING_BROKER": "flows.broker",
     "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "flows.broker",
-    # Prefect removes its records of runs, their logs and artifacts as early as `prune` removes files: 30 days, in seconds.
+    # Prefect removes its records of runs, logs and artifacts as early as `prune` removes files: 30 days, in seconds.
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 24 * 3600),
 }
