@@ -24,18 +24,18 @@ from tasks.step import step
 @step("train", timeout_seconds=12 * 3600)
 def train(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path) -> TrainedRun:
     """Leaves tables and model.keras in the run's directory. One training at a time on a device of this machine."""
-    from hemline.training import run
+    from hemline.training import seeds
 
     # By machine, as data may be shared; by worker, as processes that train one model together may share a machine.
     lock = config.data.data_path / f".{device.kind}-{device.worker}-{platform.node()}.lock"
     with one_at_a_time(lock, f"the {device.kind.upper()}"), Progress("training-progress", "epochs trained") as progress:
-        trained = run.train(
+        trained = seeds.train(
             config,
             dataset,
             device,
             directory,
             say=get_run_logger().info,
-            on_epoch=lambda rows: progress.show(100 * len(rows) / config.epochs),
+            on_epoch=lambda rows: progress.show(100 * len(rows) / (config.epochs * config.seeds)),
         )
     table = [{name: round(value, 4) for name, value in row.items()} for row in trained.epochs]
     description = f"metrics by epoch; every iteration is in {directory / 'iterations.parquet'}"

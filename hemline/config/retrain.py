@@ -49,7 +49,14 @@ class RetrainConfig(WithArtifacts, DataConfig):
         42,
         ge=0,
         lt=2**31,
-        description="seed of the initial weights and of every permutation; null takes the scheduled date: 20261101",
+        description="seed of the initial weights and of every permutation; null takes the scheduled date, 2026110100",
+    )
+    seeds: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="models that are trained, each with the next seed: the best on validation is published, and the "
+        "gate compares all of them",
     )
     groups: OptimizerGroups = Field(OptimizerGroups(), description="which optimizer trains which layers")
     frozen: list[str] = Field([], description="patterns of layer names that stay as initialised")
@@ -108,6 +115,11 @@ class RetrainConfig(WithArtifacts, DataConfig):
                 "early_stopping must not choose on the test split, which judges the result. Received: early_stopping="
                 f"{self.early_stopping}, validation='test'. Give validation a number, or leave early_stopping out."
             )
+        if self.seeds > 1 and self.validation == "test":
+            raise ValueError(
+                "seeds must not be chosen on the test split, which judges the result. Received: "
+                f"seeds={self.seeds}, validation='test'. Give validation a number, or leave seeds out."
+            )
         return self
 
     @property
@@ -123,8 +135,8 @@ class RetrainConfig(WithArtifacts, DataConfig):
         return self.seed
 
     def of_night(self, scheduled: datetime) -> Self:
-        """The same with the date as seed, if it has none."""
-        return self if self.seed is not None else self.model_copy(update={"seed": int(f"{scheduled:%Y%m%d}")})
+        """The same with the date as seed, if it has none; two digits are for the seeds after it."""
+        return self if self.seed is not None else self.model_copy(update={"seed": int(f"{scheduled:%Y%m%d}00")})
 
     def what_is_computed(self) -> dict[str, Any]:
         """The fields that decide the weights: not where things are, how often they are saved, or the gate."""

@@ -10,16 +10,16 @@ serving_default: image (N, H, W, C) uint8 -> label (N,) int64, name (N,) string,
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
+from statistics import mean, median, stdev
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from hemline.data.dataset import DatasetRef, load_split
-from hemline.evaluation.scores import compile_predict, evaluate
+from hemline.evaluation.scores import Score, compile_predict, evaluate
 from hemline.models import load
-from hemline.records.run import Evaluation, Latency, Serving, TrainedRun
+from hemline.records.run import Evaluation, Latency, Seeds, Serving, TrainedRun
 from hemline.report.charts import mistakes_grid
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.files import size_of, whole_directory, whole_file, write_json
@@ -36,6 +36,8 @@ def evaluate_saved(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun)
     with tf.device(device.name):
         model = load(trained.model_path)
         quality, table = evaluate(compile_predict(model), images, labels, dataset.class_names)
+        if trained.seeds:
+            quality.seeds = _seeds(trained, images, labels)
         with whole_directory(served, replace=True) as path:
             export(model, dataset.class_names, path)
         latency = measure(served, images)
@@ -47,6 +49,21 @@ def evaluate_saved(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun)
     write_json(trained.directory / "evaluation.json", quality.model_dump(mode="json"))
     write_json(trained.directory / "serving.json", serving.model_dump(mode="json"))
     return Evaluation(**dict(quality), **dict(serving))
+
+
+def _seeds(trained: TrainedRun, images: np.ndarray, labels: np.ndarray) -> Seeds:
+    """Of a run with several."""
+    accuracy = {
+        seed: Score.of(compile_predict(load(path))(images), labels).accuracy
+        for seed, path in trained.model_paths.items()
+    }
+    values = list(accuracy.values())
+    return Seeds(
+        val_accuracy=trained.seeds,
+        test_accuracy=accuracy,
+        mean=mean(values),
+        standard_deviation=stdev(values),
+    )
 
 
 def export(model: keras.Model, class_names: list[str], path: Path) -> None:

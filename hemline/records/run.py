@@ -16,6 +16,7 @@ from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
 from hemline.records.proofs import ClaimResult, Parity
 from hemline.runtime.devices import DeviceInfo
+from hemline.storage.runs import SEEDS
 
 Row = dict[str, int | float]
 Rows = list[Row]  # a small table
@@ -28,11 +29,17 @@ class TrainedRun(BaseModel):
 
     directory: Path
     epochs: Rows  # the table epochs.csv
+    seeds: dict[int, float] = {}  # accuracy on validation by seed, if there are several; the best one's is published
 
     @property
     def model_path(self) -> Path:
         """The trained model, in Keras's format."""
         return self.directory / "model.keras"
+
+    @property
+    def model_paths(self) -> dict[int, Path]:
+        """Of all seeds, if there are several."""
+        return {seed: self.directory / SEEDS / str(seed) / "model.keras" for seed in self.seeds}
 
 
 class ClassScore(BaseModel):
@@ -62,6 +69,15 @@ class Latency(BaseModel):
     repeats: int
 
 
+class Seeds(BaseModel):
+    """Models that differ in their seed alone: what the recipe gives, and not what luck adds."""
+
+    val_accuracy: dict[int, float]  # by seed
+    test_accuracy: dict[int, float]
+    mean: float  # of the accuracies on test
+    standard_deviation: float  # of one model's, estimated from these
+
+
 class Quality(BaseModel):
     """How good a model is on a split (evaluation.json): the same for the same configuration."""
 
@@ -74,6 +90,7 @@ class Quality(BaseModel):
     calibration_error: float
     calibration_bins: int
     mistakes: list[Mistake]  # the most confident ones, worst first
+    seeds: Seeds | None = None  # if the run trained several models
 
 
 class Serving(BaseModel):

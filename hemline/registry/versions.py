@@ -24,7 +24,7 @@ from hemline.registry.ledger import Ledger
 from hemline.registry.signatures import SIGNATURE, problem_of, signature_of
 from hemline.runtime.native_log import noise_in
 from hemline.storage.files import Taken, sha256_of, whole_directory, whole_file, write_json
-from hemline.storage.runs import MODELS, REGISTRY
+from hemline.storage.runs import MODELS, REGISTRY, SEEDS
 
 if TYPE_CHECKING:
     import keras
@@ -105,6 +105,9 @@ def publish(artifacts: Path, record: Record, run: Path) -> ModelVersion:
                     shutil.copytree(run / origin, directory / file, dirs_exist_ok=True)
                 else:
                     shutil.copyfile(run / origin, directory / file)
+            for model in sorted((run / SEEDS).glob("*/model.keras")):
+                (directory / SEEDS).mkdir(exist_ok=True)
+                shutil.copyfile(model, directory / SEEDS / f"{model.parent.name}.keras")
             (directory / PICTURES["learning_curves"]).write_text(learning_curves(pd.DataFrame(record.epochs)))
             (directory / PICTURES["parity"]).write_text(parity_map(pd.read_csv(directory / "parity.csv")))
             (directory / "MODEL_CARD.md").write_text(markdown(record, f"Model {name} {version}", PICTURES))

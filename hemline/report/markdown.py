@@ -167,6 +167,9 @@ def _measured(evaluation: Evaluation) -> Iterable[tuple[str, str]]:
     bins, of = evaluation.calibration_bins, f"median of {latency.repeats}, through the saved signature"
     yield "expected calibration error", f"{evaluation.calibration_error:.2%} ({bins} bins of confidence)"
     yield "loss", f"{evaluation.loss:.4f}"
+    if seeds := evaluation.seeds:
+        spread = f"{seeds.mean:.2%} on average, standard deviation {100 * seeds.standard_deviation:.2f} points"
+        yield f"accuracy of {len(seeds.test_accuracy)} seeds", f"{spread}; the best on validation is published"
     yield "one prediction", f"{latency.single_ms:.2f} ms ({of})"
     yield f"a batch of {latency.batch_size}", f"{latency.batch_ms:.2f} ms"
     yield "model.keras and the SavedModel", f"{evaluation.size_bytes / 1e6:.2f} MB"

@@ -15,6 +15,7 @@ LOCK = "run.lock"
 # Beside runs/, each with a directory for every model's name: numbered versions; ledger and champion; what is served.
 MODELS, REGISTRY, SERVING = "models", "registry", "serving"
 RUNS = "runs"
+SEEDS = "seeds"  # in a run of several seeds, a directory for each; in its version, a model of each
 
 
 def run_directory(artifacts: Path, started: datetime, name: str, run_id: str) -> Path:

@@ -85,10 +85,10 @@ def test_without_a_seed_each_night_draws_another(config: RetrainConfig) -> None:
     nightly = config.model_copy(update={"seed": None})
     with pytest.raises(ValueError, match="seed must be a number here"):
         _ = nightly.fixed_seed
-    assert nightly.of_night(datetime(2026, 11, 1, 2)).fixed_seed == 20261101
+    assert nightly.of_night(datetime(2026, 11, 1, 2)).fixed_seed == 2026110100
     assert config.of_night(datetime(2026, 11, 1, 2)) is config
     outcome = retrain(nightly)
     assert outcome
     seed = versions.verify(outcome.version.path).config.seed
     assert seed
-    assert 20260101 < seed < 30000101
+    assert 2026010100 < seed < 2**31
