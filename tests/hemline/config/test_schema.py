@@ -148,6 +148,7 @@ def test_the_test_split_does_not_choose_the_epoch_that_it_judges() -> None:
         "early_stopping must not choose on the test split, which judges the result. Received: early_stopping=3, "
         f"validation='test'. Give validation a number, or leave early_stopping out. {WHERE}"
     )
+    assert refusal(validation="test", seeds=3).startswith("seeds must not be chosen on the test split")
     assert RetrainConfig(validation="test", early_stopping=None).validation == "test"  # as the chapter does
     assert RetrainConfig(validation=5000, early_stopping=3).early_stopping == 3
 
