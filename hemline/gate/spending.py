@@ -9,8 +9,9 @@ chance of 5 % each of the decisions that a test split is for gets an equal share
 of them promotes a version that is no better is at most their sum, however alike the challengers are.
 
 Equal, because the power of a test grows ever more slowly with its level: where a better challenger may come on any
-night, no other division finds as many. And because the level does not depend on the night, data that grows, and with it
-a test split that begins anew, cannot make decisions less certain. Measured by `make bench-gate`.
+night, no other division finds as many. Of those of `bench.gate` that are 0.5 points better it finds 7.0 % on a night of
+the year; shares that fall as 1/n find 5.2 %, as 1/n² 1.6 %. And since the level does not depend on the night, a test
+split that grows, and so begins anew, does not make decisions less certain.
 """
 
 import hashlib
