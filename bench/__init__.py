@@ -1,1 +1,1 @@
-"""Side-by-side measurements. Each module prints a table of ratios; none is a test, since machines differ."""
+"""Measurements, side by side, and years of the gate. Each module prints a table; none is a test: machines differ."""

@@ -38,6 +38,7 @@ CONFIGURATIONS: dict[str, type[BaseModel]] = {"retrain": RetrainConfig, "verify"
 OF_A_PROGRAM = {  # make targets whose ARGS are argparse's
     "up": "ops/up.py",
     "bench": "bench/training.py",
+    "bench-gate": "bench/gate.py",
     "bench-workers": "bench/workers.py",
     "chaos": "ops/chaos/__main__.py",
 }

@@ -15,7 +15,14 @@ class Gate(Strict):
 
     minimum_accuracy: float = Field(0, ge=0, le=1, description="share of the test examples that must be right")
     margin: float = Field(
-        0, ge=-100, le=100, description="points that the gain's 95 % interval must be above; negative: allowed loss"
+        0, ge=-100, le=100, description="points that the gain must be proven to exceed; negative: allowed loss"
+    )
+    decisions: int = Field(
+        365,
+        ge=1,
+        le=1_000_000,
+        description="comparisons that a test split is for: the chance that any of them promotes a version that is no "
+        "better stays below 5 %",
     )
     max_class_drop: float = Field(10, ge=0, le=100, description="points that the recall of any class may fall")
     max_latency_ms: float | None = Field(

@@ -1,12 +1,8 @@
 """What is judged: a challenger, the champion it would replace, and how sure it is that one is better.
 
-    case = Case("fashion_mnist", labels, class_names, Candidate("8", logits, evaluation), champion="7", ...)
-    case.comparison.proves(margin=0.5)      # whether the challenger is better by more than half a point
-    case.finding(margin=0)      # 'challenger 8 is 0.12 points better, 95 % interval -0.35 to 0.58 includes 0'
-
-Only the examples that one model alone gets right count. The interval is the paired bootstrap's: drawing their numbers
-from a multinomial is resampling the examples, in 2 ms for 10,000 resamples of 10,000 examples instead of 0.8 s. Where a
-handful of examples differ, a percentile interval is too sure of itself, so McNemar's exact test must agree.
+case = Case("fashion_mnist", labels, class_names, Candidate("8", predictions, evaluation), champion="7", ...)
+case.proves(margin=0.5)     # whether the challenger is better by more than half a point
+case.finding(margin=0)      # 'challenger 8 is 0.12 points better, 95 % interval -0.35 to 0.59, p 0.32 is above ...'
 """
 
 from collections.abc import Sequence
@@ -15,76 +11,66 @@ from functools import cached_property
 
 import numpy as np
 
+from hemline.gate.paired import interval, p_value, smallest_gain
+from hemline.gate.spending import Look
 from hemline.records.run import Evaluation
-
-RESAMPLES = 10_000
-SIGNIFICANCE = 0.05  # of the 95 % interval and of McNemar's test alike
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The challenger's accuracy minus the champion's, in points (percent of the examples)."""
+    """Champion and challenger on the same examples. Of several models a side, means over them."""
 
-    difference_points: float
-    interval_low: float
-    interval_high: float
-    challenger_only_right: int
-    champion_only_right: int
-    p_value: float  # McNemar's exact test, two-sided
+    examples: int
+    challenger_only_right: float
+    negative_flips: float  # examples that the champion alone gets right: what users see get worse
+    squares: float | None  # sum of the squared differences; None for one model a side
     worst_class: str  # whose recall fell most
     worst_class_drop: float  # in points; negative if even it rose
     same_predictions: bool
 
     @property
-    def any_differ(self) -> bool:
-        """Whether there are examples that only one of the two gets right."""
-        return self.challenger_only_right + self.champion_only_right > 0
+    def difference_points(self) -> float:
+        """The challenger's accuracy minus the champion's, in points (percent of the examples)."""
+        return 100 * (self.challenger_only_right - self.negative_flips) / self.examples
 
-    def proves(self, margin: float) -> bool:
-        """Whether the challenger is better by more than the margin, in points; if negative, at most that much worse."""
-        enough = margin < 0 or self.p_value < SIGNIFICANCE  # McNemar's test knows no other margin than 0
-        return self.any_differ and self.interval_low > margin and enough
+    @property
+    def interval_points(self) -> tuple[float, float]:
+        """Of the difference, 95 %."""
+        low, high = interval(self.challenger_only_right, self.negative_flips, self.examples, self.squares)
+        return 100 * low, 100 * high
 
+    @property
+    def differ(self) -> float:
+        """Examples that only one of the two gets right."""
+        return self.challenger_only_right + self.negative_flips
 
-def mcnemar(challenger_only: int, champion_only: int) -> float:
-    """How likely so uneven a split of the examples that differ is if both models are equally good."""
-    from scipy.stats import binomtest
+    def p_value(self, margin: float) -> float:
+        """Of being better by more than the margin, in points; if negative, at most that much worse."""
+        counts = self.challenger_only_right, self.negative_flips
+        return float(p_value(*counts, self.examples, margin / 100, self.squares))
 
-    differ = challenger_only + champion_only
-    return float(binomtest(challenger_only, differ, 0.5).pvalue) if differ else 1.0
-
-
-def bootstrap(challenger_only: int, champion_only: int, examples: int, seed: int = 0) -> tuple[float, float]:
-    """95 % interval of the difference in accuracy, in points."""
-    shares = np.array([challenger_only, champion_only, examples - challenger_only - champion_only]) / examples
-    counts = np.random.default_rng(seed).multinomial(examples, shares, size=RESAMPLES)  # (RESAMPLES, 3)
-    points = 100 * (counts[:, 0] - counts[:, 1]) / examples
-    low, high = np.quantile(points, [SIGNIFICANCE / 2, 1 - SIGNIFICANCE / 2])
-    return float(low), float(high)
+    def smallest_gain(self, margin: float, level: float) -> float | None:
+        """What would have been proven, in points; None if nothing would."""
+        counts = self.challenger_only_right, self.negative_flips
+        gain = smallest_gain(*counts, self.examples, margin / 100, level, self.squares)
+        return None if gain is None else 100 * gain
 
 
 def compare(labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray, class_names: Sequence[str]) -> Comparison:
-    """labels: (N,). champion, challenger: (N, classes), of the same examples."""
-    before, after = champion.argmax(axis=1), challenger.argmax(axis=1)
-    better = int(((after == labels) & (before != labels)).sum())
-    worse = int(((after != labels) & (before == labels)).sum())
-    low, high = bootstrap(better, worse, len(labels))
-    drops = {}
-    for label in np.unique(labels):
-        of_class = labels == label
-        drop = (before[of_class] == label).mean() - (after[of_class] == label).mean()
-        drops[class_names[label]] = 100 * float(drop)
+    """labels: (N,). champion, challenger: (models, N), the classes that each of them predicts."""
+    before, after = (champion == labels).mean(axis=0), (challenger == labels).mean(axis=0)  # (N,)
+    drops = {class_names[label]: 100 * float((before - after)[labels == label].mean()) for label in np.unique(labels)}
     worst = max(drops, key=drops.__getitem__)
+    single = len(champion) == len(challenger) == 1
+    number = int if single else float
     return Comparison(
-        difference_points=100 * (better - worse) / len(labels),
-        interval_low=low,
-        interval_high=high,
-        challenger_only_right=better,
-        champion_only_right=worse,
-        p_value=mcnemar(better, worse),
+        examples=len(labels),
+        challenger_only_right=number((after * (1 - before)).sum()),
+        negative_flips=number((before * (1 - after)).sum()),
+        squares=None if single else float(((after - before) ** 2).sum()),
         worst_class=worst,
         worst_class_drop=drops[worst],
-        same_predictions=bool((before == after).all()),
+        same_predictions=np.array_equal(champion, challenger),
     )
 
 
@@ -93,7 +79,7 @@ class Candidate:
     """A version: what it answers to the test examples, and what was found when it was made."""
 
     version: str
-    logits: np.ndarray  # (N, classes), or probabilities: only the largest of a row counts
+    predictions: np.ndarray  # (models, N): a class for each example, of one model or of the same recipe's other seeds
     evaluation: Evaluation  # by its own run; `Case.accuracy` is on the present examples
 
 
@@ -107,6 +93,7 @@ class Case:
     challenger: Candidate
     champion: str | None  # in production now
     compared_with: Candidate | None = None  # the champion; if that cannot be used, one before it
+    look: Look = field(default_factory=Look)
     remarks: list[str] = field(default_factory=list)  # part of the sentence
     doubts: list[str] = field(default_factory=list)  # the same, and a person must decide
 
@@ -115,11 +102,16 @@ class Case:
         """None if there is nothing to compare with."""
         if self.compared_with is None:
             return None
-        return compare(self.labels, self.compared_with.logits, self.challenger.logits, self.class_names)
+        return compare(self.labels, self.compared_with.predictions, self.challenger.predictions, self.class_names)
 
     def accuracy(self, candidate: Candidate) -> float:
         """The share of the examples that it gets right."""
-        return float((candidate.logits.argmax(axis=1) == self.labels).mean())
+        return float((candidate.predictions == self.labels).mean())
+
+    def proves(self, margin: float) -> bool:
+        """Whether the challenger is better by more than the margin, in points, as surely as this look demands."""
+        found = self.comparison
+        return found is not None and found.differ > 0 and found.p_value(margin) <= self.look.level
 
     @property
     def substitute(self) -> str | None:
@@ -135,17 +127,28 @@ class Case:
             return f"{whom} has accuracy {self.accuracy(self.challenger):.2%}"
         if found.same_predictions:
             return f"{whom} makes the same predictions{other and f' as {other}'}"
-        if not found.any_differ:
+        if not found.differ:
             return f"{whom} is right on the same examples{other and f' as {other}'}"
-        low, high, difference = found.interval_low, found.interval_high, found.difference_points
-        relation = "is above" if low > margin else "is below" if high < margin else "includes"
-        sentence = (
-            f"{whom} is {points(abs(difference))} points {'worse' if difference < 0 else 'better'}"
-            f"{other and f' than {other}'}, 95 % interval {points(low)} to {points(high)} {relation} {margin:g}"
+        low, high = map(points, found.interval_points)
+        p = f"p {found.p_value(margin):.2g}{f' for a margin of {margin:g}' if margin else ''}"
+        return (
+            f"{whom} is {gain(found.difference_points)}{other and f' than {other}'}, 95 % interval {low} to {high}, "
+            f"{p} is {'below' if self.proves(margin) else 'above'} the level {self.look.level:.2g}"
         )
-        if low > margin and not found.proves(margin):
-            sentence += f", but McNemar's p is {found.p_value:.2g}: too few examples differ"
-        return sentence
+
+    def shortfall(self, margin: float) -> str:
+        """Why the margin, in points, is not proven."""
+        found = self.comparison
+        if found is None or not found.differ:
+            return self.finding(margin)
+        enough = found.smallest_gain(margin, self.look.level)
+        differ = f"{found.differ:.0f} examples differ"
+        return f"{differ}, too few to prove any gain" if enough is None else f"{differ}, so it had to be {gain(enough)}"
+
+
+def gain(value: float) -> str:
+    """'0.12 points better'."""
+    return f"{points(abs(value))} points {'worse' if value < 0 else 'better'}"
 
 
 def points(value: float) -> str:

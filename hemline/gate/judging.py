@@ -3,10 +3,11 @@
     decision = judge(Registry(artifacts, "fashion_mnist"), "8", dataset, config.gate, by, answers_on(device))
     decision.sentence       # 'kept fashion_mnist 7: challenger 8 is 0.12 points better, 95 % interval ...'
 
-Both models answer the present test split: 1 s for two default networks on 2 cores, once TensorFlow is imported.
+Both models answer the present test split: 1 s for two default networks on 2 cores, once TensorFlow is imported. Data
+may change from night to night: test examples that one of the two was trained on are left out (`hemline.gate.seen`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -16,16 +17,22 @@ from typing import get_args
 import numpy as np
 
 from hemline.config.gate import Gate
-from hemline.data.dataset import DatasetRef, load_split
+from hemline.data.dataset import DatasetRef, hashes, load_split, load_training
 from hemline.errors import ChampionChangedError, ConfigurationError, RegistryError, VersionError
 from hemline.gate.case import Candidate, Case
+from hemline.gate.first import doubts_about_first
 from hemline.gate.rules import decide
+from hemline.gate.seen import without_seen
+from hemline.gate.spending import next_look
+from hemline.models import load as load_model
 from hemline.records.run import Decision, Verdict
 from hemline.registry.champion import Registry
-from hemline.registry.versions import Manifest, load
+from hemline.registry.versions import SEEN, Manifest, load
 from hemline.runtime.devices import DeviceInfo
+from hemline.storage.runs import SEEDS
 
-Answers = Callable[[Path, np.ndarray], np.ndarray]  # a version's directory, images (N, H, W, C) -> logits (N, classes)
+# A version's directory, images (N, H, W, C) -> logits (N, classes); of several seeds (models, N, classes).
+Answers = Callable[[Path, np.ndarray], np.ndarray]
 
 
 def answers_on(device: DeviceInfo) -> Answers:
@@ -37,13 +44,27 @@ def answers_on(device: DeviceInfo) -> Answers:
         from hemline.evaluation.scores import compile_predict
 
         with tf.device(device.name):
-            return compile_predict(load(path)[0])(images)
+            models = [load(path)[0]]  # verifies the others too
+            if others := sorted((path / SEEDS).glob("*.keras")):  # one of which it is
+                models = list(map(load_model, others))
+            return np.stack([compile_predict(model)(images) for model in models])
 
     return answers
 
 
-def judge(registry: Registry, version: str, dataset: DatasetRef, gate: Gate, by: str, answers: Answers) -> Decision:
-    """Compares a published version with the champion on the test split, and records the decision."""
+def judge(
+    registry: Registry,
+    version: str,
+    dataset: DatasetRef,
+    gate: Gate,
+    by: str,
+    answers: Answers,
+    doubts: Sequence[str] = (),
+) -> Decision:
+    """Compares a published version with the champion on the test split, and records the decision.
+
+    doubts: sentences of other steps, for which a person must decide.
+    """
     if earlier := _decided_before(registry, version, by):
         return earlier
     if obstacle := _obstacle(registry.verified(version), dataset):
@@ -52,10 +73,12 @@ def judge(registry: Registry, version: str, dataset: DatasetRef, gate: Gate, by:
             "Choose its data set."
         )
     images, labels = load_split(dataset, "test")
+    pixels = hashes(images)
 
     @cache
     def candidate(name: str) -> Candidate:
-        return Candidate(name, answers(registry.path(name), images), registry.verified(name).evaluation)
+        predictions = answers(registry.path(name), images).argmax(axis=-1).reshape(-1, len(images))  # (models, N)
+        return Candidate(name, predictions, registry.verified(name).evaluation)
 
     while True:
         champions = list(dict.fromkeys(reversed(registry.succession())))  # newest first, each once
@@ -63,9 +86,14 @@ def judge(registry: Registry, version: str, dataset: DatasetRef, gate: Gate, by:
             sentence = f"kept {registry.name} {version}: it is the champion already"
             decision = Decision(verdict="kept", champion=version, challenger=version, sentence=sentence)
         else:
+            look = next_look(registry.entries(), dataset.split("test"), gate.decisions)
             champion = champions[0] if champions else None
-            case = Case(registry.name, labels, dataset.class_names, candidate(version), champion)
-            decision = decide(gate, _against(champions, case, registry, dataset, candidate))
+            case = Case(registry.name, labels, dataset.class_names, candidate(version), champion, look=look)
+            case = without_seen(_against(champions, case, registry, dataset, candidate), pixels, registry)
+            if not champions:
+                case.doubts.extend(_doubts_about_first(case, registry.verified(version), dataset))
+            case.doubts.extend(doubts)
+            decision = decide(gate, case)
         with suppress(ChampionChangedError):  # then compares again
             registry.record(decision, by)
             return decision
@@ -120,9 +148,15 @@ def _obstacle(manifest: Manifest, dataset: DatasetRef) -> str | None:
 
 
 def _doubts_about_data(manifest: Manifest, dataset: DatasetRef) -> list[str]:
-    if manifest.fingerprint == dataset.fingerprint:
+    """Of a version that does not say what it was trained on: early ones do not."""
+    if manifest.fingerprint == dataset.fingerprint or SEEN in manifest.files:
         return []
     return [
         f"{manifest.version} was trained on other data (fingerprint {manifest.fingerprint[:8]}, now "
         f"{dataset.fingerprint[:8]}), so test examples may be among what it has seen"
     ]
+
+
+def _doubts_about_first(case: Case, manifest: Manifest, dataset: DatasetRef) -> list[str]:
+    (_, trained_on), _ = load_training(dataset, manifest.config.validation)
+    return doubts_about_first(case, manifest, trained_on)

@@ -9,7 +9,6 @@ yields a sentence for whatever breaks it. To add one:
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 
 from hemline.config.gate import Gate
 from hemline.gate.case import Case, points
@@ -20,8 +19,8 @@ Rule = Callable[[float, Case], Iterator[str]]
 
 def margin(limit: float, case: Case) -> Iterator[str]:
     """The challenger is better than the champion by more than the limit, in points, and it is no accident."""
-    if case.comparison and not case.comparison.proves(limit):
-        yield case.finding(limit)
+    if case.comparison and not case.proves(limit):
+        yield case.shortfall(limit)
 
 
 def minimum_accuracy(limit: float, case: Case) -> Iterator[str]:
@@ -67,8 +66,12 @@ def decide(gate: Gate, case: Case) -> Decision:
     limits = {name: getattr(gate, name) for name in RULES}
     broken = [fault for name, limit in limits.items() if limit is not None for fault in RULES[name](limit, case)]
     doubts = [*case.doubts, *(["promotion is manual"] if gate.promotion == "manual" else [])]
+    budget = []
+    if case.comparison:
+        doubts, left = [*case.look.doubt, *doubts], max(case.look.left, 0)
+        budget = [f"{left} more decision{'s' if left != 1 else ''} on this test split"]
     verdict: Verdict = "kept" if broken else "needs approval" if doubts else "promoted"
-    clauses = [*case.remarks, case.finding(gate.margin), *broken, *doubts]
+    clauses = [*case.remarks, case.finding(gate.margin), *broken, *budget, *doubts]
     if verdict == "kept" and case.substitute:
         clauses.append(f"roll back to {case.substitute}")
     once = dict.fromkeys(clauses)  # the rule `margin` is broken by the finding itself
@@ -77,7 +80,7 @@ def decide(gate: Gate, case: Case) -> Decision:
         champion=case.champion,
         challenger=case.challenger.version,
         sentence=f"{_outcome(verdict, case)}: {'; '.join(once)}",
-        measurements=_measurements(case),
+        measurements=_measurements(case, gate.margin),
     )
 
 
@@ -91,11 +94,28 @@ def _outcome(verdict: Verdict, case: Case) -> str:
     return f"promoted {name} {case.challenger.version}{f' over {champion}' if champion else ''}"
 
 
-def _measurements(case: Case) -> Measurements:
+def _measurements(case: Case, margin: float) -> Measurements:
     """What the ledger keeps of the case, in the words of artifacts/README.md."""
     found: Measurements = {"examples": len(case.labels), "accuracy": case.accuracy(case.challenger)}
-    if case.comparison and case.compared_with:
-        found |= {"compared_with": case.compared_with.version, "compared_accuracy": case.accuracy(case.compared_with)}
-        found |= asdict(case.comparison)
+    comparison, look = case.comparison, case.look
+    if comparison and case.compared_with:
+        low, high = comparison.interval_points
+        found |= {
+            "compared_with": case.compared_with.version,
+            "compared_accuracy": case.accuracy(case.compared_with),
+            "difference_points": comparison.difference_points,
+            "interval_low": low,
+            "interval_high": high,
+            "challenger_only_right": comparison.challenger_only_right,
+            "negative_flips": comparison.negative_flips,
+            "negative_flip_rate": comparison.negative_flips / comparison.examples,
+            "p_value": comparison.p_value(margin),
+            "level": look.level,
+            "test_split": look.test_split,
+            "decision_number": look.decision_number,
+            "worst_class": comparison.worst_class,
+            "worst_class_drop": comparison.worst_class_drop,
+            "same_predictions": comparison.same_predictions,
+        }
     own = case.challenger.evaluation
     return found | {"latency_ms": own.latency.single_ms, "size_mb": own.size_bytes / 1e6}

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hemline.data.dataset import hashes, load_split
 from hemline.errors import VersionError
 from hemline.records.run import ModelVersion, Record
 from hemline.registry.ledger import Ledger
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 DIGEST = "manifest.sha256"  # in the format of `sha256sum -c`
+SEEN = "seen.u8"  # which examples it was trained on or chosen by
 
 
 class Manifest(Record):
@@ -75,6 +77,7 @@ FILES: dict[str, str | None] = {
     "evaluation.json": "evaluation.json",
     "serving.json": "serving.json",
     "confusion.csv": "confusion.csv",
+    SEEN: None,
     "charts/learning_curves.svg": None,
     "charts/mistakes.svg": "mistakes.svg",
     "charts/parity.svg": None,
@@ -88,12 +91,13 @@ def publish(artifacts: Path, record: Record, run: Path) -> ModelVersion:
 
     Safe beside other publishers.
     """
+    import numpy as np
     import pandas as pd
 
     from hemline.report.charts import learning_curves, parity_map
     from hemline.report.markdown import markdown
 
-    name = record.config.name
+    name, (images, _) = record.config.name, load_split(record.dataset, "train")
     while True:
         version = next_version(artifacts, name)
         with suppress(Taken), whole_directory(artifacts / MODELS / name / version) as directory:
@@ -108,6 +112,7 @@ def publish(artifacts: Path, record: Record, run: Path) -> ModelVersion:
             for model in sorted((run / SEEDS).glob("*/model.keras")):
                 (directory / SEEDS).mkdir(exist_ok=True)
                 shutil.copyfile(model, directory / SEEDS / f"{model.parent.name}.keras")
+            np.sort(hashes(images)).tofile(directory / SEEN)
             (directory / PICTURES["learning_curves"]).write_text(learning_curves(pd.DataFrame(record.epochs)))
             (directory / PICTURES["parity"]).write_text(parity_map(pd.read_csv(directory / "parity.csv")))
             (directory / "MODEL_CARD.md").write_text(markdown(record, f"Model {name} {version}", PICTURES))
@@ -195,6 +200,13 @@ def load(path: Path) -> "tuple[keras.Model, Manifest]":
             f"Keras {manifest.packages.get('keras')}: install that, or take another version.",
             problem,
         ) from error
+
+
+def seen(path: Path) -> "np.ndarray":
+    """(N,) uint64, sorted: `hemline.data.dataset.hashes` of a verified version's training and validation examples."""
+    import numpy as np
+
+    return np.fromfile(path / SEEN, "<u8")
 
 
 def classify(path: Path, images: "Sequence[np.ndarray]") -> list[tuple[str, float]]:

@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef, Split
 from hemline.records.proofs import Parity
 from hemline.records.run import ClassScore, Evaluation, FlowRun, Latency, Record
-from hemline.registry.versions import next_version, seal
+from hemline.registry.versions import SEEN, next_version, seal
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.files import whole_directory
 
@@ -47,8 +49,10 @@ RECORD = Record(
 )
 
 
-def make_version(artifacts: Path, version: str | None = None, record: Record = RECORD) -> str:
-    """Publishes the next version of the record's name, or one of a given number."""
+def make_version(
+    artifacts: Path, version: str | None = None, record: Record = RECORD, seen: np.ndarray | None = None
+) -> str:
+    """Publishes the next version of the record's name, or one of a given number. seen: (N,) hashes; None, as of old."""
     name = record.config.name
     version = version or next_version(artifacts, name)
     with whole_directory(artifacts / "models" / name / version) as directory:
@@ -56,5 +60,7 @@ def make_version(artifacts: Path, version: str | None = None, record: Record = R
         (directory / "variables").mkdir()
         (directory / "variables" / "variables.index").write_bytes(b"index")
         (directory / "saved_model.pb").write_bytes(b"graph")
+        if seen is not None:
+            np.sort(seen).tofile(directory / SEEN)
         seal(directory, record, version)
     return version

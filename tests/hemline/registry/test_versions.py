@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hemline.data.dataset import load_split
+from hemline.data.dataset import hashes, load_split
 from hemline.errors import VersionError
 from hemline.records.run import ModelVersion, Quality
 from hemline.registry import versions
 from hemline.registry.signatures import SIGNATURE
-from hemline.registry.versions import DIGEST, FILES, MANIFEST, load, next_version, publish, verify
+from hemline.registry.versions import DIGEST, FILES, MANIFEST, load, next_version, publish, seen, verify
 from hemline.storage.files import sha256_of
 from tests.hemline.conftest import CLASSES, FinishedRun
 from tests.hemline.registry.published import RECORD, make_version
@@ -70,6 +70,18 @@ def test_what_is_published_about_a_version_names_each_of_its_files() -> None:
     assert sorted(name.rstrip("/") for name in named) == sorted(
         {*FILES, *SAVED_MODEL, MANIFEST, DIGEST, SIGNATURE} - {"."}
     )
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_version_says_which_examples_it_has_seen(streaming: bool, finished: FinishedRun, tmp_path: Path) -> None:
+    """Each training and validation example once, read from memory or from disk, and no test example."""
+    dataset = finished.dataset.model_copy(update={"streaming": streaming})
+    record = finished.record.model_copy(update={"dataset": dataset})
+    found = seen(publish(tmp_path, record, finished.trained.directory).path)
+    train, test = (load_split(dataset, split)[0] for split in ("train", "test"))
+    digests = (hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in train)
+    assert found.tolist() == sorted(int.from_bytes(digest, "little") for digest in digests)
+    assert not np.isin(hashes(test), found).any()
 
 
 def test_the_model_card_says_how_to_load_it(version: ModelVersion, finished: FinishedRun) -> None:
@@ -343,7 +355,7 @@ EVALUATE = """
 import sys
 from pathlib import Path
 from hemline.registry.versions import load
-from hemline.data.dataset import load_split
+from hemline.data.dataset import hashes, load_split
 from hemline.evaluation.scores import compile_predict, evaluate
 model, manifest = load(Path(sys.argv[1]))
 images, labels = load_split(manifest.dataset, "test")
