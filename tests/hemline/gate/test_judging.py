@@ -1,6 +1,6 @@
 """What becomes of a published version, in every special case: with models that answer what the test wants."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -328,7 +328,27 @@ def test_judging_with_real_models(tmp_path: Path) -> None:
     assert "its size 1.50 MB is more than max_size_mb 1" in decision.sentence
 
 
-def publish_model(artifacts: Path, model: keras.Model, record: Record, version: str) -> None:
+def test_all_seeds_of_a_version_are_compared(tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "tiny", {"test": 200})
+    record = RECORD.model_copy(update={"dataset": dataset, "fingerprint": dataset.fingerprint})
+    models = {seed: build_mlp((4, 4, 1), classes=3, seed=seed) for seed in (1, 2, 3, 4)}
+    publish_model(tmp_path, models[1], record, "1")
+    publish_model(tmp_path, models[2], record, "2", seeds={seed: models[seed] for seed in (2, 3, 4)})
+    registry = Registry(tmp_path, "tiny")
+    registry.promote("1", by="a", reason="b")
+    decision = judge(registry, "2", dataset, Gate(), "me", answers_on(CPU))
+    images, labels = load_split(dataset, "test")
+    right = {seed: (compile_predict(model)(images).argmax(1) == labels).mean() for seed, model in models.items()}
+    assert decision.measurements["accuracy"] == pytest.approx(np.mean([right[seed] for seed in (2, 3, 4)]))
+    assert decision.measurements["compared_accuracy"] == pytest.approx(right[1])
+
+
+def publish_model(
+    artifacts: Path, model: keras.Model, record: Record, version: str, seeds: Mapping[int, keras.Model] | None = None
+) -> None:
     with whole_directory(artifacts / "models" / "tiny" / version) as directory:
         model.save(directory / "model.keras")
+        for seed, other in (seeds or {}).items():
+            (directory / "seeds").mkdir(exist_ok=True)
+            other.save(directory / "seeds" / f"{seed}.keras")
         seal(directory, record, version)

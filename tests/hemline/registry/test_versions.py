@@ -23,6 +23,7 @@ from hemline.registry import versions
 from hemline.registry.signatures import SIGNATURE
 from hemline.registry.versions import DIGEST, FILES, MANIFEST, load, next_version, publish, seen, verify
 from hemline.storage.files import sha256_of
+from hemline.storage.runs import SEEDS
 from tests.hemline.conftest import CLASSES, FinishedRun
 from tests.hemline.registry.published import RECORD, make_version
 
@@ -68,7 +69,7 @@ def test_what_is_published_about_a_version_names_each_of_its_files() -> None:
     table = section.partition("\n### ")[0]
     named = re.findall(r"`([^`]+)`", "".join(line.split(" | ")[0] for line in table.splitlines()))
     assert sorted(name.rstrip("/") for name in named) == sorted(
-        {*FILES, *SAVED_MODEL, MANIFEST, DIGEST, SIGNATURE} - {"."}
+        {*FILES, *SAVED_MODEL, SEEDS, MANIFEST, DIGEST, SIGNATURE} - {"."}
     )
 
 
