@@ -20,6 +20,7 @@ from hemline.registry.champion import Registry
 from hemline.registry.tracking import track
 from hemline.runtime.native_log import noise_in
 from hemline.storage.runs import open_run
+from tasks.check_data import check_data
 from tasks.evaluate import evaluate
 from tasks.preflight import preflight
 from tasks.prepare_dataset import prepare_dataset
@@ -44,6 +45,7 @@ def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assig
     with log, working_on(directory, config.attempts):
         device = preflight(config)
         dataset = prepare_dataset(config, directory)
+        check_data(config, dataset, device, directory)
         parity = verify_layers(device, config.proofs_path, directory)
         verify_claims(device, config.proofs_path, only=tuple(RELIED_ON))
         trained = train(config, dataset, device, directory)
