@@ -1,7 +1,7 @@
 """The checks of the data before it is trained on, and what each of them found.
 
     findings = check(case, config.checks, name_of=lambda split, index: f"{split}[{index}]")
-    findings[0].text        # '60 examples of test (0.6 %) have the pixels of an example of train: test[17], ...'
+    findings[0].text        # 'test has 60 examples of 10,000 (0.6%) with the pixels of an example of ...'
     require(findings)       # raises DatasetError with the sentences of those that are refused
 
 A check is a function of the case (the data, and the champion's beside it), and yields what it found: a sentence, a
@@ -26,7 +26,7 @@ from hemline.errors import DatasetError
 CERTAINTY = 0.999  # of intervals and tests: a check is asked every night
 Z = 3.09  # standard errors of that, one-sided
 FLAT = 2.0  # standard deviation of the 256 shades, below which an image shows nothing
-NAMED = 8  # examples that a finding names
+NAMED = 5  # examples that a finding names
 
 WORDS = {
     "brightness": ("brighter", "darker"),
@@ -75,9 +75,9 @@ def labels(case: Case) -> Iterator[Found]:
     for split, table in case.splits.items():
         outside = ~table["label"].between(0, len(case.class_names) - 1)
         if outside.any():
-            values = [str(value) for value in np.unique(table["label"][outside])]
-            sentence = f"{outside.sum():,} labels of {split} are none of 0 to {len(case.class_names) - 1}: they are "
-            yield Found(sentence + listed(values), int(outside.sum()), {split: np.flatnonzero(outside)})
+            values = listed([str(value) for value in np.unique(table["label"][outside])])
+            sentence = f"{split} has {_counted(outside, 'label')} outside 0 to {len(case.class_names) - 1} ({values})"
+            yield Found(sentence, int(outside.sum()), {split: np.flatnonzero(outside)})
 
 
 def missing_classes(case: Case) -> Iterator[Found]:
@@ -141,10 +141,10 @@ def appearance(case: Case, measure: str) -> Iterator[Found]:
         word = WORDS[measure][delta < 0]
         extreme = new.sort_values(measure, ascending=delta < 0, kind="stable")
         yield Found(
-            f"{images:,} new images are {word} than those of champion {case.champion.version}: in "
+            f"new images, {images:,}, are {word} than those of champion {case.champion.version}: in "
             f"{(1 + abs(delta)) / 2:.0%} of pairs of the same class (Cliff's delta {delta:.2f})",
             size,
-            by_split(extreme),
+            _by_split(extreme),
         )
 
 
@@ -158,13 +158,13 @@ def cliffs_delta(values: np.ndarray, others: np.ndarray) -> float:
 def duplicates(case: Case) -> Iterator[Found]:
     """No two examples of a split have the same pixels."""
     for split, table in case.splits.items():
-        yield from _of_split(split, table["hash"].duplicated(), "have the pixels of an earlier one")
+        yield from _of_split(split, table["hash"].duplicated(), "with the pixels of an earlier one")
 
 
 def leaks(case: Case) -> Iterator[Found]:
     """No example of the test split is one of train."""
     trained = case.splits["train"]["hash"]
-    yield from _of_split("test", case.splits["test"]["hash"].isin(trained), "have the pixels of an example of train")
+    yield from _of_split("test", case.splits["test"]["hash"].isin(trained), "with the pixels of an example of train")
 
 
 def conflicts(case: Case) -> Iterator[Found]:
@@ -172,14 +172,14 @@ def conflicts(case: Case) -> Iterator[Found]:
     kinds = case.examples.groupby("hash")["label"].transform("nunique")
     if several := int((kinds > 1).sum()):
         share = several / len(kinds)
-        sentence = f"{several:,} examples ({share:.1%}) have the pixels of another one and not its label"
-        yield Found(sentence, share, by_split(case.examples[kinds > 1].sort_values("hash", kind="stable")))
+        sentence = f"{several:,} examples ({share:.1%}) have the pixels of another one, and another label"
+        yield Found(sentence, share, _by_split(case.examples[kinds > 1].sort_values("hash", kind="stable")))
 
 
 def flat_images(case: Case) -> Iterator[Found]:
     """Images show something."""
     for split, table in case.splits.items():
-        yield from _of_split(split, table["contrast"].dropna() < FLAT, "are of one colour, or nearly")
+        yield from _of_split(split, table["contrast"].dropna() < FLAT, "of one colour, or nearly")
 
 
 def relabelled(case: Case) -> Iterator[Found]:
@@ -188,7 +188,7 @@ def relabelled(case: Case) -> Iterator[Found]:
         assert case.champion
         of_split = (case.examples["split"] == split).to_numpy()
         kept = pd.Series(case.relabelled, case.examples.index)[of_split & ~case.new]
-        yield from _of_split(split, kept, f"have another label than in the data of champion {case.champion.version}")
+        yield from _of_split(split, kept, f"with another label than in the data of champion {case.champion.version}")
 
 
 def contradicted(case: Case) -> Iterator[Found]:
@@ -251,14 +251,19 @@ def check(case: Case, answers: Checks, name_of: Callable[[str, int], str]) -> li
 def require(findings: Sequence[Finding]) -> None:
     """Raises DatasetError if any is refused."""
     if refused := [finding for finding in findings if finding.answer == "refuse"]:
+        fields = " and ".join(dict.fromkeys(f"checks.{finding.check}" for finding in refused))
         raise DatasetError(
-            f"data must pass its checks before it is trained on. Received: "
-            f"{'; '.join(finding.text for finding in refused)}. Repair the data, or set "
-            f"{' and '.join(dict.fromkeys(f'checks.{finding.check}' for finding in refused))} to 'ask' or 'ignore'."
+            "data must pass its checks before it is trained on. Received: "
+            f"{'; '.join(finding.text for finding in refused)}. Repair the data, or give {fields} another answer."
         )
 
 
-def by_split(examples: pd.DataFrame) -> dict[str, np.ndarray]:
+def _counted(which: pd.Series, noun: str) -> str:
+    number = int(which.sum())
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def _by_split(examples: pd.DataFrame) -> dict[str, np.ndarray]:
     """Their places, in their order."""
     return {str(split): of_it.index.to_numpy() for split, of_it in examples.groupby("split", sort=False)}
 
@@ -267,5 +272,5 @@ def _of_split(split: str, found: pd.Series, what: str) -> Iterator[Found]:
     """The share of the examples that something holds for, if there are any. found: bool, with places as index."""
     if found.any():
         share = float(found.mean())
-        sentence = f"{found.sum():,} of {len(found):,} examples of {split} ({share:.1%}) {what}"
+        sentence = f"{split} has {_counted(found, 'example')} of {len(found):,} ({share:.1%}) {what}"
         yield Found(sentence, share, {split: found.index[found].to_numpy()})

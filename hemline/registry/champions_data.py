@@ -58,7 +58,8 @@ def champions_data(registry: Registry, dataset: DatasetRef) -> tuple[Before | No
 
 def _examples(artifacts: Path, manifest: Manifest) -> dict[str, pd.DataFrame] | None:
     """By split; None if they are gone."""
-    if run := find_run(artifacts, manifest.flow_run.id):
+    run = find_run(artifacts, manifest.flow_run.id)
+    if run and (run / RECORD).exists():
         try:
             if DataChecks.model_validate_json((run / RECORD).read_bytes()).fingerprint == manifest.fingerprint:
                 table = pd.read_parquet(run / EXAMPLES)

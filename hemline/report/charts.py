@@ -26,7 +26,7 @@ from hemline.records.run import Mistake
 from hemline.storage.files import whole_file
 
 SIDE = 40  # pixels of a mistaken image that are shown, by leaving some out: a report must stay below 200 KB
-TICKS = 40  # classes whose names fit under an axis
+NAMED = 40  # classes whose names fit under an axis
 
 
 def learning_curves(epochs: pd.DataFrame) -> str:
@@ -76,26 +76,22 @@ def data_picture(
     shown: Sequence[tuple[np.ndarray, str]],
     columns: int = 8,
 ) -> str:
-    """Examples by class in each split, the champion's data beside this, and images (H, W, C) with their captions."""
+    """Examples by split and class, the champion's beside this run's, and images (H, W, C) under their captions."""
     rows = math.ceil(len(shown) / columns)
     figure = Figure(figsize=(columns * 1.3, 3.2 + rows * 1.65), layout="constrained")
-    above, *below = figure.subfigures(
-        1 + (rows > 0), 1, height_ratios=[3.2, rows * 1.65][: 1 + (rows > 0)], squeeze=False
-    )[:, 0]
-    for axes, (split, counts) in zip(np.ravel(above.subplots(1, len(now))), now.items(), strict=True):
-        for data, label, style in ((then.get(split, {}), "the champion's", "--"), (counts, "this run's", "-")):
-            heights = [data.get(name, 0) for name in counts]
-            axes.stairs(heights, label=label, linestyle=style) if data else None
-        axes.set(title=split, ylabel="examples")
-        axes.set_ylim(bottom=0)
-        if len(counts) <= TICKS:
-            axes.set_xticks(
-                np.arange(len(counts)) + 0.5, [_plain(name[:12]) for name in counts], rotation=90, fontsize=7
-            )
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[3.2, max(0.01, rows * 1.65)]).flat
+    for axes, (split, counts) in zip(above.subplots(1, len(now), squeeze=False).flat, now.items(), strict=True):
+        if split in then:
+            heights = [then[split].get(name, 0) for name in counts]
+            axes.stairs(heights, color="0.5", linestyle="--", label="the champion's")
+        axes.stairs(list(counts.values()), color="C0", label="this run's")  # one path, however many classes
+        axes.set(title=split, ylabel="examples", ylim=(0, None))
+        names = [_plain(name[:12]) for name in counts] if len(counts) <= NAMED else []
+        axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=90, fontsize=7)
         axes.legend(frameon=False, loc="lower right", fontsize=7)
-    for axes in below[0].subplots(rows, columns, squeeze=False).flat if below else ():
+    for axes in below.subplots(rows, columns, squeeze=False).flat if rows else ():
         axes.axis("off")
-    for axes, (image, caption) in zip(below[0].axes if below else (), shown, strict=False):
+    for axes, (image, caption) in zip(below.axes, shown, strict=False):
         _show(axes, image, caption)
     return _svg(figure, text="none")
 
