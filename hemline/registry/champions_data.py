@@ -62,8 +62,8 @@ def _examples(artifacts: Path, manifest: Manifest) -> dict[str, pd.DataFrame] | 
     if run and (run / RECORD).exists():
         try:
             if DataChecks.model_validate_json((run / RECORD).read_bytes()).fingerprint == manifest.fingerprint:
-                table = pd.read_parquet(run / EXAMPLES)
-                return {str(split): of_it.reset_index(drop=True) for split, of_it in table.groupby("split", sort=False)}
+                by_split = pd.read_parquet(run / EXAMPLES).groupby("split", sort=False)
+                return {str(split): of_it.drop(columns="split").reset_index(drop=True) for split, of_it in by_split}
         except (OSError, ValueError) as error:  # of a run that went on elsewhere, or damaged
             log.info("%s is not used: %s", run / EXAMPLES, error)
     try:
