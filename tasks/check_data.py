@@ -19,6 +19,7 @@ from prefect.artifacts import create_markdown_artifact
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
 from hemline.errors import VersionError
+from hemline.records.data import DataChecks
 from hemline.runtime.devices import DeviceInfo
 from tasks.live import in_ui
 from tasks.step import step
@@ -27,19 +28,17 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hemline.data.checks_case import Case
-    from hemline.records.data import DataChecks
 
 SHOWN = 8  # new examples in the picture, and as many that findings name
 
 
 @step("check-data", timeout_seconds=1800)
-def check_data(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path) -> "DataChecks":
+def check_data(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path) -> DataChecks:
     """Checks the data by itself and against the champion's."""
     from hemline.data.checks import check, require
     from hemline.data.checks_case import Case, measured
     from hemline.data.dataset import load_split
     from hemline.gate.judging import answers_on
-    from hemline.records.data import DataChecks
     from hemline.registry.champion import Registry
     from hemline.registry.champions_data import champions_data, keep
 
@@ -80,7 +79,7 @@ def _names(dataset: DatasetRef, split_seed: int) -> Callable[[str, int], str]:
     return lambda split, index: files(split)[index] if dataset.listing else f"{split}[{index}]"
 
 
-def _show(found: "DataChecks", case: "Case", images: "Mapping[str, np.ndarray]", directory: Path) -> None:
+def _show(found: DataChecks, case: "Case", images: "Mapping[str, np.ndarray]", directory: Path) -> None:
     """In the log, as a picture and in the UI."""
     from hemline.report.charts import data_picture
     from hemline.report.html import data_uri

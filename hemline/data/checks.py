@@ -16,10 +16,10 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel
 
-from hemline.config.checks import Answer, Checks, answer_to
+from hemline.config.checks import Checks, answer_to
 from hemline.data.checks_case import Case
+from hemline.data.checks_found import Example, Finding
 from hemline.data.splitting import listed
 from hemline.errors import DatasetError
 
@@ -33,32 +33,6 @@ WORDS = {
     "contrast": ("richer in contrast", "poorer in contrast"),
     "sharpness": ("sharper", "less sharp"),
 }
-
-
-class Example(BaseModel):
-    """One of a finding's."""
-
-    split: str
-    index: int  # in the split, from 0
-    name: str  # of its file, or e.g. 'train[123]'
-
-
-class Finding(BaseModel):
-    """What a check found, and what is done about it."""
-
-    check: str
-    answer: Answer
-    sentence: str
-    size: float
-    examples: list[Example] = []  # the first NAMED of them
-    more: int = 0  # how many there are besides
-
-    @property
-    def text(self) -> str:
-        """The sentence, with some examples by name."""
-        names = [example.name for example in self.examples]
-        shown = listed(names + [""] * self.more)
-        return f"{self.sentence}: {shown}" if names else self.sentence
 
 
 @dataclass(frozen=True)
@@ -141,7 +115,7 @@ def appearance(case: Case, measure: str) -> Iterator[Found]:
         word = WORDS[measure][delta < 0]
         extreme = new.sort_values(measure, ascending=delta < 0, kind="stable")
         yield Found(
-            f"new images, {images:,}, are {word} than those of champion {case.champion.version}: in "
+            f"{images:,} new images are {word} than those of champion {case.champion.version}: in "
             f"{(1 + abs(delta)) / 2:.0%} of pairs of the same class (Cliff's delta {delta:.2f})",
             size,
             _by_split(extreme),

@@ -16,22 +16,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel
 
+from hemline.data.checks_found import Change
 from hemline.data.dataset import hashes
 
 MEASURES = ("brightness", "contrast", "sharpness")
 VALUES = 100_000_000  # H x W x C of the images that are measured in a split
 PIECE = 2_000_000  # of these at a time
 ASKED = 1000  # new examples of a split that the champion is asked about
-
-
-class Change(BaseModel):
-    """How many examples differ from the champion's data, by the hashes of their pixels."""
-
-    new: int
-    gone: int
-    relabelled: int
 
 
 def measured(images: np.ndarray, labels: np.ndarray) -> pd.DataFrame:

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 
 from hemline.config.checks import Answer
-from hemline.data.checks import Finding
-from hemline.data.checks_case import Change
+from hemline.data.checks_found import Change, Finding
 
 
 class DataChecks(BaseModel):

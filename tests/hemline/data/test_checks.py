@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hemline.config.checks import Checks
-from hemline.data.checks import CHECKS, NAMED, Finding, check, cliffs_delta, require
+from hemline.data.checks import CHECKS, NAMED, check, cliffs_delta, require
 from hemline.data.checks_case import MEASURES, Before, Case, Told, counted
+from hemline.data.checks_found import Finding
 from hemline.errors import DatasetError
 
 NAMES = ["coat", "bag"]
@@ -97,7 +98,7 @@ def test_new_images_that_look_otherwise_are_asked_about(measure: str, word: str)
     new = split([0, 1] * 100, first=5000, **{measure: 40})
     finding = only(Case(NAMES, sound() | {"test": new}, before()), measure)
     assert finding.answer == "ask"
-    assert f"new images, 200, are {word}" in finding.sentence
+    assert finding.sentence.startswith(f"200 new images are {word}")
     assert finding.sentence.endswith("in 100% of pairs of the same class (Cliff's delta -1.00)")
     # 3.09 standard errors below 1; n = 100 of a class with m = 300 there: sqrt(2 x 100 x 401 / 900) / 200
     assert finding.size == pytest.approx(1 - 3.09 * np.sqrt(200 * 401 / 900) / 200)

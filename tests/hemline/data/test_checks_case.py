@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hemline.data import checks_case
-from hemline.data.checks_case import Before, Case, Change, measured, measures
+from hemline.data.checks_case import Before, Case, measured, measures
+from hemline.data.checks_found import Change
 
 
 def test_measures_of_one_image_by_hand() -> None:
