@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from hemline.data.checks_case import Case
 
-SHOWN = 8  # new examples in the picture, and as many that findings name
+SHOWN = 6  # new examples in the picture, and as many that findings name
 
 
 @step("check-data", timeout_seconds=1800)

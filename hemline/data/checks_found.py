@@ -8,7 +8,8 @@ Without pandas, which whoever reads this need not import.
 from pydantic import BaseModel
 
 from hemline.config.checks import Answer
-from hemline.data.splitting import listed
+
+TOLD = 3  # examples that a sentence names
 
 
 class Change(BaseModel):
@@ -41,5 +42,6 @@ class Finding(BaseModel):
     def text(self) -> str:
         """The sentence, with some examples by name."""
         names = [example.name for example in self.examples]
-        shown = listed(names + [""] * self.more)
-        return f"{self.sentence}: {shown}" if names else self.sentence
+        more = len(names[TOLD:]) + self.more
+        told = ", ".join(names[:TOLD]) + (f" and {more:,} more" if more else "")
+        return f"{self.sentence}: {told}" if names else self.sentence

@@ -26,7 +26,7 @@ from hemline.records.run import Mistake
 from hemline.storage.files import whole_file
 
 SIDE = 40  # pixels of a mistaken image that are shown, by leaving some out: a report must stay below 200 KB
-NAMED = 40  # classes whose names fit under an axis
+CLASSES = 20  # whose names fit under an axis: of more, those whose examples have changed most
 
 
 def learning_curves(epochs: pd.DataFrame) -> str:
@@ -74,20 +74,22 @@ def data_picture(
     then: Mapping[str, Mapping[str, int]],
     now: Mapping[str, Mapping[str, int]],
     shown: Sequence[tuple[np.ndarray, str]],
-    columns: int = 8,
+    columns: int = 6,
 ) -> str:
     """Examples by split and class, the champion's beside this run's, and images (H, W, C) under their captions."""
     rows = math.ceil(len(shown) / columns)
     figure = Figure(figsize=(columns * 1.3, 3.2 + rows * 1.65), layout="constrained")
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[3.2, max(0.01, rows * 1.65)]).flat
     for axes, (split, counts) in zip(above.subplots(1, len(now), squeeze=False).flat, now.items(), strict=True):
-        if split in then:
-            heights = [then[split].get(name, 0) for name in counts]
-            axes.stairs(heights, color="0.5", linestyle="--", label="the champion's")
-        axes.stairs(list(counts.values()), color="C0", label="this run's")  # one path, however many classes
-        axes.set(title=split, ylabel="examples", ylim=(0, None))
-        names = [_plain(name[:12]) for name in counts] if len(counts) <= NAMED else []
-        axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=90, fontsize=7)
+        earlier = then.get(split, {})
+        changed = sorted(counts, key=lambda name: -abs(counts[name] - earlier.get(name, 0)))[:CLASSES]
+        names = [name for name in counts if name in set(changed)]
+        if earlier:
+            axes.stairs([earlier.get(name, 0) for name in names], color="0.5", linestyle="--", label="the champion's")
+        axes.stairs([counts[name] for name in names], color="C0", label="this run's")
+        title = split if len(names) == len(counts) else f"{split}: {CLASSES} of {len(counts):,} classes"
+        axes.set(title=title, ylabel="examples", ylim=(0, None))
+        axes.set_xticks(np.arange(len(names)) + 0.5, [_plain(name[:12]) for name in names], rotation=90, fontsize=7)
         axes.legend(frameon=False, loc="lower right", fontsize=7)
     for axes in below.subplots(rows, columns, squeeze=False).flat if rows else ():
         axes.axis("off")
