@@ -20,6 +20,7 @@ from hemline.registry.champion import Registry
 from hemline.registry.tracking import track
 from hemline.runtime.native_log import noise_in
 from hemline.storage.runs import open_run
+from tasks.check_data import check_data
 from tasks.compare import unchanged
 from tasks.evaluate import evaluate
 from tasks.preflight import preflight
@@ -48,6 +49,7 @@ def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assig
         dataset = prepare_dataset(config, directory)
         if same := unchanged(config, dataset, device):
             return same  # type: ignore[return-value]
+        found = check_data(config, dataset, device, directory)
         parity = verify_layers(device, config.proofs_path, directory)
         verify_claims(device, config.proofs_path, only=tuple(RELIED_ON))
         trained = train(config, dataset, device, directory)
@@ -55,7 +57,7 @@ def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assig
             return None
         evaluation = evaluate(dataset, device, trained)
         version = publish(config, dataset, device, parity, trained, evaluation)
-        decision = promote(config, dataset, device, version)
+        decision = promote(config, dataset, device, version, found.doubts)
         if decision.verdict == "needs approval" and config.gate.promotion == "manual" and runtime.deployment.id:
             decision = ask(decision, Registry(config.artifacts_path, config.name), config.gate.approval_hours)
         report(version, decision)

@@ -4,7 +4,7 @@
         return earlier          # the state *Unchanged*, which names the version
 
 The same data, configuration, code (what computes, not what prints), package versions and device settings end with the
-same bits. The version must be whole, and the gate, as it is now, must have judged it.
+same bits. The version must be whole, and checks and gate, as they are now, must have judged it.
 """
 
 import hashlib
@@ -47,7 +47,8 @@ def _compare(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo) -> 
     }
     for manifest in made_from(artifacts, name, identity(config, dataset, device)):
         others = manifest.flow_run.id != str(runtime.flow_run.id)  # or this run goes on after it was killed
-        if others and manifest.version in verdicts and manifest.config.gate == config.gate:
+        same = (manifest.config.gate, manifest.config.checks) == (config.gate, config.checks)
+        if others and same and manifest.version in verdicts:
             sentence = (
                 f"nothing has changed since {manifest.title} was made ({verdicts[manifest.version]}): the same data, "
                 "configuration, code, packages and device settings; force trains all the same"

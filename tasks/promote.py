@@ -1,6 +1,6 @@
 """The gate: the new version against the champion on the same examples, and one sentence of reason.
 
-    decision = promote(config, dataset, device, version)
+    decision = promote(config, dataset, device, version, found.doubts)
     decision.sentence       # 'kept fashion_mnist 7: challenger 8 is 0.12 points better, 95 % interval ...'
 
 The decision is in the ledger before it is shown.
@@ -19,13 +19,15 @@ from tasks.step import step
 
 
 @step("promote", timeout_seconds=1800)
-def promote(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, version: ModelVersion) -> Decision:
-    """Judges the version, and makes it the champion if it passes."""
+def promote(
+    config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, version: ModelVersion, doubts: list[str]
+) -> Decision:
+    """Judges the version, and makes it the champion if it passes. doubts: about the data, for a person."""
     from hemline.gate.judging import answers_on, judge
     from hemline.registry.champion import Registry
 
     registry = Registry(config.artifacts_path, config.name)
-    decision = judge(registry, version.version, dataset, config.gate, this_run(), answers_on(device))
+    decision = judge(registry, version.version, dataset, config.gate, this_run(), answers_on(device), doubts)
     show(decision)
     return decision
 

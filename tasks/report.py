@@ -2,7 +2,7 @@
 
     report(version, decision)
 
-Made of the version's own manifest, so it says what is published and nothing else.
+Made of the version's own manifest and of what the run found in its data.
 """
 
 from prefect import runtime
@@ -16,6 +16,7 @@ from tasks.step import step
 @step("report", timeout_seconds=600)
 def report(version: ModelVersion, decision: Decision) -> None:
     """Writes report.html of the run and the report of the UI."""
+    from hemline.records.data import DataChecks
     from hemline.registry.versions import PICTURES, verify
     from hemline.report.html import data_uri, html
     from hemline.report.markdown import markdown
@@ -24,7 +25,9 @@ def report(version: ModelVersion, decision: Decision) -> None:
     manifest = verify(version.path)
     pictures = {name: data_uri((version.path / file).read_text()) for name, file in PICTURES.items()}
     title = f"{runtime.flow_run.name}: model {version.title}"
-    text = markdown(manifest, title, pictures, decision)
+    found = version.run / "data.json"  # a run that goes on from an older Hemline's may have none
+    checks = DataChecks.model_validate_json(found.read_bytes()) if found.exists() else None
+    text = markdown(manifest, title, pictures, decision, checks)
     with whole_file(version.run / "report.html") as path:
         path.write_text(html(text))
     in_ui(

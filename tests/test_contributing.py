@@ -22,7 +22,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CACHES = (".ruff_cache/", ".hypothesis/")
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
-RECIPES = ["Add a model", "Add an optimizer", "Add a gate rule", "Add a data source", "Add a flow step"]
+RECIPES = ["Add a model", "Add an optimizer", "Add a gate rule", "Add a check of data", "Add a data source"]
+RECIPES += ["Add a flow step"]
 STEP = re.compile(r"^\*\*(?P<what>.+?):\*\*\n\n```\w*\n(?P<block>.*?)^```$", re.MULTILINE | re.DOTALL)
 CREATE = re.compile(r"Create `(?P<path>[^`]+)`")
 INSERT = re.compile(r"In `(?P<path>[^`]+)`, (?P<where>after|before) the line `(?P<line>[^`]+)`, add")

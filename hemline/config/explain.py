@@ -5,6 +5,7 @@ import re
 
 from pydantic import ValidationError
 
+from hemline.config.checks import Checks
 from hemline.config.gate import Gate
 from hemline.config.optimizers import OptimizerGroup, Schedule
 from hemline.config.retrain import RetrainConfig
@@ -36,7 +37,8 @@ def explain(error: ValidationError, where: str) -> str:
 
 
 _BRANCHES = {"literal['test']", "constrained-int"}
-_FIELDS = {*RetrainConfig.model_fields, *OptimizerGroup.model_fields, *Schedule.model_fields, *Gate.model_fields}
+_MODELS = (RetrainConfig, OptimizerGroup, Schedule, Checks, Gate)
+_FIELDS = {name for model in _MODELS for name in model.model_fields}
 
 
 def _rule(message: str) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from hemline.config import recipes
+from hemline.config.checks import Checks
 from hemline.config.data import DataConfig
 from hemline.config.fields import Arguments, Choice, Device, ModelName, Precision, WithArtifacts
 from hemline.config.gate import Gate
@@ -77,6 +78,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
         None, ge=0, lt=1, description="use the weights' moving average, keeping this share a step, e.g. 0.99; null: off"
     )
     force: bool = Field(False, description="train although nothing has changed since a version was made")
+    checks: Checks = Field(Checks(), description="what is done about what the checks of the data find")
     gate: Gate = Field(Gate(), description="what the new model must show to be promoted")
     device: Device = Field(
         "auto", description="'gpu' fails at once if no GPU is visible; 'auto' takes one if there is one"
@@ -139,8 +141,9 @@ class RetrainConfig(WithArtifacts, DataConfig):
         return self if self.seed is not None else self.model_copy(update={"seed": int(f"{scheduled:%Y%m%d}00")})
 
     def what_is_computed(self) -> dict[str, Any]:
-        """The fields that decide the weights: not where things are, how often they are saved, or the gate."""
+        """The fields that decide the weights: not where things are, how often they are saved, checks or the gate."""
         places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming", "name"}
         return self.model_dump(
-            mode="json", exclude=places | {"checkpoint_steps", "keep_checkpoints", "attempts", "force", "gate"}
+            mode="json",
+            exclude=places | {"checkpoint_steps", "keep_checkpoints", "attempts", "force", "checks", "gate"},
         )

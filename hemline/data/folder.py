@@ -188,6 +188,15 @@ class FolderExamples:
         require_every_class(str(self.root), in_order, self.class_names)
 
 
+def names(ref: DatasetRef, split: str, split_seed: int) -> list[str]:
+    """The file of each example of a split, in the order of the arrays. Bytes that are no text are shown as \\xNN."""
+    listings = (directory / LISTING for directory in (ref.path, ref.aside))
+    listing = next(path for path in listings if path.exists() and sha256_of(path) == ref.listing)
+    with listing.open(newline="", errors="surrogateescape") as stream:
+        rows = [(place(bytes.fromhex(row[4]), split_seed), row[0]) for row in csv.reader(stream) if row[3] == split]
+    return [os.fsencode(name).decode(errors="backslashreplace") for _, name in sorted(rows)]
+
+
 def _places(root: Path) -> dict[str, Path]:
     """The directory that holds the classes of each split."""
     if not root.is_dir():

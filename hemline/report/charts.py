@@ -2,6 +2,7 @@
 
     svg = learning_curves(epochs)               # epochs: the table of hemline.training.history
     svg = mistakes_grid(images, mistakes)       # images: (N, H, W, C) uint8
+    svg = data_picture(then, now, shown)        # then, now: examples by split and class
     svg = parity_map(table)                     # table: of hemline.proofs.parity
     compare_curves([("7", epochs), ("8", other)], Path("curves.png"))
 
@@ -10,12 +11,13 @@ The same table gives the same bytes: no date, no ids of the process.
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -24,6 +26,7 @@ from hemline.records.run import Mistake
 from hemline.storage.files import whole_file
 
 SIDE = 40  # pixels of a mistaken image that are shown, by leaving some out: a report must stay below 200 KB
+CLASSES = 20  # whose names fit under an axis: of more, those whose examples have changed most
 
 
 def learning_curves(epochs: pd.DataFrame) -> str:
@@ -62,14 +65,46 @@ def mistakes_grid(images: np.ndarray, mistakes: Sequence[Mistake], columns: int 
     for axes in figure.subplots(rows, columns, squeeze=False).flat:
         axes.axis("off")
     for axes, mistake in zip(figure.axes, mistakes, strict=False):
-        image = images[mistake.index]  # (H, W, C)
-        image = image[:: math.ceil(len(image) / SIDE), :: math.ceil(image.shape[1] / SIDE)]
-        # Grey or RGB: of other channels the first is shown. Black on white prints, and reads, better.
-        shown = image if image.shape[-1] == 3 else 255 - image[..., 0]
-        axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="none")
-        called = f"{_plain(mistake.true)}\ncalled {_plain(mistake.predicted)} {mistake.probability:.0%}"
-        axes.set_title(called, fontsize=7)
+        called = f"{mistake.true}\ncalled {mistake.predicted} {mistake.probability:.0%}"
+        _show(axes, images[mistake.index], called)
     return _svg(figure, text="none")  # letters, not their outlines: half the size
+
+
+def data_picture(
+    then: Mapping[str, Mapping[str, int]],
+    now: Mapping[str, Mapping[str, int]],
+    shown: Sequence[tuple[np.ndarray, str]],
+    columns: int = 6,
+) -> str:
+    """Examples by split and class, the champion's beside this run's, and images (H, W, C) under their captions."""
+    rows = math.ceil(len(shown) / columns)
+    figure = Figure(figsize=(columns * 1.3, 3.2 + rows * 1.65), layout="constrained")
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[3.2, max(0.01, rows * 1.65)]).flat
+    for axes, (split, counts) in zip(above.subplots(1, len(now), squeeze=False).flat, now.items(), strict=True):
+        earlier = then.get(split, {})
+        changed = sorted(counts, key=lambda name: -abs(counts[name] - earlier.get(name, 0)))[:CLASSES]
+        names = [name for name in counts if name in set(changed)]
+        if earlier:
+            axes.stairs([earlier.get(name, 0) for name in names], color="0.5", linestyle="--", label="the champion's")
+        axes.stairs([counts[name] for name in names], color="C0", label="this run's")
+        title = split if len(names) == len(counts) else f"{split}: {CLASSES} of {len(counts):,} classes"
+        axes.set(title=title, ylabel="examples", ylim=(0, None))
+        axes.set_xticks(np.arange(len(names)) + 0.5, [_plain(name[:12]) for name in names], rotation=90, fontsize=7)
+        axes.legend(frameon=False, loc="lower right", fontsize=7)
+    for axes in below.subplots(rows, columns, squeeze=False).flat if rows else ():
+        axes.axis("off")
+    for axes, (image, caption) in zip(below.axes, shown, strict=False):
+        _show(axes, image, caption)
+    return _svg(figure, text="none")
+
+
+def _show(axes: Axes, image: np.ndarray, caption: str) -> None:
+    """An image (H, W, C) under its caption."""
+    image = image[:: math.ceil(len(image) / SIDE), :: math.ceil(image.shape[1] / SIDE)]
+    # Grey or RGB: of other channels the first is shown. Black on white prints, and reads, better.
+    shown = image if image.shape[-1] == 3 else 255 - image[..., 0]
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="none")
+    axes.set_title(_plain(caption), fontsize=7)
 
 
 def _plain(name: str) -> str:

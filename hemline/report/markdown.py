@@ -2,6 +2,7 @@
 
     text = markdown(record, "retrain-fashion_mnist", pictures={"learning_curves": data_uri(svg), ...})
     proof = verification_markdown(found)        # of the flow `verify`
+    looked_at = data_markdown(checks, picture)  # of the step check-data
 
 The same Markdown is the report in the Prefect UI, `report.html` of the run and, with the pictures as files beside it,
 the model card of a version: a stranger can read it. A paragraph is one line: Prefect's UI shows a single line break
@@ -11,15 +12,22 @@ as the end of one.
 from collections.abc import Iterable, Mapping, Sequence
 
 from hemline.config.optimizers import DEFAULT_LAYERS, OptimizerGroup
+from hemline.records.data import DataChecks
 from hemline.records.proofs import ClaimResult, Parity
 from hemline.records.run import Decision, Evaluation, Record, Rows, Verification
 
 
-def markdown(record: Record, title: str, pictures: Mapping[str, str], decision: Decision | None = None) -> str:
+def markdown(
+    record: Record,
+    title: str,
+    pictures: Mapping[str, str],
+    decision: Decision | None = None,
+    checks: DataChecks | None = None,
+) -> str:
     """The report as GitHub-flavoured Markdown.
 
     pictures: addresses of learning_curves, mistakes and parity. decision: what became of the version, which its card
-    cannot know.
+    cannot know. checks: what was found in the data, which is the run's own.
     """
     result = f"{_result(record)}\n\n![loss and accuracy by epoch]({pictures['learning_curves']})"
     sections = {
@@ -31,7 +39,7 @@ def markdown(record: Record, title: str, pictures: Mapping[str, str], decision: 
         "Epochs": _epochs(record),
         "LayerNorm parity": f"{_parity(record.parity)}\n\n![largest difference by policy and inputs]"
         f"({pictures['parity']})",
-        "Data": _data(record),
+        "Data": _data(record) + (f"\n\n{_checks(checks)}" if checks else ""),
         "How it was made": _table(("what", "value"), _provenance(record)),
     }
     paragraphs = [f"# {title}", *([_bold(decision.sentence)] if decision else []), result]
@@ -66,6 +74,11 @@ def decision_markdown(decision: Decision) -> str:
         for name, value in decision.measurements.items()
     )
     return f"{_bold(decision.sentence)}\n\n{_table(('what', 'value'), rows)}\n"
+
+
+def data_markdown(checks: DataChecks, picture: str) -> str:
+    """What is new in the data, and what its checks found. picture: the address of data.svg."""
+    return f"{_checks(checks)}\n\n![examples by class; new and suspicious examples]({picture})\n"
 
 
 def verification_markdown(found: Verification) -> str:
@@ -196,6 +209,28 @@ def _data(record: Record) -> str:
         f"the fingerprint `{record.fingerprint}`. {made}The test split took no part in training"
         f"{', but chose among its epochs' if chose else ''}."
     )
+
+
+def _checks(checks: DataChecks) -> str:
+    paragraphs = [f"{remark[:1].upper()}{remark[1:]}." for remark in checks.remarks]
+    if change := checks.change:
+        paragraphs.append(
+            f"Since the data of champion {checks.champion}, {change.new:,} examples came, {change.gone:,} went and "
+            f"{change.relabelled:,} were relabelled."
+        )
+    rows = []
+    for finding in checks.findings:
+        names = ", ".join(_value(example.name) for example in finding.examples)
+        rows.append(
+            (
+                finding.check,
+                finding.answer,
+                finding.sentence,
+                names + f" and {finding.more:,} more" * (finding.more > 0),
+            )
+        )
+    found = _table(("check", "answer", "what it found", "examples"), rows) if rows else "No check found anything."
+    return "\n\n".join([*paragraphs, found])
 
 
 def _epochs(record: Record) -> str:

@@ -22,6 +22,7 @@ from flows.retrain import retrain
 from hemline.config.data import DataConfig
 from hemline.config.retrain import RetrainConfig
 from hemline.data import decoding
+from hemline.data.dataset import load_split, write_split
 from hemline.errors import (
     ConfigurationError,
     DatasetError,
@@ -36,6 +37,7 @@ from hemline.proofs.questions import RELIED_ON
 from hemline.records.run import Outcome
 from hemline.registry import versions
 from hemline.registry.champion import Registry
+from hemline.storage.files import write_json
 from tests.hemline.registry.published import RECORD, make_version
 
 RUN_FILES = {
@@ -43,10 +45,13 @@ RUN_FILES = {
     "checkpoints",
     "config.json",
     "confusion.csv",
+    "data.json",
+    "data.svg",
     "dataset.json",
     "epochs.csv",
     "epochs.parquet",
     "evaluation.json",
+    "examples.parquet",
     "iterations.parquet",
     "mistakes.svg",
     "model.keras",
@@ -108,7 +113,7 @@ def test_a_run_leaves_every_file_and_artifact(finished: State[Outcome | None]) -
     epochs = pd.read_csv(version.run / "epochs.csv")
     assert list(epochs["epoch"]) == [1, 2]
     shown = artifacts(finished)
-    assert set(shown) == {"claims", "decision", "epochs", "layer-norm-parity", "report", "training-progress"}
+    assert set(shown) == {"claims", "data", "decision", "epochs", "layer-norm-parity", "report", "training-progress"}
     table = pd.DataFrame(json.loads(str(shown["epochs"].data)))
     np.testing.assert_allclose(table["val_loss"], epochs["val_loss"], atol=5e-5)
     parity = json.loads(str(shown["layer-norm-parity"].data))
@@ -118,6 +123,7 @@ def test_a_run_leaves_every_file_and_artifact(finished: State[Outcome | None]) -
     report = str(shown["report"].data)
     assert report.count("data:image/svg+xml;base64,") == 3
     assert "**Promoted mnist 1: " in report
+    assert "There is no champion whose data could be compared.\n\nNo check found anything." in report
     assert len(report) < 200_000  # listings in the UI return whole artifacts
     assert shown["training-progress"].data == 100
 
@@ -204,6 +210,24 @@ def test_what_cannot_work_is_refused_before_any_work(
     assert not {"verify-layers", "train"} & set(task_states(state))
     assert earlier.read_text() == "earlier"
     assert [path.name for path in earlier.parents[1].iterdir()] == ["1"]
+
+
+def test_data_that_a_check_refuses_stops_the_run_before_it_trains(config: RetrainConfig) -> None:
+    state = retrain(RetrainConfig(**(config.model_dump() | {"checks": {"leaks": "refuse"}})), return_state=True)
+    assert task_states(state)["check-data"] == "Completed"
+    decoded = config.data_path / "decoded" / "mnist"
+    ref = decoding.verified(config.data)
+    assert ref
+    images, labels = load_split(ref, "train")
+    splits = ref.splits | {"test": write_split(decoded, "test", [(images[:70], labels[:70])])}
+    write_json(decoded / "dataset.json", ref.model_copy(update={"splits": splits}).record())
+    state = retrain(RetrainConfig(**(config.model_dump() | {"checks": {"leaks": "refuse"}})), return_state=True)
+    with pytest.raises(
+        DatasetError, match=r"test has 70 examples of 70 \(100.0%\) with the pixels of an example of train"
+    ):
+        state.result()
+    assert set(task_states(state)) == {"preflight", "prepare-dataset", "check-data"}
+    assert "| leaks | refuse |" in str(artifacts(state)["data"].data)
 
 
 def test_a_ledger_that_was_changed_stops_the_run_before_it_trains(config: RetrainConfig) -> None:

@@ -94,7 +94,7 @@ def test_an_unknown_field_is_refused_with_the_nearest_name(fields: dict[str, Any
 
 
 def test_an_unknown_field_without_a_near_name_lists_the_fields() -> None:
-    assert "Fields: approval_hours, artifacts_dir, attempts, batch_size, " in refusal(xyzzy=1)
+    assert "Fields: approval_hours, artifacts_dir, attempts, balance, batch_size, " in refusal(xyzzy=1)
 
 
 LOWER = {"layers": ["*"], "optimizer": "adam", "learning_rate": 1e-3}

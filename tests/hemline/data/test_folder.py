@@ -92,6 +92,21 @@ def test_classes_are_mixed_so_that_the_end_of_train_can_validate(album: Path) ->
     assert set(labels[-12:]) == {0, 1, 2}
 
 
+@pytest.mark.parametrize("split_seed", [0, 7])
+def test_the_files_of_a_split_are_named_in_the_order_of_its_arrays(album: Path, split_seed: int) -> None:
+    (album / "red" / "0.png").rename(album / "red" / os.fsdecode(b"\xff.png"))
+    (album / "red" / "none.png").write_text("no picture")
+    ref = prepare(config(album, split_seed=split_seed, unreadable="skip"))
+    named = 0
+    for split in ref.splits:
+        images, _ = load_split(ref, split)
+        for name, image in zip(folder.names(ref, split, split_seed), images, strict=True):
+            path = album / os.fsdecode(name.encode().replace(b"\\xff", b"\xff"))
+            np.testing.assert_array_equal(np.asarray(Image.open(path)), image)
+            named += 1
+    assert named == 36
+
+
 def test_no_example_moves_when_files_are_added_renamed_or_removed(album: Path) -> None:
     before = splits_of(prepare(config(album)))
     write_picture(album / "red" / "0 is first now.png", RED, seed=1000)

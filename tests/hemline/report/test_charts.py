@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from hemline.records.run import Mistake
-from hemline.report.charts import compare_curves, learning_curves, mistakes_grid, parity_map
+from hemline.report.charts import compare_curves, data_picture, learning_curves, mistakes_grid, parity_map
 
 EPOCHS = pd.DataFrame(
     {
@@ -105,3 +105,27 @@ def test_several_runs_are_drawn_over_each_other(tmp_path: Path, name: str) -> No
 
     assert drawn(EPOCHS, EPOCHS + 1) == drawn(EPOCHS, EPOCHS + 1) != drawn(EPOCHS)
     assert drawn(EPOCHS, EPOCHS[:1])  # one ended earlier
+
+
+def texts(svg: str) -> set[str]:
+    return {text.strip() for text in ET.fromstring(svg).itertext() if text.strip()}
+
+
+def test_the_data_has_its_classes_by_split_and_its_images_under_their_captions() -> None:
+    now = {"train": {"coat": 300, "$x_1": 100}, "test": {"coat": 30, "$x_1": 10}}
+    shown = [(np.full((4, 4, 1), 9, np.uint8), "new\ncoat"), (np.full((50, 30, 3), 9, np.uint8), "leaks\n$x_1")]
+    svg = data_picture({"train": {"coat": 200}}, now, shown)
+    assert svg == data_picture({"train": {"coat": 200}}, now, shown)
+    assert {"train", "test", "coat", "$x_1", "the champion's", "this run's", "new", "leaks"} <= texts(svg)
+    assert svg.count("<image") == 2
+    assert "the champion's" not in texts(data_picture({}, now, []))
+    assert "<image" not in data_picture({}, now, [])
+
+
+def test_ten_thousand_classes_and_large_photographs_fit_into_an_artifact() -> None:
+    counts = {f"a class with the number {number}": number for number in range(10_000)}
+    noise = np.random.default_rng(0).integers(0, 256, size=(12, 224, 224, 3), dtype=np.uint8)  # compresses worst
+    changed = counts | {"a class with the number 7000": 0}
+    svg = data_picture({"train": counts}, {"train": changed, "test": counts}, [(image, "new\nA") for image in noise])
+    assert len(svg) * 4 / 3 < 180_000
+    assert "train: 20 of 10,000 classes" in texts(svg)

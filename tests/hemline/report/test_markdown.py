@@ -7,9 +7,11 @@ from html.parser import HTMLParser
 import pytest
 
 from hemline.config.retrain import RetrainConfig
+from hemline.data.checks_found import Change, Example, Finding
+from hemline.records.data import DataChecks
 from hemline.records.run import ClassScore, Latency, Mistake, Record, Rows
 from hemline.report.html import data_uri, html
-from hemline.report.markdown import epochs_table, markdown
+from hemline.report.markdown import data_markdown, epochs_table, markdown
 from tests.hemline.conftest import FinishedRun
 
 EPOCHS: Rows = [
@@ -177,3 +179,42 @@ def test_the_page_loads_and_runs_nothing_whatever_the_classes_are_called(record:
 
 def test_a_page_has_no_address_of_another_host(text: str) -> None:
     assert not re.search("https?://", html(text))
+
+
+LEAK = Finding(
+    check="leaks",
+    answer="ask",
+    sentence="test has 4 examples of 70 (5.7%) with the pixels of an example of train",
+    size=4 / 70,
+    examples=[Example(split="test", index=3, name="cat/*_1|2_*.png")],
+    more=3,
+)
+FOUND = DataChecks(
+    fingerprint="f" * 64,
+    champion="7",
+    remarks=["something could not be compared"],
+    counts={},
+    champion_counts={},
+    change=Change(new=1200, gone=3, relabelled=5),
+    findings=[LEAK],
+)
+
+
+def test_what_is_new_in_the_data_and_what_its_checks_found_is_told(record: Record) -> None:
+    text = data_markdown(FOUND, PICTURE)
+    assert text.startswith(
+        "Something could not be compared.\n\nSince the data of champion 7, 1,200 examples came, 3 went and "
+    )
+    assert f"| leaks | ask | {LEAK.sentence} | `cat/*_1\\|2_*.png` and 3 more |" in text.splitlines()
+    assert text.endswith(f"({PICTURE})\n")
+    report = markdown(record, "A run", PICTURES, checks=FOUND)
+    assert LEAK.sentence in report.partition("## Data")[2].partition("## ")[0]
+    nothing = FOUND.model_copy(update={"findings": [], "change": None, "remarks": []})
+    assert data_markdown(nothing, PICTURE).startswith("No check found anything.\n\n![")
+
+
+def test_a_doubt_is_what_a_person_is_asked_about() -> None:
+    noted = [LEAK.model_copy(update={"answer": answer}) for answer in ("note", "warn", "refuse")]
+    found = FOUND.model_copy(update={"findings": [*noted, LEAK]})
+    assert found.doubts == [LEAK.sentence]
+    assert LEAK.text == f"{LEAK.sentence}: cat/*_1|2_*.png and 3 more"

@@ -8,7 +8,7 @@ import pytest
 
 from hemline.config.retrain import RetrainConfig
 from hemline.errors import StorageError
-from hemline.storage.runs import open_run, run_directory
+from hemline.storage.runs import find_run, open_run, run_directory
 
 STARTED = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 RUN_ID = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0"
@@ -30,6 +30,14 @@ def test_a_runs_directory_is_one_name_below_runs(name: str, expected: str, tmp_p
 def test_two_runs_of_one_name_have_two_directories(tmp_path: Path) -> None:
     first, second = (run_directory(tmp_path, STARTED, "retrain", run_id) for run_id in (RUN_ID, "1" + RUN_ID[1:]))
     assert first != second
+
+
+def test_a_runs_directory_is_found_by_its_id(tmp_path: Path) -> None:
+    assert find_run(tmp_path, RUN_ID) is None
+    for run_id in (RUN_ID, "1" + RUN_ID[1:]):
+        run_directory(tmp_path, STARTED, "retrain", run_id).mkdir(parents=True)
+    assert find_run(tmp_path, RUN_ID) == run_directory(tmp_path, STARTED, "retrain", RUN_ID)
+    assert find_run(tmp_path, "2" + RUN_ID[1:]) is None
 
 
 def test_a_second_attempt_keeps_what_the_first_one_left(tmp_path: Path) -> None:
