@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from hemline.config.checks import Checks
 from hemline.data.checks import CHECKS, NAMED, check, cliffs_delta, require
-from hemline.data.checks_case import MEASURES, Before, Case, Told, counted
+from hemline.data.checks_case import MEASURES, Before, Case, Told, counted, measured
 from hemline.data.checks_found import Finding
+from hemline.data.dataset import DatasetRef, load_split
 from hemline.errors import DatasetError
 
 NAMES = ["coat", "bag"]
@@ -204,3 +205,8 @@ def test_what_is_ignored_is_not_looked_for(name: str) -> None:
 
 def test_what_is_asked_about_is_not_refused() -> None:
     require([Finding(check="leaks", answer="ask", sentence="test leaks", size=1)])
+
+
+def test_fashion_mnist_has_no_findings(fashion_mnist: DatasetRef) -> None:
+    splits = {split: measured(*load_split(fashion_mnist, split)) for split in fashion_mnist.splits}
+    assert found(Case(fashion_mnist.class_names, splits)) == []
