@@ -105,6 +105,20 @@ def test_new_images_that_look_otherwise_are_asked_about(measure: str, word: str)
     assert finding.size == pytest.approx(1 - 3.09 * np.sqrt(200 * 401 / 900) / 200)
 
 
+@pytest.mark.parametrize(("word", "usual", "most", "least"), [("darker", 40, 10, 45), ("brighter", 60, 90, 55)])
+def test_the_images_that_differ_most_are_named_and_those_of_a_new_class_are_not(
+    word: str, usual: int, most: int, least: int
+) -> None:
+    new = split([0, 1] * 100, first=5000, brightness=usual)
+    new.loc[[3, 7], "brightness"] = most
+    new.loc[[5, 9], "brightness"] = least
+    new.loc[7, "label"] = 2  # a boot, which the champion does not know
+    case = Case([*NAMES, "boot"], sound() | {"test": new}, before())
+    finding = next(finding for finding in found(case) if finding.check == "brightness")
+    assert finding.sentence.startswith(f"199 new images are {word}")
+    assert [example.index for example in finding.examples[:2]] == [3, 0]
+
+
 def test_a_few_new_images_prove_nothing() -> None:
     new = split([0, 1], first=5000, brightness=40)
     splits = {"train": pd.concat([sound()["train"], new], ignore_index=True), "test": sound()["test"]}
