@@ -97,18 +97,15 @@ def appearance(case: Case, measure: str) -> Iterator[Found]:
     """New images look like the champion's of the same class. Size: Cliff's delta, a mean over the new images."""
     if case.earlier is None or case.champion is None:
         return
-    new = case.examples[case.new].dropna(subset=measure)
     then = dict(iter(case.earlier.dropna(subset=measure).groupby("label")[measure]))
-    total = variance = 0.0
-    images = 0
-    for label, values in new.groupby("label")[measure]:
-        if label in then:
-            n, m = len(values), len(then[label])
-            total += n * cliffs_delta(values.to_numpy(), then[label].to_numpy())
-            variance += n * (n + m + 1) / (3 * m)  # that of n times delta, without a difference (Mann-Whitney's U)
-            images += n
-    if not images:
+    new = case.examples[case.new & case.examples["label"].isin(then)].dropna(subset=measure)
+    if not (images := len(new)):
         return
+    total = variance = 0.0
+    for label, values in new.groupby("label")[measure]:
+        n, m = len(values), len(then[label])
+        total += n * cliffs_delta(values.to_numpy(), then[label].to_numpy())
+        variance += n * (n + m + 1) / (3 * m)  # that of n times delta, without a difference (Mann-Whitney's U)
     delta = total / images
     size = abs(delta) - Z * variance**0.5 / images
     if size > 0:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from hemline.config.checks import Checks
 from hemline.data.checks import CHECKS, NAMED, check, cliffs_delta, require
-from hemline.data.checks_case import MEASURES, Before, Case, Told, counted
+from hemline.data.checks_case import MEASURES, Before, Case, Told, counted, measured
 from hemline.data.checks_found import Finding
+from hemline.data.dataset import DatasetRef, load_split
 from hemline.errors import DatasetError
 
 NAMES = ["coat", "bag"]
@@ -102,6 +103,20 @@ def test_new_images_that_look_otherwise_are_asked_about(measure: str, word: str)
     assert finding.sentence.endswith("in 100% of pairs of the same class (Cliff's delta -1.00)")
     # 3.09 standard errors below 1; n = 100 of a class with m = 300 there: sqrt(2 x 100 x 401 / 900) / 200
     assert finding.size == pytest.approx(1 - 3.09 * np.sqrt(200 * 401 / 900) / 200)
+
+
+@pytest.mark.parametrize(("word", "usual", "most", "least"), [("darker", 40, 10, 45), ("brighter", 60, 90, 55)])
+def test_the_images_that_differ_most_are_named_and_those_of_a_new_class_are_not(
+    word: str, usual: int, most: int, least: int
+) -> None:
+    new = split([0, 1] * 100, first=5000, brightness=usual)
+    new.loc[[3, 7], "brightness"] = most
+    new.loc[[5, 9], "brightness"] = least
+    new.loc[7, "label"] = 2  # a boot, which the champion does not know
+    case = Case([*NAMES, "boot"], sound() | {"test": new}, before())
+    finding = next(finding for finding in found(case) if finding.check == "brightness")
+    assert finding.sentence.startswith(f"199 new images are {word}")
+    assert [example.index for example in finding.examples[:2]] == [3, 0]
 
 
 def test_a_few_new_images_prove_nothing() -> None:
@@ -204,3 +219,8 @@ def test_what_is_ignored_is_not_looked_for(name: str) -> None:
 
 def test_what_is_asked_about_is_not_refused() -> None:
     require([Finding(check="leaks", answer="ask", sentence="test leaks", size=1)])
+
+
+def test_fashion_mnist_has_no_findings(fashion_mnist: DatasetRef) -> None:
+    splits = {split: measured(*load_split(fashion_mnist, split)) for split in fashion_mnist.splits}
+    assert found(Case(fashion_mnist.class_names, splits)) == []
