@@ -97,17 +97,25 @@ def test_each_night_says_what_it_was(installation: Installation, night: Callable
     shutil.copytree(folder, kept)
     champion = registry.champion()
 
+    def named() -> str:
+        """The examples that the newest run's checks name."""
+        newest = max((installation.root / "artifacts" / "runs").iterdir(), key=lambda path: path.stat().st_mtime)
+        findings = json.loads((newest / "data.json").read_text())["findings"]
+        return " ".join(example["name"] for finding in findings for example in finding["examples"])
+
     for spoil, expected, words in (
         (shuffle, {"Needs approval", "Kept"}, ["contradicts", "of the labels of"]),
         (leak, {"Needs approval", "Kept"}, ["with the pixels of an example of train"]),
         (add_a_class, {"Needs approval", "Kept"}, ["the classes are not those of champion", "white came"]),
-        (break_half, {"Failed"}, ["a picture must", ".png"]),
+        (break_half, {"Failed"}, ["must be a whole PNG or JPEG", ".png"]),
     ):
         shutil.rmtree(folder)
         shutil.copytree(kept, folder)  # with its times
         spoil(folder)
         ends(expected, *words)
         assert registry.champion() == champion
+        if spoil in (shuffle, leak):
+            assert ("/shuffled " if spoil is shuffle else "/leaked ") in named()
 
     shutil.rmtree(folder)
     shutil.copytree(kept, folder)
