@@ -39,8 +39,8 @@ def smoke(installation: Installation) -> FlowRun:
 
 @pytest.fixture(scope="module")
 def joined(installation: Installation, smoke: FlowRun) -> FlowRun:
-    """The same again from a terminal: `hemline retrain --epochs 1`, where PREFECT_API_URL is not set."""
-    words = ["-m", "flows.command", "retrain", "--epochs", "1"]
+    """The same again from a terminal: `hemline retrain --epochs 1 --force true`, where PREFECT_API_URL is not set."""
+    words = ["-m", "flows.command", "retrain", "--epochs", "1", "--force", "true"]
     done = installation.run(*words, cwd=Path(__file__).parents[2], environment=user(installation.root))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "database is locked" not in done.stdout + done.stderr + installation.log.read_text()
@@ -139,7 +139,9 @@ def test_the_run_form_sends_what_a_person_filled_in_and_nothing_else(installatio
         posted = response.value.request.post_data_json
     assert posted
     asked = {"recipe": "best-mlp", "batch_size": 128, "model_arguments": '{"units": 100}'}
-    assert posted["parameters"]["config"] == {"epochs": 1, "device": "auto"} | asked  # the deployment's own, and these
+    assert (
+        posted["parameters"]["config"] == {"epochs": 1, "device": "auto", "force": True} | asked
+    )  # the deployment's own, and these
 
 
 def test_a_better_model_is_promoted_and_no_other(installation: Installation, joined: FlowRun) -> None:
