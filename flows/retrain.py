@@ -47,7 +47,7 @@ def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assig
     with log, working_on(directory, config.attempts):
         device = preflight(config)
         dataset = prepare_dataset(config, directory)
-        if same := unchanged(config, dataset, device):
+        if same := unchanged(config, dataset, device, directory):
             return same  # type: ignore[return-value]
         found = check_data(config, dataset, device, directory)
         parity = verify_layers(device, config.proofs_path, directory)

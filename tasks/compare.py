@@ -1,7 +1,7 @@
 """Whether there is anything to train: a version that the same would make again is not made again.
 
-    if earlier := unchanged(config, dataset, device):
-        return earlier          # the state *Unchanged*, which names the version
+    if same := unchanged(config, dataset, device, run_directory):
+        return same             # the state *Unchanged*, which names the version; the directory has unchanged.json
 
 The same data, configuration, code (what computes, not what prints), package versions and device settings end with the
 same bits. The version must be whole, and checks and gate, as they are now, must have judged it.
@@ -9,6 +9,7 @@ same bits. The version must be whole, and checks and gate, as they are now, must
 
 import hashlib
 import json
+from pathlib import Path
 from typing import get_args
 
 from prefect import get_run_logger, runtime
@@ -18,6 +19,8 @@ from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
 from hemline.records.run import Verdict
 from hemline.runtime.devices import DeviceInfo
+from hemline.storage.files import write_json
+from hemline.storage.runs import UNCHANGED
 from tasks.step import step
 
 
@@ -28,14 +31,16 @@ def identity(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo) -> 
     return hashlib.sha256(json.dumps(what_decides(config, dataset, device), sort_keys=True).encode()).hexdigest()
 
 
-def unchanged(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo) -> State[None] | None:
+def unchanged(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path) -> State[None] | None:
     """The state of a run that need not train; None: it must."""
-    sentence = None if config.force or config.resume or device.workers > 1 else _compare(config, dataset, device)
+    if config.force or config.resume or device.workers > 1:
+        return None
+    sentence = _compare(config, dataset, device, directory)
     return Completed(name="Unchanged", message=sentence) if sentence else None
 
 
 @step("compare", timeout_seconds=600)
-def _compare(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo) -> str | None:
+def _compare(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path) -> str | None:
     from hemline.registry.champion import Registry
     from hemline.registry.versions import made_from
 
@@ -54,5 +59,6 @@ def _compare(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo) -> 
                 "configuration, code, packages and device settings; force trains all the same"
             )
             get_run_logger().info(sentence)
+            write_json(directory / UNCHANGED, {"name": name, "version": manifest.version, "sentence": sentence})
             return sentence
     return None

@@ -25,7 +25,7 @@ from hemline.registry.ledger import Entry
 from hemline.registry.versions import MANIFEST, Manifest, verify
 from hemline.storage.files import sha256_of
 from hemline.storage.locks import is_locked
-from hemline.storage.runs import LOCK, RUNS
+from hemline.storage.runs import LOCK, RUNS, UNCHANGED
 
 Published = dict[str, list[tuple[str, str]]]  # name and number of versions by the SHA-256 of their model
 
@@ -36,11 +36,11 @@ class RunRow(BaseModel):
     run: str
     name: str | None  # the model's, as the run was told
     started: datetime  # its latest attempt, UTC
-    state: Literal["running", "finished", "unfinished"]
+    state: Literal["running", "finished", "unchanged", "unfinished"]
     epochs: int  # finished
     of: int | None  # the configured number
     val_accuracy: float | None  # after the last of them
-    versions: list[str]  # that were published of its model; with a name where that is another
+    versions: list[str]  # that were published of its model, or would be made again; with a name where that is another
 
 
 class VersionRow(BaseModel):
@@ -82,7 +82,9 @@ def run_rows(artifacts: Path, name: str | None = None) -> list[RunRow]:
         config = _json(path / "config.json")
         if name not in (None, own := config.get("name")):
             continue
-        epochs, state = _epochs(path), "finished" if (path / "report.html").exists() else "unfinished"
+        epochs, same = _epochs(path), _json(path / UNCHANGED)
+        state = "unchanged" if same else "finished" if (path / "report.html").exists() else "unfinished"
+        versions = [(same["name"], same["version"])] if same else _versions_of(path, published)
         row = RunRow(
             run=path.name,
             name=own,
@@ -91,7 +93,7 @@ def run_rows(artifacts: Path, name: str | None = None) -> list[RunRow]:
             epochs=len(epochs),
             of=config.get("epochs"),
             val_accuracy=epochs[-1]["val_accuracy"] if epochs else None,
-            versions=[number if of == own else f"{of} {number}" for of, number in _versions_of(path, published)],
+            versions=[number if of == own else f"{of} {number}" for of, number in versions],
         )
         rows.append(row)
     return sorted(rows, key=lambda row: row.started)

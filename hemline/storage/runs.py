@@ -15,6 +15,7 @@ LOCK = "run.lock"
 # Beside runs/, each with a directory for every model's name: numbered versions; ledger and champion; what is served.
 MODELS, REGISTRY, SERVING = "models", "registry", "serving"
 RUNS = "runs"
+UNCHANGED = "unchanged.json"  # in a run that had nothing to train: which version it would have made again
 SEEDS = "seeds"  # in a run of several seeds, a directory for each; in its version, a model of each
 
 

@@ -11,6 +11,7 @@ from flows.retrain import retrain
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
 from hemline.registry import versions
+from hemline.registry.catalogue import run_rows
 from hemline.registry.champion import Registry
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.files import size_of
@@ -40,24 +41,30 @@ def test_the_second_night_ends_unchanged_and_leaves_kilobytes(config: RetrainCon
         "dataset.json",
         "run.lock",
         "run.log",
+        "unchanged.json",
     }
+    row = run_rows(config.artifacts_path)[-1]
+    assert (row.run, row.state, row.versions) == (directory.name, "unchanged", ["1"])
     assert size_of(directory) < 20_000
 
 
-def test_anything_that_changes_is_trained_on(config: RetrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anything_that_changes_is_trained_on(
+    config: RetrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     made = retrain(config)
     assert made
     manifest = versions.verify(made.version.path)
     dataset, device = manifest.dataset, manifest.device
 
     def trains(config: RetrainConfig, dataset: DatasetRef = dataset, device: DeviceInfo = device) -> bool:
-        return unchanged(config, dataset, device) is None
+        return unchanged(config, dataset, device, tmp_path) is None
 
     assert not trains(config)
     assert not trains(config.model_copy(update={"keep_checkpoints": 1, "streaming": True}))  # what changes no bit
     for changes in ({"force": True}, {"seed": 43}, {"epochs": 3}, {"resume": Path("runs/any")}):
         assert trains(config.model_copy(update=changes)), changes
     assert trains(config.model_copy(update={"gate": config.gate.model_copy(update={"margin": 0.5})}))
+    assert trains(config.model_copy(update={"checks": config.checks.model_copy(update={"leaks": "refuse"})}))
     assert trains(config, dataset.model_copy(update={"class_names": ["a", "b", "c"]}))
     assert trains(config, device=device.model_copy(update={"settings": device.settings | {"xla": "off"}}))
     with monkeypatch.context() as patch:
@@ -70,7 +77,7 @@ def test_anything_that_changes_is_trained_on(config: RetrainConfig, monkeypatch:
     assert trains(config)
 
 
-def test_a_version_that_was_never_judged_does_not_count(config: RetrainConfig) -> None:
+def test_a_version_that_was_never_judged_does_not_count(config: RetrainConfig, tmp_path: Path) -> None:
     """Its run gave up between publishing and promoting."""
     made = retrain(config)
     assert made
@@ -78,7 +85,7 @@ def test_a_version_that_was_never_judged_does_not_count(config: RetrainConfig) -
     registry = Registry(config.artifacts_path, "mnist")
     registry.ledger.path.unlink()
     registry.alias.unlink()
-    assert unchanged(config, manifest.dataset, manifest.device) is None
+    assert unchanged(config, manifest.dataset, manifest.device, tmp_path) is None
 
 
 def test_without_a_seed_each_night_draws_another(config: RetrainConfig) -> None:
