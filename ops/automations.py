@@ -35,7 +35,7 @@ VERDICTS = ("Promoted", "Kept", "Needs approval", "Unchanged")
 FINAL = ("Completed", *VERDICTS, "Skipped", "Failed", "TimedOut", "Cancelled", "Crashed")
 WAITING = ("Scheduled", "Late", "AwaitingRetry", "AwaitingConcurrencySlot", "Paused", "Suspended")
 STARTING = ("Pending", "Submitting", "InfrastructurePending")
-WORKING = ("Running", "Waiting", "Retrying")
+WORKING = ("Running", "Waiting", "Data in doubt", "Retrying")
 STATES = {*FINAL, *WAITING, *STARTING, *WORKING, "Cancelling"}
 
 # A worker proposes Crashed twice, and holds the run's slot in between; what came back at once could run twice.
@@ -54,6 +54,7 @@ MESSAGES: dict[str, tuple[set[str], str | None, str]] = {
         None,
         "Resume on the run's page if it waits there; else .venv/bin/hemline promote VERSION --name NAME --reason '...'",
     ),
+    "data in doubt": ({"Data in doubt"}, None, "look at the run's artifact `data`; Cancel stops the run"),
     "failed": ({"Failed", "TimedOut"}, None, ".venv/bin/prefect flow-run retry {{ flow_run.id }}"),
     "late": ({"Late"}, "nightly", "start a worker: make up, or .venv/bin/prefect worker start --pool gpu"),
 }

@@ -13,15 +13,16 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect import get_run_logger
+from prefect import get_run_logger, runtime
 from prefect.artifacts import create_markdown_artifact
+from prefect.states import Running
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
 from hemline.errors import VersionError
 from hemline.records.data import DataChecks
 from hemline.runtime.devices import DeviceInfo
-from tasks.live import in_ui
+from tasks.live import in_ui, show_state
 from tasks.step import step
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def check_data(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, d
     keep(found, case.examples, directory)
     _show(found, case, images, directory)
     require(found.findings)
+    if found.doubts and runtime.flow_run.id:  # of which a person is told, whatever the run ends as
+        show_state(Running(name="Data in doubt", message="; ".join(found.doubts)))
     return found
 
 

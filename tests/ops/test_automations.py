@@ -52,7 +52,7 @@ def test_a_crash_is_expected_to_be_followed_by_anything_but_another() -> None:
 def test_a_run_that_is_killed_before_its_first_heartbeat_is_missed() -> None:
     """It said *Running* for ever: only a heartbeat made the server wait for the next one."""
     first, later = trigger("no first heartbeat, so crashed"), trigger("no heartbeat, so crashed")
-    assert first.after == {f"prefect.flow-run.{state}" for state in ("Running", "Waiting", "Retrying")}
+    assert first.after == {f"prefect.flow-run.{state}" for state in automations.WORKING}
     assert later.after == {"prefect.flow-run.heartbeat"}
     assert first.expect == later.expect
     assert first.expect & first.after == set()

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,15 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[Artifact]:
     monkeypatch.setattr(module, "in_ui", lambda create, **content: artifacts.append(content))
     monkeypatch.setattr(module, "get_run_logger", lambda: logging.getLogger("check_data"))
     return artifacts
+
+
+@pytest.fixture
+def states(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, str | None]]:
+    """That the run shows."""
+    found: list[tuple[str | None, str | None]] = []
+    monkeypatch.setattr(module, "runtime", SimpleNamespace(flow_run=SimpleNamespace(id="a run")))
+    monkeypatch.setattr(module, "show_state", lambda state: found.append((state.name, state.message)))
+    return found
 
 
 @pytest.fixture
@@ -100,6 +110,7 @@ def test_new_examples_with_wrong_labels_are_a_doubt(
     finished: FinishedRun,
     tmp_path: Path,
     shown: list[Artifact],
+    states: list[tuple[str | None, str | None]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     dataset = grown(finished.dataset, tmp_path / "grown", by=100, off=1)
@@ -114,6 +125,7 @@ def test_new_examples_with_wrong_labels_are_a_doubt(
         RetrainConfig(**(dict(config) | {"checks": {"contradicted": "ignore"}})), dataset, tmp_path / "run"
     )
     assert found.doubts == []
+    assert states == [("Data in doubt", doubt)]  # of which a person is told: by the first of the two
 
 
 def test_a_champion_that_does_not_load_is_a_remark(
