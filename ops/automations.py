@@ -54,7 +54,11 @@ MESSAGES: dict[str, tuple[set[str], str | None, str]] = {
         None,
         "Resume on the run's page if it waits there; else .venv/bin/hemline promote VERSION --name NAME --reason '...'",
     ),
-    "data in doubt": ({"Data in doubt"}, None, "look at the run's artifact `data`; Cancel stops the run"),
+    "data in doubt": (
+        {"Data in doubt"},
+        None,
+        "the artifact `data` shows it; .venv/bin/prefect flow-run cancel {{ flow_run.id }} stops the run",
+    ),
     "failed": ({"Failed", "TimedOut"}, None, ".venv/bin/prefect flow-run retry {{ flow_run.id }}"),
     "late": ({"Late"}, "nightly", "start a worker: make up, or .venv/bin/prefect worker start --pool gpu"),
 }
