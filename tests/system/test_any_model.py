@@ -45,7 +45,8 @@ def test_it_was_trained_promoted_and_is_served(artifacts: Path, name: str, least
 
 def test_a_rollback_of_one_does_not_touch_the_other(artifacts: Path, installation: Installation) -> None:
     assert names(artifacts) == ["pets", "shoes"]
-    retrain = ["-m", "prefect", "deployment", "run", "retrain/smoke", "--params", json.dumps({"config": RUNS["pets"]})]
+    again = json.dumps({"config": RUNS["pets"] | {"force": True}})
+    retrain = ["-m", "prefect", "deployment", "run", "retrain/smoke", "--params", again]
     assert installation.run(*retrain, "--watch").returncode == 0
     registry = Registry(artifacts, "pets")
     registry.promote("2", "a test", "so that there is one to go back from")

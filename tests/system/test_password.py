@@ -136,7 +136,7 @@ def test_who_knows_it_deploys_and_runs_and_no_file_has_a_secret_in_it(guarded: I
             "--dataset",
             "mnist",
             "--epochs",
-            "2",
+            "3",
             "--batch-size",
             "32",
             "--validation",
