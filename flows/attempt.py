@@ -48,7 +48,7 @@ def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
             finally:
                 watch.done.set()
     except TerminationSignal:
-        if _cancelled(flow_run, watch.told):
+        if _cancelled(flow_run, alone=watch.told and not runtime.deployment.id):
             raise Abort("the run was cancelled") from None  # which Prefect does not call a crash
         raise
 
@@ -86,19 +86,23 @@ def ending(state: State) -> str:
     return f"{(state.name or state.type.value).lower()} ({message.splitlines()[0]})"
 
 
-def _cancelled(flow_run: UUID, told: bool) -> bool:
-    """Whether the signal that ended the attempt was meant to cancel the run; told: by the watch, not by a worker.
+def _cancelled(flow_run: UUID, alone: bool) -> bool:
+    """Whether the signal that ended the attempt was meant to cancel the run; alone: without a worker.
 
     Prefect knows it only of a process that leaves the signals alone, and training does not. A worker that cancels says
-    so in the end, whatever has been said meanwhile; so it is said here only where there is no worker.
+    so in the end, however late, and then a person who had retried the run meanwhile would see it cancelled again; so it
+    is said here only of a run that has none. Where a worker has died, an automation says it.
     """
     with suppress(*AWAY), get_client(sync_client=True) as client:
         state = client.read_flow_run(flow_run).state
-        if told and state and state.is_cancelling():
-            done: State[Any] = Cancelled(message="what was written is whole; Retry goes on from it")
-            client.set_flow_run_state(flow_run, done, force=True)
+        if alone and state and state.is_cancelling():
+            client.set_flow_run_state(flow_run, _whole(), force=True)
         return bool(state and (state.is_cancelling() or state.is_cancelled()))
     return False
+
+
+def _whole() -> State[Any]:
+    return Cancelled(message="what was written is whole; Retry goes on from it")
 
 
 class _Watch(threading.Thread):
@@ -125,7 +129,8 @@ class _Watch(threading.Thread):
                         alive: State[Any] = Running(message="it was thought lost, and is alive")
                         client.set_flow_run_state(self.flow_run, alive, force=True)
                     cancelling = cancelling + 1 if state.is_cancelling() else 0
-                    if self.told:  # by whomever: it is in compiled code, and what is on the disk is whole at any moment
+                    if self.told:  # and does not listen, in compiled code. What is on the disk is whole at any moment
+                        client.set_flow_run_state(self.flow_run, _whole(), force=True)  # or it would come back
                         os.kill(os.getpid(), signal.SIGKILL)
                     if state.is_cancelled() or cancelling == LOOKS:
                         # Its worker, which ends it within seconds, is gone; or somebody has set the state.
