@@ -130,7 +130,8 @@ class _Watch(threading.Thread):
                         client.set_flow_run_state(self.flow_run, alive, force=True)
                     cancelling = cancelling + 1 if state.is_cancelling() else 0
                     if self.told:  # and does not listen, in compiled code. What is on the disk is whole at any moment
-                        client.set_flow_run_state(self.flow_run, _whole(), force=True)  # or it would come back
+                        if state.is_cancelling():  # or a worker would call it crashed, and it would come back
+                            client.set_flow_run_state(self.flow_run, _whole(), force=True)
                         os.kill(os.getpid(), signal.SIGKILL)
                     if state.is_cancelled() or cancelling == LOOKS:
                         # Its worker, which ends it within seconds, is gone; or somebody has set the state.
