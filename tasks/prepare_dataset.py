@@ -13,7 +13,7 @@ from prefect.cache_policies import INPUTS, TASK_SOURCE
 from hemline.config.data import DataConfig
 from hemline.config.retrain import RetrainConfig
 from hemline.data import decoding
-from hemline.data.dataset import DatasetRef, check_sizes, for_run, load_split
+from hemline.data.dataset import DatasetRef, check_sizes, for_run, require_whole
 from hemline.errors import DatasetError, DatasetUnavailableError
 from hemline.storage.attempts import reached
 from hemline.storage.files import write_json
@@ -38,8 +38,7 @@ def _of_this_run(directory: Path) -> DatasetRef | None:
     """What an earlier attempt prepared, if every byte is as it was."""
     with suppress(OSError, ValueError, DatasetError):
         ref = DatasetRef.model_validate_json((directory / "dataset.json").read_bytes())
-        for name in ref.splits:
-            load_split(for_run(ref, streaming=True), name)  # reads the files for their digests alone
+        require_whole(ref)
         return ref
     return None
 

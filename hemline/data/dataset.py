@@ -107,6 +107,12 @@ def load_split(ref: DatasetRef, name: str) -> Arrays:
         return _load(ref.model_copy(update={"path": ref.aside}), name)
 
 
+def require_whole(ref: DatasetRef) -> None:
+    """Reads the files for their digests alone. Raises DatasetError if one changed on disk."""
+    for name in ref.splits:
+        load_split(for_run(ref, streaming=True), name)
+
+
 def _load(ref: DatasetRef, name: str) -> Arrays:
     split = ref.split(name)
     path = ref.path / f"{name}-images.u8"

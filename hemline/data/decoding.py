@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hemline.config.data import DataConfig
-from hemline.data.dataset import AGAIN, DatasetRef, for_run, load_split, write_split
+from hemline.data.dataset import AGAIN, DatasetRef, require_whole, write_split
 from hemline.data.folder import FolderExamples
 from hemline.errors import DatasetError
 from hemline.storage.files import require_writable, whole_directory, write_json
@@ -82,8 +82,7 @@ def verified(config: DataConfig) -> DatasetRef | None:
         if not examples_of(config).were(ref):
             log.info("%s has changed since it was decoded", config.dataset)
             return None
-        for name in ref.splits:
-            load_split(for_run(ref, streaming=True), name)  # reads the files for their digests alone
+        require_whole(ref)
     except (TypeError, ValueError, DatasetError) as error:
         log.warning("%s is not used: %s", record.parent, error)
         return None

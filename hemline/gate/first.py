@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from hemline.gate.case import Case
+from hemline.records.run import published_epoch
 from hemline.registry.versions import Manifest
 
 # Below it, test and validation accuracy are two things. Fashion-MNIST's own two differ by 1.5 points (p = 0.008).
@@ -37,11 +38,10 @@ def _guessing(case: Case, right: int) -> Iterator[str]:
 def _validation(case: Case, right: int, manifest: Manifest) -> Iterator[str]:
     from scipy.stats import fisher_exact
 
-    config, epochs = manifest.config, manifest.epochs
+    config = manifest.config
     if config.validation == "test":
         return
-    published = min(epochs, key=lambda row: row["val_loss"]) if config.early_stopping else epochs[-1]
-    accuracy = published["val_accuracy"]
+    accuracy = published_epoch(config, manifest.epochs)["val_accuracy"]
     before = round(accuracy * config.validation)
     wrong = (len(case.labels) - right, config.validation - before)
     p = fisher_exact([(right, before), wrong]).pvalue

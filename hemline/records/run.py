@@ -24,6 +24,11 @@ Measurements = dict[str, bool | int | float | str]  # by name, in the words of a
 Verdict = Literal["promoted", "kept", "needs approval"]
 
 
+def published_epoch(config: RetrainConfig, epochs: Rows) -> Row:
+    """The row of the epoch whose weights a run keeps."""
+    return min(epochs, key=lambda row: row["val_loss"]) if config.early_stopping else epochs[-1]
+
+
 class TrainedRun(BaseModel):
     """What a finished training leaves in its directory for the steps after it."""
 

@@ -75,8 +75,13 @@ def remove(removals: Iterable[Removal], artifacts: Path) -> list[Removal]:
 def summary(removals: Iterable[Removal]) -> str:
     """How much of what, in a sentence."""
     removals = list(removals)
-    counts = {"version": "versions", "run": "runs", "checkpoints": "runs' checkpoints", "snapshot": "snapshots of data"}
-    counts["leftover"] = "leftovers"
+    counts = {
+        "version": "versions",
+        "run": "runs",
+        "checkpoints": "runs' checkpoints",
+        "snapshot": "snapshots of data",
+        "leftover": "leftovers",
+    }
     parts = [f"{sum(r.kind == kind for r in removals)} {words}" for kind, words in counts.items()]
     return f"{', '.join(parts)}: {sum(r.bytes for r in removals):,} bytes"
 

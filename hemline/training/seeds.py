@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
-from hemline.records.run import Row, Rows, TrainedRun
+from hemline.records.run import Row, Rows, TrainedRun, published_epoch
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.files import whole_directory, whole_file
 from hemline.storage.runs import SEEDS
@@ -44,7 +44,7 @@ def train(
         before = tuple(done)
         trained[seed] = run.train(alone, dataset, device, own, say, partial(_add, before, on_epoch))
         done += trained[seed].epochs
-    scores = {seed: _published(config, of.epochs)["val_accuracy"] for seed, of in trained.items()}
+    scores = {seed: published_epoch(config, of.epochs)["val_accuracy"] for seed, of in trained.items()}
     best = max(scores, key=scores.__getitem__)
     say(f"seed {best} is the best of {config.seeds} on validation")
     for name in OF_THE_CHOSEN:
@@ -57,8 +57,3 @@ def train(
 
 def _add(before: Sequence[Row], on_epoch: Callable[[Rows], None], rows: Rows) -> None:
     on_epoch([*before, *rows])
-
-
-def _published(config: RetrainConfig, epochs: Rows) -> Row:
-    """The row of the epoch whose weights are kept."""
-    return min(epochs, key=lambda row: row["val_loss"]) if config.early_stopping else epochs[-1]
