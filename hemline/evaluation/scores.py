@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from hemline.records.run import ClassScore, Mistake, Quality
 from hemline.runtime.devices import under_xla
+from hemline.runtime.programs import Programs
 
 BATCH = 1000  # examples a step; bounds memory, does not change a result
 PIECE = 100 * BATCH  # examples a call, for splits that do not fit in memory
@@ -27,14 +28,19 @@ MATRIX = 1000  # classes; the matrix of 10,000 is 200 MB of zeros
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
-def compile_predict(model: keras.Model) -> Predict:
-    """A function from images (N, H, W, C) uint8 to logits (N, classes) float32, compiled once for each image shape."""
+def compile_predict(model: keras.Model, programs: Programs | None = None) -> Predict:
+    """A function from images (N, H, W, C) uint8 to logits (N, classes) float32, compiled once for each image shape.
+
+    programs: of models beside this one; what computes the same is then not compiled again.
+    """
 
     @tf.function(jit_compile=under_xla(model))
     def logits_of(batches: tf.Tensor) -> tf.Tensor:  # (steps, BATCH, H, W, C)
         return tf.map_fn(
             lambda x: tf.cast(model(x, training=False), tf.float32), batches, fn_output_signature=tf.float32
         )
+
+    run = programs.shared(logits_of) if programs else logits_of
 
     def predict(images: np.ndarray) -> np.ndarray:
         batch = min(BATCH, len(images))
@@ -43,7 +49,7 @@ def compile_predict(model: keras.Model) -> Predict:
             piece = images[start : start + PIECE]
             padding = -len(piece) % batch  # of the last, partial batch; its logits are dropped
             padded = np.pad(piece, [(0, padding), *[(0, 0)] * (piece.ndim - 1)]) if padding else piece
-            logits = logits_of(tf.constant(padded.reshape(-1, batch, *piece.shape[1:])))
+            logits = run(tf.constant(padded.reshape(-1, batch, *piece.shape[1:])))
             pieces.append(logits.numpy().reshape(len(padded), -1)[: len(piece)])
         return np.concatenate(pieces)
 

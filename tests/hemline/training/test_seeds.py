@@ -22,11 +22,8 @@ class Killed(BaseException):
 
 
 def train(config: RetrainConfig, dataset: DatasetRef, directory: Path, until: str = "never") -> TrainedRun:
-    said: list[str] = []
-
     def say(line: str) -> None:
-        said.append(line)
-        if until in said and line.startswith("epoch 2/2  iteration"):
+        if line.startswith(until):
             raise Killed
 
     return seeds.train(config, dataset, CPU, directory, say)
@@ -60,13 +57,53 @@ def test_each_seed_has_the_bits_of_its_own_run_and_the_best_is_published(tiny: D
     assert (found.mean, found.standard_deviation) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
 
 
-def test_a_killed_run_goes_on_with_the_seed_it_was_at(tiny: DatasetRef, tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_killed_run_goes_on_with_the_seeds_it_was_at(
+    at_once: int, tiny: DatasetRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(at_once))
     whole = train(CONFIG, tiny, tmp_path / "whole")
     with pytest.raises(Killed):
-        train(CONFIG, tiny, tmp_path / "killed", until="seed 8")
+        train(CONFIG, tiny, tmp_path / "killed", until="seed 8  epoch 2/2  iteration")
     assert not (tmp_path / "killed" / "model.keras").exists()
-    resumed = train(CONFIG, tiny, tmp_path / "killed")
+    left = {path.name for path in (tmp_path / "killed" / "seeds" / "8" / "checkpoints").iterdir()}
+    assert left == {"epoch-00002-step-000000"}
+    said: list[str] = []
+    resumed = seeds.train(CONFIG, tiny, CPU, tmp_path / "killed", said.append)
+    assert "seed 8  resumed at epoch 2, iteration 1" in said
     assert resumed.seeds == whole.seeds
+    for mine, other in zip(resumed.model_paths.values(), whole.model_paths.values(), strict=True):
+        assert weights(mine.parent) == weights(other.parent)
+
+
+def test_a_signal_leaves_a_checkpoint_of_every_seed_that_trains_and_begins_no_other(tmp_path: Path) -> None:
+    """The main thread has the signal, and the threads of the seeds have the steps."""
+    dataset = write_dataset(tmp_path / "data", {"train": 3000, "test": 10})
+    config = RetrainConfig(epochs=3, batch_size=10, validation=440, seed=7, seeds=3)  # 256 steps an epoch: two chunks
+    first = threading.Barrier(2, action=lambda: os.kill(os.getpid(), signal.SIGINT))
+    waiting, told = {"seed 7", "seed 8"}, tmp_path / "told"
+
+    def say(line: str) -> None:
+        if "epoch 1/3  iteration 128/" in line:
+            started.add(line[:6])
+
+    started: set[str] = set()
+
+    def on_epoch(rows: Rows) -> None:
+        """In the thread of a seed that has finished its first epoch."""
+        if len(rows) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    del first, waiting
+    with pytest.raises(KeyboardInterrupt):
+        seeds.train(config, dataset, CPU, told, say, on_epoch)
+    assert started == {"seed 7", "seed 8"}
+    assert sorted(path.name for path in (told / "seeds").iterdir()) == ["7", "8"]
+    for seed in ("7", "8"):
+        assert list((told / "seeds" / seed / "checkpoints").iterdir())
+    resumed, whole = (
+        seeds.train(config, dataset, CPU, tmp_path / name, lambda line: None) for name in ("told", "alone")
+    )
     for mine, other in zip(resumed.model_paths.values(), whole.model_paths.values(), strict=True):
         assert weights(mine.parent) == weights(other.parent)
 
