@@ -26,8 +26,9 @@ class Programs:
         self._first: dict[str, Any] = {}  # a tf.types.experimental.ConcreteFunction by what it computes
         self._lock = threading.Lock()
 
-    def __len__(self) -> int:
-        """How many there are to compile."""
+    @property
+    def number(self) -> int:
+        """How many there are: what is compiled."""
         return len(self._first)
 
     def shared(self, function: tf.types.experimental.PolymorphicFunction) -> Any:

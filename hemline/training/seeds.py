@@ -61,7 +61,7 @@ def train(
             raise DivergenceError(f"seed {seed}: {error}") from error
 
     with deferred() as shared.interruption:
-        trained = _side_by_side(train_one, seeds, _at_once(config, device), shared.interruption)
+        trained = _side_by_side(train_one, seeds, at_once(config, device), shared.interruption)
     scores = {seed: published_epoch(config, of.epochs)["val_accuracy"] for seed, of in trained.items()}
     best = max(scores, key=scores.__getitem__)
     say(f"seed {best} is the best of {config.seeds} on validation")
@@ -73,7 +73,7 @@ def train(
     return TrainedRun(directory=directory, epochs=trained[best].epochs, seeds=scores)
 
 
-def _at_once(config: RetrainConfig, device: DeviceInfo) -> int:
+def at_once(config: RetrainConfig, device: DeviceInfo) -> int:
     """How many models train at the same time."""
     if device.kind != "cpu" or device.replicas * device.workers > 1:
         return 1
@@ -81,17 +81,21 @@ def _at_once(config: RetrainConfig, device: DeviceInfo) -> int:
 
 
 def _side_by_side(
-    train_one: Callable[[int], TrainedRun], seeds: Iterable[int], at_once: int, interruption: Interruption
+    train_one: Callable[[int], TrainedRun], seeds: Iterable[int], number: int, interruption: Interruption
 ) -> dict[int, TrainedRun]:
-    """Trains the seeds, some of them at once. The first that fails, or a signal, ends all; each leaves a checkpoint."""
-    if at_once == 1:  # in this thread, as replicas want it
+    """Trains `number` seeds at once. The first that fails, or a signal, ends all, and each leaves a checkpoint."""
+    if number == 1:  # in this thread, as replicas want it
         return {seed: train_one(seed) for seed in seeds}
 
     def begin(seed: int) -> TrainedRun:
         interruption.act()
-        return train_one(seed)
+        try:
+            return train_one(seed)
+        except BaseException:
+            interruption.end()  # here, before this thread begins the next seed
+            raise
 
-    with ThreadPoolExecutor(at_once, thread_name_prefix="seed") as threads:
+    with ThreadPoolExecutor(number, thread_name_prefix="seed") as threads:
         # Prefect knows by the context whose lines of the log these are.
         jobs = {seed: threads.submit(copy_context().run, begin, seed) for seed in seeds}
         try:
