@@ -18,6 +18,9 @@ from typing import Any
 
 import tensorflow as tf
 
+# Where the gradient of an operation would come from, by a number: a program that runs is not derived any more.
+GRADIENT = re.compile(r'(key: "_gradient_op_type"\s+value \{\s+s: )"[^"]*"')
+
 
 class Programs:
     """The programs of some trainings in one process. May be asked from several threads."""
@@ -65,4 +68,4 @@ def _what_it_computes(traced: Any) -> str:
     text = "\n".join(texts[name] for name in order)
     for name in sorted(order, key=len, reverse=True):  # one name may be the beginning of another
         text = text.replace(name, f"function-{order.index(name)}")
-    return text
+    return GRADIENT.sub(r"\1", text)
