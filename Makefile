@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 PIP = $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
+UV = $(BIN)/uv pip install --python $(BIN)/python --no-deps
 SBOM ?= sbom.json
 API ?= $(or $(PREFECT_API_URL),http://127.0.0.1:4200/api)
 export HEMLINE_ROOT ?= $(CURDIR)
@@ -14,7 +15,11 @@ setup: .venv/installed
 	  echo "Python 3.11 to 3.13 with venv is needed (Debian: apt-get install python3-venv)." \
 	    "Received: $$($(PYTHON) --version). Choose another: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(PIP) --require-hashes -r requirements.lock
+	@echo "Installing what requirements.lock says: 15 s with uv and packages nearby, 2 minutes with pip."
+	@awk '/^[a-z]/ { own = /^uv==/ } own' requirements.lock > .venv/uv.txt
+	@{ $(PIP) --require-hashes -r .venv/uv.txt && $(UV) --require-hashes -r requirements.lock; } || { \
+	  echo "uv cannot be had, or does not reach the packages; pip installs the same."; \
+	  $(PIP) --require-hashes -r requirements.lock; }
 	$(PIP) --no-build-isolation -e .
 	touch $@
 
