@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from hemline.config.fields import Device
 from hemline.errors import DeviceError
+from hemline.runtime.quick_import import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -44,6 +45,7 @@ class DeviceInfo(BaseModel):
 
 def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> DeviceInfo:
     """The device to use; changes nothing. batch_size: what the replicas share."""
+    import_tensorflow()
     import tensorflow as tf
 
     worker, workers = _place_in_cluster(os.environ.get("TF_CONFIG"))
