@@ -10,6 +10,7 @@ Scores are means over the examples.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import keras
 import numpy as np
@@ -29,26 +30,42 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 def compile_predict(model: keras.Model) -> Predict:
-    """A function from images (N, H, W, C) uint8 to logits (N, classes) float32, compiled once for each image shape."""
+    """A function from images (N, H, W, C) uint8 to logits (N, classes) float32.
 
-    @tf.function(jit_compile=under_xla(model))
-    def logits_of(batches: tf.Tensor) -> tf.Tensor:  # (steps, BATCH, H, W, C)
-        return tf.map_fn(
-            lambda x: tf.cast(model(x, training=False), tf.float32), batches, fn_output_signature=tf.float32
-        )
+    It is compiled once for an architecture and a shape of images: a run validates, evaluates and judges with one.
+    """
+    logits_of = _program(model.to_json(), tf.zeros([]).device, tf.distribute.get_strategy())
 
     def predict(images: np.ndarray) -> np.ndarray:
         batch = min(BATCH, len(images))
+        variables = (model.trainable_variables, model.non_trainable_variables)
+        weights = [[tf.convert_to_tensor(variable.value) for variable in own] for own in variables]
         pieces = []
         for start in range(0, len(images), PIECE):
             piece = images[start : start + PIECE]
             padding = -len(piece) % batch  # of the last, partial batch; its logits are dropped
             padded = np.pad(piece, [(0, padding), *[(0, 0)] * (piece.ndim - 1)]) if padding else piece
-            logits = logits_of(tf.constant(padded.reshape(-1, batch, *piece.shape[1:])))
+            logits = logits_of(weights, tf.constant(padded.reshape(-1, batch, *piece.shape[1:])))
             pieces.append(logits.numpy().reshape(len(padded), -1)[: len(piece)])
         return np.concatenate(pieces)
 
     return predict
+
+
+@lru_cache(maxsize=4)
+def _program(architecture: str, device: str, strategy: tf.distribute.Strategy) -> tf.types.experimental.GenericFunction:
+    """From weights and batches to logits; what is computed depends on these three, and not on a model's weights."""
+    model = keras.models.model_from_json(architecture)
+
+    @tf.function(jit_compile=under_xla(model))
+    def logits_of(weights: list[list[tf.Tensor]], batches: tf.Tensor) -> tf.Tensor:  # (steps, BATCH, H, W, C)
+        def of_batch(x: tf.Tensor) -> tf.Tensor:
+            logits, _ = model.stateless_call(*weights, x, training=False)
+            return tf.cast(logits, tf.float32)
+
+        return tf.map_fn(of_batch, batches, fn_output_signature=tf.float32)
+
+    return logits_of
 
 
 @dataclass(frozen=True)
