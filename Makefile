@@ -8,7 +8,7 @@ API ?= $(or $(PREFECT_API_URL),http://127.0.0.1:4200/api)
 export HEMLINE_ROOT ?= $(CURDIR)
 export DO_NOT_TRACK = 1
 
-.PHONY: setup retrain test test-slow lint up worker deploy notify chaos bench bench-gate bench-workers sbom screenshots
+.PHONY: setup retrain test test-slow lint up worker deploy notify chaos bench bench-run bench-gate bench-workers sbom screenshots
 setup: .venv/installed
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 14)' || { \
@@ -45,7 +45,7 @@ up: setup ; @$(BIN)/python -m ops.up $(ARGS)
 worker: setup
 	@PREFECT_API_URL=$(API) $(BIN)/python -c 'from flows.server import connect; connect()'
 	@PREFECT_API_URL=$(API) PREFECT_WORKER_WEBSERVER_HOST=127.0.0.1 PREFECT_WORKER_WEBSERVER_PORT=4201 \
-	  $(BIN)/prefect worker start --pool gpu --type process --with-healthcheck $(ARGS)
+	  PREFECT_WORKER_QUERY_SECONDS=2 $(BIN)/prefect worker start --pool gpu --type process --with-healthcheck $(ARGS)
 deploy: setup
 	@PREFECT_API_URL=$(API) $(BIN)/python -c 'from flows.server import connect; connect()'
 	@PREFECT_API_URL=$(API) $(BIN)/prefect --no-prompt deploy --all
@@ -53,6 +53,7 @@ deploy: setup
 notify: setup ; @PREFECT_API_URL=$(API) $(BIN)/python -m ops.automations $(if $(URL),--url '$(URL)') $(if $(BLOCK),--block '$(BLOCK)')
 chaos: setup ; @$(BIN)/python -m ops.chaos --rounds $(or $(ROUNDS),40) --seed $(or $(SEED),1) $(ARGS)
 bench: setup .venv-peers/installed ; @$(BIN)/python -m bench.training $(ARGS)
+bench-run: setup ; @$(BIN)/python -m bench.run $(ARGS)
 bench-gate: setup ; @$(BIN)/python -m bench.gate $(ARGS)
 bench-workers: setup ; @$(BIN)/python -m bench.workers $(ARGS)
 sbom: setup .venv-sbom/installed
