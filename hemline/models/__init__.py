@@ -45,7 +45,7 @@ def build(
     Raises ConfigurationError if it cannot be called so.
     """
     function = _resolved(name)
-    with _as_in_a_new_process(seed, precision):
+    with as_in_a_new_process(seed, precision):
         try:
             model: keras.Model = function(image_shape, classes, seed, precision, **arguments)
         except Exception as error:  # whatever a function of one's own may raise
@@ -98,8 +98,11 @@ def _resolved(name: str) -> Any:
 
 
 @contextmanager
-def _as_in_a_new_process(seed: int, precision: str) -> Iterator[None]:
-    """Inside, layers without a name, a seed or a dtype get the same ones whenever the model is built."""
+def as_in_a_new_process(seed: int, precision: str) -> Iterator[None]:
+    """Inside, layers without a name, a seed or a dtype, and optimizers, get the same ones whenever they are built.
+
+    One thread at a time: Python's own random numbers are the process's.
+    """
     import keras
     from keras.src.backend.common import global_state  # Keras has no public way that forgets nothing else
 

@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from hemline.errors import DivergenceError
+from hemline.runtime.programs import Programs
 from hemline.training.feed import Feed
 from hemline.training.groups import Group
 from hemline.training.loss_scale import LossScale
@@ -49,6 +50,7 @@ class Trainer:
     model: (B, H, W, C) uint8 to (B, classes) logits. groups: which optimizer trains which variable.
     images: (N, H, W, C) uint8, in memory or np.memmap. labels: (N,) int32.
     loss_scale: for float16; None takes gradients as they are. xla: whether it compiles the steps.
+    feed, programs: of these examples, and of other trainers beside this one, which then need not be made again.
     """
 
     def __init__(
@@ -62,14 +64,17 @@ class Trainer:
         seed: int,
         loss_scale: LossScale | None = None,
         xla: bool = True,
+        feed: Feed | None = None,
+        programs: Programs | None = None,
     ):
         self.chunk = CHUNK if xla else CHUNK_WITHOUT_XLA
         self.batch_size, self.seed, self.examples = batch_size, seed, len(images)
         self.steps = -(-self.examples // batch_size)
         self.batch_sizes = np.full(self.steps, batch_size, np.int32)  # (steps,), examples in each
         self.batch_sizes[-1] = self.examples - (self.steps - 1) * batch_size
-        self.feed = Feed(images, labels)
-        self.run_steps = _compile(model, groups, loss_scale, self.feed, self.chunk, xla)
+        self.feed = feed or Feed(images, labels)
+        run_steps = _compile(model, groups, loss_scale, self.feed, self.chunk, xla)
+        self.run_steps = programs.shared(run_steps) if programs else run_steps
 
     def permutation(self, epoch: int) -> np.ndarray:
         """(steps, batch) int32 indices of the epoch's examples in order; ~i fills the last batch, see Feed."""

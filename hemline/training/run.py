@@ -2,12 +2,15 @@
 
     trained = train(config, dataset, device, directory, say=print)
 
-artifacts/README.md describes the directory's files; each of them appears whole, after every epoch.
+artifacts/README.md describes the directory's files; each of them appears whole, after every epoch. Trainings of one
+process that differ in their seed alone take what they have in common from `Shared`, one after the other or at once.
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +22,23 @@ from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef, load_training
 from hemline.errors import ConfigurationError, DivergenceError
 from hemline.evaluation.scores import Score, compile_predict
-from hemline.models import build, module_of
+from hemline.models import as_in_a_new_process, build, module_of
 from hemline.models.contract import require_contract
 from hemline.records.run import Row, Rows, TrainedRun
 from hemline.runtime.code import PACKAGE, digest_of
 from hemline.runtime.devices import DeviceInfo, scope
+from hemline.runtime.programs import Programs
 from hemline.runtime.provenance import package_versions
 from hemline.storage.attempts import resumed
 from hemline.storage.files import whole_file
 from hemline.training.checkpoints import Checkpoints, State
+from hemline.training.feed import Feed
 from hemline.training.groups import Group, averaged, partition
 from hemline.training.history import History
 from hemline.training.interruption import Interruption, deferred
 from hemline.training.loop import Trainer
 from hemline.training.loss_scale import LossScale
-from hemline.training.progress import Display, Say
+from hemline.training.progress import Bars, Display, Say
 
 
 def check_model(
@@ -52,8 +57,22 @@ def what_decides(
     config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """What decides the weights: what a run is told and computes with; and where it runs. device: by `check_model`."""
-    identity = {"config": config.what_is_computed(), "fingerprint": dataset.fingerprint, "code": _code_of(config)}
-    return identity, device.settings | {"device": device.description} | package_versions()
+    return _identity(config, dataset, _code_of(config)), _settings(device)
+
+
+class Shared:
+    """What trainings that differ in their seed alone need once: data, compiled programs, and what a person sees."""
+
+    def __init__(self, config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo):
+        (images, self.labels), self.validation = load_training(dataset, config.validation)
+        with scope(device):
+            self.feed = Feed(images, self.labels)
+        self.images, self.code = images, _code_of(config)
+        self.programs = Programs() if device.replicas * device.workers == 1 else None  # which know one device
+        self.several = config.seeds > 1
+        self.making = threading.Lock()
+        self.bars = Bars()
+        self.interruption: Interruption | None = None  # of all; None: each defers signals for itself
 
 
 def train(
@@ -63,15 +82,19 @@ def train(
     directory: Path,
     say: Say,
     on_epoch: Callable[[Rows], None] = lambda rows: None,
+    shared: Shared | None = None,
 ) -> TrainedRun:
     """Trains and saves the model, from the directory's newest whole checkpoint on if it has one, to the same bits.
 
-    on_epoch: receives, after each epoch, the rows of all so far.
+    on_epoch: receives, after each epoch, the rows of all so far. shared: with trainings of other seeds.
     """
+    shared = shared or Shared(config, dataset, device)
+    waiting = nullcontext(shared.interruption) if shared.interruption else deferred()
     with scope(device):
-        run = _Run(config, dataset, device, directory, say)
+        with shared.making:
+            run = _Run(config, dataset, device, directory, say, shared)
         history = run.history
-        with run.display, history.kept_on_divergence(), deferred() as run.interruption:
+        with run.display, history.kept_on_divergence(), waiting as run.interruption:
             for epoch in range(run.first.epoch, config.epochs + 1):
                 if history.stops_early(config.early_stopping):
                     break
@@ -84,34 +107,45 @@ def train(
 class _Run:
     """The parts of a run, and where it starts or goes on: `first` is its next step."""
 
-    def __init__(self, config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path, say: Say):
-        (images, labels), self.validation = load_training(dataset, config.validation)
-        self.config, self.directory, self.say = config, directory, say
+    def __init__(
+        self,
+        config: RetrainConfig,
+        dataset: DatasetRef,
+        device: DeviceInfo,
+        directory: Path,
+        say: Say,
+        shared: Shared,
+    ):
+        self.config, self.directory, self.validation = config, directory, shared.validation
+        title = f"seed {config.seed}  " if shared.several else ""
+        self.say = shared.bars.over(lambda line: say(title + line))
         self.model = _build(config, dataset.image_shape, len(dataset.class_names))
-        self.groups = _groups(config, self.model, examples=len(images))
+        self.groups = _groups(config, self.model, examples=len(shared.images))
         device = device.computing(self.model)
         scale = LossScale() if config.precision == "mixed_float16" else None
         self.trainer = Trainer(
             self.model,
             self.groups,
-            images,
-            labels,
+            shared.images,
+            shared.labels,
             batch_size=config.batch_size,
             seed=config.fixed_seed,
             loss_scale=scale,
             xla=device.settings["xla"] == "on",
+            feed=shared.feed,
+            programs=shared.programs,
         )
         self.predict = compile_predict(self.model)
-        decides = what_decides(config, dataset, device)
+        decides = _identity(config, dataset, shared.code), _settings(device)
         self.checkpoints = Checkpoints(
             directory / "checkpoints", self.model, self.groups, *decides, config.keep_checkpoints, scale
         )
         restored = self.checkpoints.restore()
         if restored:
-            say(resumed(f"epoch {restored.epoch}, iteration {restored.step + 1}"))
+            self.say(resumed(f"epoch {restored.epoch}, iteration {restored.step + 1}"))
         self.first = restored or State(epoch=1, step=0)
         self.history = History(directory, self.first, self.trainer.batch_sizes)
-        self.display = Display(config.epochs, self.trainer.steps, say)
+        self.display = Display(config.epochs, self.trainer.steps, self.say, shared.bars, title)
         self.interruption = Interruption()
 
     def epoch(self, epoch: int) -> Row:
@@ -151,7 +185,7 @@ class _Run:
             self.history.add_chunk(chunk)
             self.display.advance(*self.history.running())
             step = chunk.first_step + len(chunk.losses)
-            due = self.interruption.asked or (every and step % every == 0)
+            due = self.interruption.due or (every and step % every == 0)
             if due and step < self.trainer.steps:  # the last step's is saved once the epoch is validated
                 self.checkpoints.save(self.history.state(epoch, step))
                 self.interruption.act()
@@ -166,6 +200,14 @@ class _Run:
                 "Lower the learning rates."
             )
         return score
+
+
+def _identity(config: RetrainConfig, dataset: DatasetRef, code: dict[str, Any]) -> dict[str, Any]:
+    return {"config": config.what_is_computed(), "fingerprint": dataset.fingerprint, "code": code}
+
+
+def _settings(device: DeviceInfo) -> dict[str, str]:
+    return device.settings | {"device": device.description} | package_versions()
 
 
 def _code_of(config: RetrainConfig) -> dict[str, Any]:
@@ -195,6 +237,7 @@ def _build(config: RetrainConfig, image_shape: tuple[int, int, int], classes: in
 def _groups(config: RetrainConfig, model: keras.Model, examples: int) -> list[Group]:
     """examples: in an epoch."""
     steps, groups, frozen = math.ceil(examples / config.batch_size), config.groups.by_name(), config.frozen
-    return partition(
-        model, groups, frozen, steps_per_epoch=steps, epochs=config.epochs, ema_momentum=config.ema_momentum
-    )
+    with as_in_a_new_process(config.fixed_seed, config.precision):  # a program has the optimizers' names in it
+        return partition(
+            model, groups, frozen, steps_per_epoch=steps, epochs=config.epochs, ema_momentum=config.ema_momentum
+        )

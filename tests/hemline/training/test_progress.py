@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from hemline.training.progress import LINES_PER_EPOCH, Display
+from hemline.training.progress import LINES_PER_EPOCH, Bars, Display
 
 ROW: dict[str, int | float] = {
     "epoch": 1,
@@ -21,7 +21,8 @@ EPOCH_LINE = "epoch 1/2  train_loss 0.5000  train_accuracy 0.2500  val_loss 0.75
 
 def show(console: Console, iterations: int, ends_of_chunks: list[int], epochs: int = 1) -> list[str]:
     said: list[str] = []
-    with Display(2, iterations, said.append, console) as display:
+    bars = Bars(console)
+    with Display(2, iterations, bars.over(said.append), bars) as display:
         for epoch in range(1, epochs + 1):
             for iteration in ends_of_chunks:
                 display.advance(epoch, iteration, loss=1 / iteration, accuracy=0.5)
@@ -84,7 +85,28 @@ def test_a_terminal_has_a_bar_and_one_line_an_epoch(terminal: Console) -> None:
 
 
 def test_the_bar_ends_with_the_block_even_by_an_exception(terminal: Console) -> None:
-    display = Display(2, 100, lambda line: None, terminal)
+    display = Display(2, 100, lambda line: None, Bars(terminal))
     with pytest.raises(KeyboardInterrupt), display:
         raise KeyboardInterrupt
     assert written(terminal).endswith(("\x1b[?25h", "\x1b[2K"))  # the cursor is back
+
+
+def test_models_that_train_at_once_have_a_bar_each_until_the_last_ends(terminal: Console) -> None:
+    bars, said = Bars(terminal), list[str]()
+
+    def say(line: str) -> None:
+        said.append(written(terminal)[-4:])  # how what is drawn ends
+
+    one, two = (Display(2, 100, bars.over(say), bars, f"seed {seed}  ") for seed in (7, 8))
+    with two:
+        with one:
+            one.advance(1, 50, 0.5, 0.25)
+            two.advance(2, 25, 0.125, 0.75)
+            one.end_epoch(ROW)
+        two.end_epoch(ROW)
+        assert not written(terminal).endswith(("\x1b[?25h", "\x1b[2K"))  # the other's is still drawn
+    assert said == ["\x1b[2K", "\x1b[2K"]  # bars are away while something is said
+    drawn = written(terminal)
+    for name, iteration in {"seed 7  epoch 1/2": "50/100  loss 0.5000", "seed 8  epoch 2/2": "25/100"}.items():
+        assert any(name in line and iteration in line for line in drawn.splitlines())
+    assert drawn.endswith("\x1b[2K")
