@@ -7,8 +7,11 @@ Not in hemline.cli, since flows import Prefect. It is imported once a flow runs:
 (2 cores).
 """
 
+import os
 import signal
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -69,7 +72,7 @@ def _call(run: Callable[[Any], None], model: type[Any], context: typer.Context) 
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a server that hangs up is an error to handle, not the end
         end_on_signals()
         require_home()
-        connect()
+        connect(meanwhile=partial(_start_tensorflow, config))
         from flows.terminal import quiet_refusals
 
         quiet_refusals()
@@ -77,6 +80,19 @@ def _call(run: Callable[[Any], None], model: type[Any], context: typer.Context) 
 
     artifacts = [] if context.obj is None else ["--artifacts-dir", str(context.obj.absolute())]
     program(model, connected, context.command.help)([*artifacts, *context.args], prog_name=context.command_path)
+
+
+def _start_tensorflow(config: Any) -> None:
+    """The other half of a start, beside the server's. What it says of itself is in no run's log: none is open yet."""
+    from hemline.config.data import DataConfig
+    from hemline.runtime.compile_cache import use_compile_cache
+    from hemline.runtime.native_log import noise_in
+    from hemline.runtime.quick_import import import_tensorflow
+
+    if isinstance(config, DataConfig):
+        use_compile_cache(config.programs_path)
+    with noise_in(Path(os.devnull), loggers=("absl", "tensorflow")):
+        import_tensorflow()
 
 
 if __name__ == "__main__":

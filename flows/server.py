@@ -2,7 +2,7 @@
 
     end_on_signals()                                    # first: Ctrl-C and kill work, however this was started
     require_home()                                      # before Prefect is imported
-    connect()                                           # a run: joins that server, or starts a temporary one
+    connect(meanwhile=import_tensorflow)                # a run: joins that server, or starts a temporary one
     start(["prefect", "server", "start"], environment)  # ops.up: a process that ends with this one
 
 Two servers on one SQLite file lock each other out, and the run on the wrong one loses its tasks. So a run joins the
@@ -19,12 +19,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from typing import IO
 
+from hemline.runtime.quick_import import without_searching
 from hemline.storage.files import require_writable
 from hemline.storage.locks import is_locked, locked
 
@@ -61,16 +62,20 @@ def require_home() -> None:
     require_writable(Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser(), "PREFECT_HOME")
 
 
-def connect() -> None:
-    """Reaches the Prefect server that is set, else that of this user's `make up`, else starts a temporary one."""
-    from httpx import HTTPError
-    from prefect.client.orchestration import get_client
-    from prefect.context import refresh_global_settings_context
-    from prefect.settings import get_current_settings
+def connect(meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Reaches the Prefect server that is set, else that of this user's `make up`, else starts a temporary one.
+
+    meanwhile: called while that one starts.
+    """
+    with without_searching():
+        from httpx import HTTPError
+        from prefect.client.orchestration import get_client
+        from prefect.context import refresh_global_settings_context
+        from prefect.settings import get_current_settings
 
     if get_current_settings().api.url is None:
         address = announcement().read_text() if is_locked(announcement()) else ""
-        os.environ["PREFECT_API_URL"] = address or _temporary_server()
+        os.environ["PREFECT_API_URL"] = address or _temporary_server(meanwhile)
         refresh_global_settings_context()
     try:
         with get_client(sync_client=True) as client:
@@ -132,7 +137,7 @@ def wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:
     raise SystemExit(f"the server did not answer at {url} within {START_SECONDS:.0f} s.")
 
 
-def _temporary_server() -> str:
+def _temporary_server(meanwhile: Callable[[], None]) -> str:
     """Starts a server without a UI that ends with this process, and returns its address."""
     from prefect.settings import get_current_settings
 
@@ -151,9 +156,9 @@ def _temporary_server() -> str:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = probe.getsockname()[1]
-    words = ["uvicorn", "--factory", "prefect.server.api.server:create_app", "--log-level", "error"]
-    server = start([*words, "--host", HOST, "--port", str(port)], environment)
+    server = start(["flows.temporary_server", str(port)], environment)
     atexit.register(held.close)
     atexit.register(stop, server)
+    meanwhile()
     wait_until_healthy(f"http://{HOST}:{port}/api", server)
     return f"http://{HOST}:{port}/api"

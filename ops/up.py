@@ -59,6 +59,7 @@ def main() -> None:
             "PREFECT_API_URL": url,
             "PREFECT_UI_URL": os.environ.get("PREFECT_UI_URL", f"http://{HOST}:{port}"),  # of the links in messages
             "PREFECT_SERVER_METRICS_ENABLED": "true",
+            "PREFECT_WORKER_QUERY_SECONDS": "2",  # between two looks for work; Prefect's default is 10
             "PREFECT_WORKER_WEBSERVER_HOST": HOST,  # Prefect's default is every address
             "PREFECT_WORKER_WEBSERVER_PORT": str(port + 1),
         }

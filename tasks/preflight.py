@@ -15,7 +15,7 @@ def preflight(config: RetrainConfig) -> DeviceInfo:
     """The device to train on. Raises a HemlineError if device, model, data set, ledger or keys cannot work."""
     Registry(config.artifacts_path, config.name).champion()  # without which nothing can be published or compared
     check_keys()
-    use_compile_cache(config.data.data_path / "xla-cache")  # first: from here on TensorFlow is imported
+    use_compile_cache(config.programs_path)  # first: from here on TensorFlow is imported
     device = select(config.device, config.replicas, config.batch_size)
     set_up(device)
 

@@ -99,6 +99,11 @@ class DataConfig(Strict):
         return root() / Path(self.data_dir or os.environ.get("TFDS_DATA_DIR") or "data").expanduser()
 
     @property
+    def programs_path(self) -> Path:
+        """Absolute directory of XLA's compiled programs."""
+        return self.data_path / "xla-cache"
+
+    @property
     def manual_path(self) -> Path:
         """Absolute directory of files downloaded by hand."""
         return root() / (self.manual_dir or self.data_path / "downloads" / "manual").expanduser()

@@ -75,10 +75,11 @@ def classes(case: Case) -> Iterator[Found]:
 
 def balance(case: Case) -> Iterator[Found]:
     """The classes share a split as they share the champion's. Size: total variation, if a chi-squared test agrees."""
+    if case.champion is None:
+        return
     from scipy.stats import chi2_contingency
 
-    for split, then in case.champion.counts.items() if case.champion else ():
-        assert case.champion
+    for split, then in case.champion.counts.items():
         here = case.counts.get(split, {})
         names = [name for name in {**then, **here} if then.get(name) or here.get(name)]
         counts = np.array([[data.get(name, 0) for name in names] for data in (then, here)])  # (2, classes)
@@ -164,6 +165,8 @@ def relabelled(case: Case) -> Iterator[Found]:
 
 def contradicted(case: Case) -> Iterator[Found]:
     """The champion contradicts new labels no more often than it errs on its test split. Size: at least so much more."""
+    if not case.told:
+        return
     from scipy.stats import binomtest
 
     for split, told in case.told.items():

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
@@ -60,6 +59,8 @@ class TfdsExamples:
 
     def _stored(self, split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """What TFDS has, a batch at a time; a batch of one where images may differ in size."""
+        import tensorflow as tf  # TFDS too imports it where it reads, and not before
+
         size = 1 if self.config.image_size else 1000
         try:
             stored = self.builder.as_dataset(split=split, batch_size=size, shuffle_files=False)

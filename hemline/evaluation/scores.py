@@ -7,8 +7,12 @@
 Scores are means over the examples.
 """
 
+import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +21,6 @@ import tensorflow as tf
 
 from hemline.records.run import ClassScore, Mistake, Quality
 from hemline.runtime.devices import under_xla
-from hemline.runtime.programs import Programs
 
 BATCH = 1000  # examples a step; bounds memory, does not change a result
 PIECE = 100 * BATCH  # examples a call, for splits that do not fit in memory
@@ -28,32 +31,52 @@ MATRIX = 1000  # classes; the matrix of 10,000 is 200 MB of zeros
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
-def compile_predict(model: keras.Model, programs: Programs | None = None) -> Predict:
-    """A function from images (N, H, W, C) uint8 to logits (N, classes) float32, compiled once for each image shape.
+def compile_predict(model: keras.Model) -> Predict:
+    """A function from images (N, H, W, C) uint8 to logits (N, classes) float32.
 
-    programs: of models beside this one; what computes the same is then not compiled again.
+    It is compiled once for an architecture and a shape of images: a run validates, evaluates and judges with one.
     """
-
-    @tf.function(jit_compile=under_xla(model))
-    def logits_of(batches: tf.Tensor) -> tf.Tensor:  # (steps, BATCH, H, W, C)
-        return tf.map_fn(
-            lambda x: tf.cast(model(x, training=False), tf.float32), batches, fn_output_signature=tf.float32
-        )
-
-    run = programs.shared(logits_of) if programs else logits_of
+    architecture = json.dumps(_without_beginning(json.loads(model.to_json())))
+    logits_of = _program(architecture, tf.zeros([]).device, tf.distribute.get_strategy())
 
     def predict(images: np.ndarray) -> np.ndarray:
         batch = min(BATCH, len(images))
+        variables = (model.trainable_variables, model.non_trainable_variables)
+        weights = [[tf.convert_to_tensor(variable.value) for variable in own] for own in variables]
         pieces = []
         for start in range(0, len(images), PIECE):
             piece = images[start : start + PIECE]
             padding = -len(piece) % batch  # of the last, partial batch; its logits are dropped
             padded = np.pad(piece, [(0, padding), *[(0, 0)] * (piece.ndim - 1)]) if padding else piece
-            logits = run(tf.constant(padded.reshape(-1, batch, *piece.shape[1:])))
+            logits = logits_of(weights, tf.constant(padded.reshape(-1, batch, *piece.shape[1:])))
             pieces.append(logits.numpy().reshape(len(padded), -1)[: len(piece)])
         return np.concatenate(pieces)
 
     return predict
+
+
+def _without_beginning(part: Any) -> Any:
+    """A part of a model's configuration, without what its weights began with."""
+    if isinstance(part, dict):
+        zeros = {name: "zeros" for name, of in part.items() if of and name.endswith("_initializer")}
+        return {name: _without_beginning(of) for name, of in part.items()} | zeros
+    return [_without_beginning(of) for of in part] if isinstance(part, list) else part
+
+
+@lru_cache(maxsize=4)
+def _program(architecture: str, device: str, strategy: tf.distribute.Strategy) -> tf.types.experimental.GenericFunction:
+    """From weights and batches to logits; what is computed depends on these three, and not on a model's weights."""
+    model = keras.models.model_from_json(architecture)
+
+    @tf.function(jit_compile=under_xla(model))
+    def logits_of(weights: list[list[tf.Tensor]], batches: tf.Tensor) -> tf.Tensor:  # (steps, BATCH, H, W, C)
+        def of_batch(x: tf.Tensor) -> tf.Tensor:
+            logits, _ = model.stateless_call(*weights, x, training=False)
+            return tf.cast(logits, tf.float32)
+
+        return tf.map_fn(of_batch, batches, fn_output_signature=tf.float32)
+
+    return logits_of
 
 
 @dataclass(frozen=True)
@@ -76,22 +99,29 @@ def confusion(logits: np.ndarray, labels: np.ndarray, class_names: list[str]) ->
 
     Of more than MATRIX classes, only pairs that there are: a true class, a predicted one, and how many examples.
     """
-    from sklearn.metrics import confusion_matrix
-
     if len(class_names) > MATRIX:
         names = np.array(class_names)
         pairs = pd.DataFrame({"true": names[labels], "predicted": names[logits.argmax(axis=1)]})
         return pairs.groupby(["true", "predicted"]).size().rename("examples").reset_index("predicted")
-    counts = confusion_matrix(labels, logits.argmax(axis=1), labels=range(len(class_names)))
-    return pd.DataFrame(counts, index=pd.Index(class_names, name="true"), columns=class_names)
+    return pd.DataFrame(
+        _counts(logits.argmax(axis=1), labels, len(class_names)),
+        index=pd.Index(class_names, name="true"),
+        columns=class_names,
+    )
+
+
+def _counts(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """(classes, classes): how many examples of each true class were called each class."""
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def wilson(correct: int, examples: int) -> tuple[float, float]:
-    """95 % interval of a share, which holds near 0 and 1 too."""
-    from scipy.stats import binomtest
-
-    low, high = binomtest(correct, examples).proportion_ci(confidence_level=0.95, method="wilson")
-    return float(low), float(high)
+    """95 % interval of a share, which holds near 0 and 1 too: JASA 22 (1927) 209."""
+    # scipy.stats has it, and takes half a second to import.
+    z, share = 1.959963984540054, correct / examples
+    middle = (share + z**2 / (2 * examples)) / (1 + z**2 / examples)
+    half = z / (1 + z**2 / examples) * math.sqrt(share * (1 - share) / examples + z**2 / (4 * examples**2))
+    return middle - half if correct else 0.0, middle + half if correct < examples else 1.0  # without rounding
 
 
 def probabilities_of(logits: np.ndarray) -> np.ndarray:
@@ -113,17 +143,17 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def class_scores(predicted: np.ndarray, labels: np.ndarray, class_names: list[str]) -> dict[str, ClassScore]:
-    """Precision, recall and F1 of each class."""
-    from sklearn.metrics import precision_recall_fscore_support
+    """Precision, recall and F1 of each class; None where there is nothing to divide by."""
+    classes = len(class_names)
+    called, examples = np.bincount(predicted, minlength=classes), np.bincount(labels, minlength=classes)
+    right = np.bincount(labels[predicted == labels], minlength=classes)
 
-    scores = precision_recall_fscore_support(
-        labels, predicted, labels=range(len(class_names)), average=None, zero_division=np.nan
-    )
-    shares = np.array(scores[:3]).T.tolist()  # (classes, 3)
-    rows = [[None if np.isnan(share) else share for share in row] for row in shares]
+    def share(count: int, of: int) -> float | None:
+        return count / of if of else None
+
     return {
-        name: ClassScore(examples=int(examples), precision=precision, recall=recall, f1=f1)
-        for name, (precision, recall, f1), examples in zip(class_names, rows, scores[3], strict=True)
+        name: ClassScore(examples=n, precision=share(k, c), recall=share(k, n), f1=share(2 * k, c + n))
+        for name, k, c, n in zip(class_names, right.tolist(), called.tolist(), examples.tolist(), strict=True)
     }
 
 

@@ -6,10 +6,11 @@
 class was there to learn from and to be tested on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
+from hemline.data.splitting import listed
 from hemline.gate.case import Case
 from hemline.records.run import published_epoch
 from hemline.registry.versions import Manifest
@@ -56,8 +57,4 @@ def _classes(case: Case, trained_on: np.ndarray) -> Iterator[str]:
     for kind, labels in (("training", trained_on), ("test", case.labels)):
         counts = np.bincount(labels, minlength=len(case.class_names))
         if missing := [name for name, count in zip(case.class_names, counts, strict=True) if not count]:
-            yield f"there is no {kind} example of {_some(missing)}"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} others" if len(names) > 5 else "")
+            yield f"there is no {kind} example of {listed(missing)}"

@@ -24,6 +24,7 @@ from hemline.records.run import ModelVersion, Record
 from hemline.registry.ledger import Ledger
 from hemline.registry.signatures import SIGNATURE, problem_of, signature_of
 from hemline.runtime.native_log import noise_in
+from hemline.runtime.quick_import import import_tensorflow
 from hemline.storage.files import Taken, sha256_of, whole_directory, whole_file, write_json
 from hemline.storage.runs import MODELS, REGISTRY, SEEDS
 
@@ -187,6 +188,7 @@ def verify(path: Path) -> Manifest:
 def load(path: Path) -> "tuple[keras.Model, Manifest]":
     """The verified model, loaded in safe mode, and its manifest."""
     manifest = verify(path)
+    import_tensorflow()
     import keras
 
     from hemline.models import load as load_model

@@ -26,6 +26,7 @@ from hemline.records.run import Mistake
 from hemline.storage.files import whole_file
 
 SIDE = 40  # pixels of a mistaken image that are shown, by leaving some out: a report must stay below 200 KB
+TILE, PICTURE = (1.3, 1.65), 1.15  # inches: a tile's width and height, and the longer side of the picture in it
 CLASSES = 20  # whose names fit under an axis: of more, those whose examples have changed most
 
 
@@ -61,12 +62,10 @@ def _curves(runs: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
 def mistakes_grid(images: np.ndarray, mistakes: Sequence[Mistake], columns: int = 8) -> str:
     """Each mistaken image with its true class, what it was called and how surely."""
     rows = max(1, math.ceil(len(mistakes) / columns))
-    figure = Figure(figsize=(columns * 1.3, rows * 1.65), layout="constrained")
-    for axes in figure.subplots(rows, columns, squeeze=False).flat:
-        axes.axis("off")
-    for axes, mistake in zip(figure.axes, mistakes, strict=False):
-        called = f"{mistake.true}\ncalled {mistake.predicted} {mistake.probability:.0%}"
-        _show(axes, images[mistake.index], called)
+    figure = Figure(figsize=(columns * TILE[0], rows * TILE[1]))
+    captions = (f"{mistake.true}\ncalled {mistake.predicted} {mistake.probability:.0%}" for mistake in mistakes)
+    shown = [(images[mistake.index], caption) for mistake, caption in zip(mistakes, captions, strict=True)]
+    _tiles(figure.add_axes((0, 0, 1, 1)), shown, rows, columns)
     return _svg(figure, text="none")  # letters, not their outlines: half the size
 
 
@@ -78,8 +77,8 @@ def data_picture(
 ) -> str:
     """Examples by split and class, the champion's beside this run's, and images (H, W, C) under their captions."""
     rows = math.ceil(len(shown) / columns)
-    figure = Figure(figsize=(columns * 1.3, 3.2 + rows * 1.65), layout="constrained")
-    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[3.2, max(0.01, rows * 1.65)]).flat
+    figure = Figure(figsize=(columns * TILE[0], 3.2 + rows * TILE[1]), layout="constrained")
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[3.2, max(0.01, rows * TILE[1])]).flat
     for axes, (split, counts) in zip(above.subplots(1, len(now), squeeze=False).flat, now.items(), strict=True):
         earlier = then.get(split, {})
         changed = sorted(counts, key=lambda name: -abs(counts[name] - earlier.get(name, 0)))[:CLASSES]
@@ -91,20 +90,25 @@ def data_picture(
         axes.set(title=title, ylabel="examples", ylim=(0, None))
         axes.set_xticks(np.arange(len(names)) + 0.5, [_plain(name[:12]) for name in names], rotation=90, fontsize=7)
         axes.legend(frameon=False, loc="lower right", fontsize=7)
-    for axes in below.subplots(rows, columns, squeeze=False).flat if rows else ():
-        axes.axis("off")
-    for axes, (image, caption) in zip(below.axes, shown, strict=False):
-        _show(axes, image, caption)
+    if rows:
+        _tiles(below.add_axes((0, 0, 1, 1)), shown, rows, columns)
     return _svg(figure, text="none")
 
 
-def _show(axes: Axes, image: np.ndarray, caption: str) -> None:
-    """An image (H, W, C) under its caption."""
-    image = image[:: math.ceil(len(image) / SIDE), :: math.ceil(image.shape[1] / SIDE)]
-    # Grey or RGB: of other channels the first is shown. Black on white prints, and reads, better.
-    shown = image if image.shape[-1] == 3 else 255 - image[..., 0]
-    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="none")
-    axes.set_title(_plain(caption), fontsize=7)
+def _tiles(axes: Axes, shown: Sequence[tuple[np.ndarray, str]], rows: int, columns: int) -> None:
+    """Images (H, W, C) under their captions, row by row. In one system of axes, counted in tiles: sixteen take long."""
+    axes.set(xlim=(0, columns), ylim=(rows, 0), aspect="auto")
+    axes.axis("off")
+    for number, (image, caption) in enumerate(shown):
+        row, column = divmod(number, columns)
+        image = image[:: math.ceil(len(image) / SIDE), :: math.ceil(image.shape[1] / SIDE)]
+        # Grey or RGB: of other channels the first is shown. Black on white prints, and reads, better.
+        grey = image if image.shape[-1] == 3 else 255 - image[..., 0]
+        high, wide = np.array(image.shape[:2]) / max(image.shape[:2]) * PICTURE / np.array(TILE[::-1])  # in tiles
+        left, bottom = column + 0.5 - wide / 2, row + 0.98
+        extent = (left, left + wide, bottom, bottom - high)
+        axes.imshow(grey, cmap="gray", vmin=0, vmax=255, interpolation="none", extent=extent, aspect="auto")
+        axes.text(column + 0.5, bottom - high - 0.02, _plain(caption), fontsize=7, ha="center", va="bottom")
 
 
 def _plain(name: str) -> str:

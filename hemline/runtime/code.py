@@ -11,6 +11,7 @@ not found; name it beside the other.
 import ast
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
@@ -21,7 +22,7 @@ SOURCE = Path(__file__).parents[2]  # the directory that holds the package
 def digest_of(*modules: str, within: tuple[str, ...] = ("",)) -> str:
     """SHA-256 of these modules, as 'hemline.proofs.parity', and of what they import, `within` some packages."""
     trees = {name: tree for name, tree in closure(*modules).items() if name.startswith(within)}
-    return hashlib.sha256("\n".join(f"{name} {ast.dump(trees[name])}" for name in sorted(trees)).encode()).hexdigest()
+    return hashlib.sha256("\n".join(f"{name} {_dump(trees[name])}" for name in sorted(trees)).encode()).hexdigest()
 
 
 def closure(*modules: str) -> dict[str, ast.Module]:
@@ -35,13 +36,22 @@ def closure(*modules: str) -> dict[str, ast.Module]:
         path = _file(name, sources)
         if path and (name, called) not in done:
             done.add((name, called))
-            found[name] = _Computing().visit(ast.parse(path.read_bytes()))
+            found[name] = _computing(path.read_bytes())
             above = name.rpartition(".")[0]
             imports = _imports(found[name], called, name if path.stem == "__init__" else above)
             waiting += [(above, False), *((other, True) for other in imports)]
     if missing := set(modules) - found.keys():
         raise ModuleNotFoundError(f"only modules that are files have a digest. Received: {sorted(missing)}.")
     return found
+
+
+_dump = cache(ast.dump)  # of trees that `_computing` keeps
+
+
+@cache  # a run asks five times about much the same code
+def _computing(source: bytes) -> ast.Module:
+    tree: ast.Module = _Computing().visit(ast.parse(source))
+    return tree
 
 
 def _sources(package: str) -> list[Path]:

@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import platform
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,15 @@ from pydantic import BaseModel
 
 from hemline.config.fields import Device
 from hemline.errors import DeviceError
+from hemline.runtime.quick_import import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+
+# Without one of these no process of Linux has a GPU: NVIDIA's driver, the one of WSL, AMD's.
+GPU_NODES = [Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd")]
 
 
 class DeviceInfo(BaseModel):
@@ -44,27 +50,11 @@ class DeviceInfo(BaseModel):
 
 def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> DeviceInfo:
     """The device to use; changes nothing. batch_size: what the replicas share."""
-    import tensorflow as tf
-
     worker, workers = _place_in_cluster(os.environ.get("TF_CONFIG"))
     shares = replicas * workers
     _check_shares(replicas, workers, batch_size)
-    gpus = [] if wanted == "cpu" else tf.config.list_physical_devices("GPU")
-    if wanted == "gpu" and not gpus:
-        seen = ", ".join(device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())
-        raise DeviceError(
-            "device 'gpu' needs a GPU that TensorFlow can see. "
-            f"Received: device='gpu', TensorFlow {tf.__version__} sees {seen}; built with CUDA: "
-            f"{tf.test.is_built_with_cuda()}; CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}. "
-            "Check nvidia-smi, install the extra with `pip install -e .[gpu]`, or set device to 'auto' or 'cpu'."
-        )
-    if gpus and replicas > len(gpus):
-        raise DeviceError(
-            f"replicas must be <= the GPUs there are. Received: replicas={replicas} with {len(gpus)}. Lower replicas."
-        )
-    if gpus:
-        details = tf.config.experimental.get_device_details(gpus[0])
-        name, kind, description = "/GPU:0", "gpu", details.get("device_name", "GPU")
+    if gpu := _gpu(replicas, required=wanted == "gpu") if wanted != "cpu" else None:
+        name, kind, description = "/GPU:0", "gpu", gpu
     else:
         name, kind, description = "/CPU:0", "cpu", _cpu_model()
     settings = {
@@ -80,8 +70,32 @@ def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> 
     )
 
 
+def _gpu(replicas: int, required: bool) -> str | None:
+    """The first GPU's name; None if there is none and none is required. Imports TensorFlow only if there may be one."""
+    if not required and sys.platform == "linux" and not any(node.exists() for node in GPU_NODES):
+        return None
+    import_tensorflow()
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if required and not gpus:
+        seen = ", ".join(device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())
+        raise DeviceError(
+            "device 'gpu' needs a GPU that TensorFlow can see. "
+            f"Received: device='gpu', TensorFlow {tf.__version__} sees {seen}; built with CUDA: "
+            f"{tf.test.is_built_with_cuda()}; CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}. "
+            "Check nvidia-smi, install the extra with `pip install -e .[gpu]`, or set device to 'auto' or 'cpu'."
+        )
+    if gpus and replicas > len(gpus):
+        raise DeviceError(
+            f"replicas must be <= the GPUs there are. Received: replicas={replicas} with {len(gpus)}. Lower replicas."
+        )
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else None
+
+
 def set_up(device: DeviceInfo) -> None:
     """Makes this process ready for the device, before TensorFlow computes anything. Doing it again changes nothing."""
+    import_tensorflow()
     import tensorflow as tf
 
     if os.environ.get("TF_CONFIG") == "":

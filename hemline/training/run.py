@@ -135,7 +135,7 @@ class _Run:
             feed=shared.feed,
             programs=shared.programs,
         )
-        self.predict = compile_predict(self.model, shared.programs)
+        self.predict = compile_predict(self.model)
         decides = _identity(config, dataset, shared.code), _settings(device)
         self.checkpoints = Checkpoints(
             directory / "checkpoints", self.model, self.groups, *decides, config.keep_checkpoints, scale

@@ -66,7 +66,7 @@ def test_an_interrupted_run_ends_and_so_do_its_temporary_server_and_the_server_t
         assert beside.stop(number) == 0
         assert run.poll() is None
         children = psutil.Process(run.pid).children(recursive=True)
-        assert any("uvicorn" in child.cmdline() for child in children)
+        assert any("flows.temporary_server" in child.cmdline() for child in children)
         os.killpg(run.pid, number)
         assert run.wait(PATIENCE) == 1, log.read_text()
         assert psutil.wait_procs(children, PATIENCE)[1] == []

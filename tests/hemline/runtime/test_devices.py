@@ -1,5 +1,6 @@
 """Which device is chosen, with lists of devices given by hand."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -41,6 +42,7 @@ class Machine:
 def machine(monkeypatch: pytest.MonkeyPatch, devices: list[Physical]) -> Machine:
     made = Machine(devices)
     monkeypatch.setattr(tf.config, "list_physical_devices", made.list_physical_devices)
+    monkeypatch.setattr("hemline.runtime.devices.GPU_NODES", [Path("/dev/null")] if GPUS[0] in devices else [])
     for name in ("get_memory_growth", "set_memory_growth", "get_device_details"):
         monkeypatch.setattr(tf.config.experimental, name, getattr(made, name))
     return made

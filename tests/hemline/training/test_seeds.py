@@ -160,7 +160,7 @@ def test_the_data_is_loaded_once_and_each_program_compiled_once(
     train(CONFIG, tiny, tmp_path)
     (shared,) = made
     assert shared.programs
-    assert (next(number), shared.programs.number) == (1, 2)  # the steps and the prediction
+    assert (next(number), shared.programs.number) == (1, 1)  # the steps
 
 
 def test_early_stopping_is_each_seeds_own(tiny: DatasetRef, tmp_path: Path) -> None:
