@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from prefect.client.schemas.objects import State
 
 from hemline.config.data import DataConfig
 from hemline.config.paths import CHECKOUT
@@ -80,8 +81,8 @@ def as_npz(path: Path) -> Path:
     """Fashion-MNIST in the file that Keras itself would fetch."""
     ref = prepare(DataConfig())
     splits = {name: load_split(ref, name) for name in ("train", "test")}
-    arrays = {f"{axis}_{name}": value for name, both in splits.items() for axis, value in zip("xy", both, strict=True)}
-    np.savez(path, **{name: array[..., 0] if name.startswith("x") else array for name, array in arrays.items()})
+    (x_train, y_train), (x_test, y_test) = splits["train"], splits["test"]
+    np.savez(path, x_train=x_train[..., 0], y_train=y_train, x_test=x_test[..., 0], y_test=y_test)
     return path
 
 
@@ -98,7 +99,12 @@ def on_a_worker(lane: Lane, config: dict[str, bool]) -> dict[str, float]:
     """A run of a deployment, from the request to its end; before: until the run has begun."""
     began = time.time()
     run = lane.run("retrain/smoke", {"config": {"dataset": "fashion_mnist", "epochs": 5, "force": False} | config})
-    end = wait_until(lambda: (state := lane.state(run)) and state.is_final() and state, "a run's end", pause=0.1)
+
+    def ended() -> State | None:
+        state = lane.state(run)
+        return state if state and state.is_final() else None
+
+    end = wait_until(ended, "a run's end", pause=0.1)
     if not end.is_completed():
         raise SystemExit(f"a run must end well. Received: {end.name}: {end.message}")
     running = next(state for state in lane.states(run) if state.is_running())

@@ -14,6 +14,7 @@ from flows.attempt import working_on
 from flows.nights import made_up_for
 from flows.places import confine
 from hemline.config.retrain import RetrainConfig
+from hemline.data.decoding import verified
 from hemline.proofs.questions import RELIED_ON
 from hemline.records.run import Outcome
 from hemline.registry.champion import Registry
@@ -21,6 +22,7 @@ from hemline.registry.tracking import track
 from hemline.runtime.native_log import noise_in
 from hemline.storage.runs import open_run
 from tasks.check_data import check_data
+from tasks.check_model import check_model
 from tasks.compare import unchanged
 from tasks.evaluate import evaluate
 from tasks.preflight import preflight
@@ -46,8 +48,12 @@ def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assig
     log = noise_in(directory / "run.log", loggers=("absl", "tensorflow"), copied=("prefect", "hemline"))
     with log, working_on(directory, config.attempts):
         device = preflight(config)
-        dataset = prepare_dataset(config, directory)
-        if same := unchanged(config, dataset, device, directory):
+        on_disk = verified(config.data)
+        if same := unchanged(config, on_disk, device, directory):
+            return same  # type: ignore[return-value]
+        device = check_model(config, device)
+        dataset = prepare_dataset(config, on_disk, directory)
+        if on_disk is None and (same := unchanged(config, dataset, device, directory)):  # decoded anew, to the same
             return same  # type: ignore[return-value]
         found = check_data(config, dataset, device, directory)
         parity = verify_layers(device, config.proofs_path, directory)

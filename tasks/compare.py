@@ -1,10 +1,11 @@
 """Whether there is anything to train: a version that the same would make again is not made again.
 
-    if same := unchanged(config, dataset, device, run_directory):
+    if same := unchanged(config, verified(config.data), device, run_directory):
         return same             # the state *Unchanged*, which names the version; the directory has unchanged.json
 
 The same data, configuration, code (what computes, not what prints), package versions and device settings end with the
-same bits. The version must be whole, and checks and gate, as they are now, must have judged it.
+same bits. The version must be whole, and checks and gate, as they are now, must have judged it. Where there is no GPU
+all this is known without TensorFlow, so such a night is over before that would be imported.
 """
 
 import hashlib
@@ -21,19 +22,23 @@ from hemline.records.run import Verdict
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.files import write_json
 from hemline.storage.runs import UNCHANGED
+from hemline.training.identity import what_decides
 from tasks.step import step
 
 
 def identity(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo) -> str:
     """SHA-256 of all that decides the weights."""
-    from hemline.training.run import what_decides
+    # Whether XLA compiles the model follows from the rest, and only TensorFlow can tell.
+    settings = {name: value for name, value in device.settings.items() if name != "xla"}
+    decides = what_decides(config, dataset, device.model_copy(update={"settings": settings}))
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
-    return hashlib.sha256(json.dumps(what_decides(config, dataset, device), sort_keys=True).encode()).hexdigest()
 
-
-def unchanged(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path) -> State[None] | None:
-    """The state of a run that need not train; None: it must."""
-    if config.force or config.resume or device.workers > 1:
+def unchanged(
+    config: RetrainConfig, dataset: DatasetRef | None, device: DeviceInfo, directory: Path
+) -> State[None] | None:
+    """The state of a run that need not train; None: it must, or there is no data yet."""
+    if dataset is None or config.force or config.resume or device.workers > 1:
         return None
     sentence = _compare(config, dataset, device, directory)
     return Completed(name="Unchanged", message=sentence) if sentence else None

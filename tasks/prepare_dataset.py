@@ -1,4 +1,4 @@
-"""The data, prepared once and reused by every later run: ref = prepare_dataset(config, run_directory).
+"""The data, prepared once and reused by every later run: ref = prepare_dataset(config, on_disk, run_directory).
 
 The cache is keyed by the data that is asked for and by this task's source, not by the run. A cached answer counts only
 while every byte it points to is as it was. A run that goes on keeps the snapshot that it began with.
@@ -19,12 +19,14 @@ from hemline.storage.attempts import reached
 from hemline.storage.files import write_json
 
 
-def prepare_dataset(config: RetrainConfig, directory: Path) -> DatasetRef:
-    """Verified data, enough of it for the run, and dataset.json in the run's directory."""
+def prepare_dataset(config: RetrainConfig, on_disk: DatasetRef | None, directory: Path) -> DatasetRef:
+    """Verified data, enough of it for the run, and dataset.json in the run's directory.
+
+    on_disk: by `hemline.data.decoding.verified`.
+    """
     reached("prepare-dataset")
     if snapshot := _of_this_run(directory):
         return for_run(snapshot, config.streaming)
-    on_disk = decoding.verified(config.data)
     ref = _prepare.with_options(refresh_cache=on_disk is None)(config.data)
     if on_disk is not None and on_disk != ref:  # decoded anew by someone else since it was cached
         ref = _prepare.with_options(refresh_cache=True)(config.data)

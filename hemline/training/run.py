@@ -12,29 +12,26 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
 
-from hemline.config.optimizers import OPTIMIZERS
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef, load_training
-from hemline.errors import ConfigurationError, DivergenceError
+from hemline.errors import DivergenceError
 from hemline.evaluation.scores import Score, compile_predict
-from hemline.models import as_in_a_new_process, build, module_of
+from hemline.models import as_in_a_new_process, build
 from hemline.models.contract import require_contract
 from hemline.records.run import Row, Rows, TrainedRun
-from hemline.runtime.code import PACKAGE, digest_of
 from hemline.runtime.devices import DeviceInfo, scope
 from hemline.runtime.programs import Programs
-from hemline.runtime.provenance import package_versions
 from hemline.storage.attempts import resumed
 from hemline.storage.files import whole_file
 from hemline.training.checkpoints import Checkpoints, State
 from hemline.training.feed import Feed
 from hemline.training.groups import Group, averaged, partition
 from hemline.training.history import History
+from hemline.training.identity import code_of, what_decides
 from hemline.training.interruption import Interruption, deferred
 from hemline.training.loop import Trainer
 from hemline.training.loss_scale import LossScale
@@ -48,16 +45,9 @@ def check_model(
     with tf.device(device.name):
         model = _build(config, image_shape, classes)
         require_contract(model, config.model, image_shape, classes, config.precision)
-        _code_of(config)
+        code_of(config)
         _groups(config, model, examples=config.batch_size)
         return device.computing(model)
-
-
-def what_decides(
-    config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """What decides the weights: what a run is told and computes with; and where it runs. device: by `check_model`."""
-    return _identity(config, dataset, _code_of(config)), _settings(device)
 
 
 class Shared:
@@ -67,7 +57,7 @@ class Shared:
         (images, self.labels), self.validation = load_training(dataset, config.validation)
         with scope(device):
             self.feed = Feed(images, self.labels)
-        self.images, self.code = images, _code_of(config)
+        self.images = images
         self.programs = Programs() if device.replicas * device.workers == 1 else None  # which know one device
         self.several = config.seeds > 1
         self.making = threading.Lock()
@@ -136,7 +126,7 @@ class _Run:
             programs=shared.programs,
         )
         self.predict = compile_predict(self.model)
-        decides = _identity(config, dataset, shared.code), _settings(device)
+        decides = what_decides(config, dataset, device)
         self.checkpoints = Checkpoints(
             directory / "checkpoints", self.model, self.groups, *decides, config.keep_checkpoints, scale
         )
@@ -200,34 +190,6 @@ class _Run:
                 "Lower the learning rates."
             )
         return score
-
-
-def _identity(config: RetrainConfig, dataset: DatasetRef, code: dict[str, Any]) -> dict[str, Any]:
-    return {"config": config.what_is_computed(), "fingerprint": dataset.fingerprint, "code": code}
-
-
-def _settings(device: DeviceInfo) -> dict[str, str]:
-    return device.settings | {"device": device.description} | package_versions()
-
-
-def _code_of(config: RetrainConfig) -> dict[str, Any]:
-    """What of the code decides the weights: another than a checkpoint's must not go on with it."""
-    # Only this model and the step, with what surrounds it in training/. The tables, the configuration and the texts of
-    # refusals, which these import too, gain rows and words with every upgrade, and no bit of a run that goes on.
-    builder, within = module_of(config.model), ["hemline.training.", "hemline.models."]
-    if (package := builder.partition(".")[0]) != PACKAGE:  # one's own
-        within.append(package)
-    rows = {name: OPTIMIZERS[group.optimizer] for name, group in config.groups.by_name().items()}
-    optimizers = {name: [row.keras_class, dict(row.always)] for name, row in rows.items()}
-    try:
-        sha256 = digest_of("hemline.training.loop", builder, within=tuple(within))
-    except (ImportError, SyntaxError) as error:
-        raise ConfigurationError(
-            "a model's function must be in a Python file, and what that imports of its own package must be Python, so "
-            f"that a killed run knows whether it goes on with the same code. Received: model={config.model!r} "
-            f"({error}). Write it in a .py file."
-        ) from error
-    return {"sha256": sha256, "optimizers": optimizers}
 
 
 def _build(config: RetrainConfig, image_shape: tuple[int, int, int], classes: int) -> keras.Model:

@@ -32,7 +32,7 @@ from ops.chaos.lane import Lane, wait_until
 
 VERSIONS = ("models", "registry", "serving")  # directories of artifacts
 STARTING, TRAIN = "starting", "train"
-STEPS = [STARTING, "the start", "preflight", "prepare-dataset", "compare", "check-data"]
+STEPS = [STARTING, "the start", "preflight", "compare", "check-model", "prepare-dataset", "check-data"]
 STEPS += ["verify-layers", "verify-claims", TRAIN, "evaluate", "publish", "promote", "report"]
 TINY: dict[str, Any] = {"name": NAME, "dataset": "mnist", "batch_size": 32, "validation": 60, "force": True}
 CASES: dict[str, dict[str, Any]] = {

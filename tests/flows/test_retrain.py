@@ -226,7 +226,7 @@ def test_data_that_a_check_refuses_stops_the_run_before_it_trains(config: Retrai
         DatasetError, match=r"test has 70 examples of 70 \(100.0%\) with the pixels of an example of train"
     ):
         state.result()
-    assert set(task_states(state)) == {"preflight", "prepare-dataset", "compare", "check-data"}
+    assert set(task_states(state)) == {"preflight", "compare", "check-model", "prepare-dataset", "check-data"}
     assert "| leaks | refuse |" in str(artifacts(state)["data"].data)
 
 

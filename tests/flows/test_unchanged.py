@@ -31,14 +31,13 @@ def test_the_second_night_ends_unchanged_and_leaves_kilobytes(config: RetrainCon
     assert (state.type, state.name) == ("COMPLETED", "Unchanged")
     assert state.message
     assert state.message.startswith("nothing has changed since mnist 1 was made (promoted 20")
-    assert set(task_states(state)) == {"preflight", "prepare-dataset", "compare"}
+    assert set(task_states(state)) == {"preflight", "compare"}
     assert Registry(config.artifacts_path, "mnist").versions() == ["1"]
     directory = newest_run(config)
     assert directory != first.version.run
     assert {path.name for path in directory.iterdir()} == {
         "attempts",
         "config.json",
-        "dataset.json",
         "run.lock",
         "run.log",
         "unchanged.json",
@@ -66,12 +65,12 @@ def test_anything_that_changes_is_trained_on(
     assert trains(config.model_copy(update={"gate": config.gate.model_copy(update={"margin": 0.5})}))
     assert trains(config.model_copy(update={"checks": config.checks.model_copy(update={"leaks": "refuse"})}))
     assert trains(config, dataset.model_copy(update={"class_names": ["a", "b", "c"]}))
-    assert trains(config, device=device.model_copy(update={"settings": device.settings | {"xla": "off"}}))
+    assert trains(config, device=device.model_copy(update={"settings": device.settings | {"onednn": "0"}}))
     with monkeypatch.context() as patch:
-        patch.setattr("hemline.training.run.package_versions", lambda: {"keras": "4.0"})
+        patch.setattr("hemline.training.identity.package_versions", lambda: {"keras": "4.0"})
         assert trains(config)
     with monkeypatch.context() as patch:
-        patch.setattr("hemline.training.run.digest_of", lambda *modules, within: "another code")
+        patch.setattr("hemline.training.identity.digest_of", lambda *modules, within: "another code")
         assert trains(config)
     (made.version.path / "epochs.csv").write_text("damaged")
     assert trains(config)
