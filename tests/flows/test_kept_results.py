@@ -42,7 +42,7 @@ def test_a_pickle_in_the_place_of_a_kept_result_does_not_run(config: RetrainConf
     assert (tmp_path / "works").is_dir()
     record["metadata"]["serializer"] = {"type": "pickle", "picklelib": "pickle", "picklelib_version": None}
     file.write_text(json.dumps(record | {"result": bomb}))
-    state = retrain(config, return_state=True)
+    state = retrain(config.model_copy(update={"force": True}), return_state=True)
     assert not (tmp_path / "ran").exists()
     assert state.is_completed()  # Prefect takes what cannot be read for absent: the step was done again
     assert json.loads(file.read_text())["metadata"]["serializer"]["type"] == "json"

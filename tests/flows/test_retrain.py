@@ -138,7 +138,8 @@ def test_a_later_run_reuses_the_data_only_while_it_is_whole(
 ) -> None:
     """A cached answer that points to damaged files must not be taken."""
     retrain(config, return_state=True)
-    assert task_states(retrain(config, return_state=True))["prepare-dataset"] == "Cached"
+    again = config.model_copy(update={"force": True})
+    assert task_states(retrain(again, return_state=True))["prepare-dataset"] == "Cached"
 
     labels = config.data_path / "decoded" / "mnist" / "train-labels.i4"
     labels.write_bytes(labels.read_bytes()[:-1] + b"\x07")
