@@ -644,9 +644,9 @@ def test_a_rollback_to_what_never_was_the_champion_is_refused(registry: Registry
 
 def test_protect_and_unprotect(registry: Registry, hemline: Run) -> None:
     assert hemline("protect", "1", "--reason", "the paper's", "--json").json["version"] == "1"
-    assert registry.protected() == {"1"}
+    assert registry.decisions().protected() == {"1"}
     assert "unprotected" in hemline("unprotect", "1", "--reason", "published").out
-    assert registry.protected() == set()
+    assert registry.decisions().protected() == set()
 
 
 @pytest.mark.parametrize(
