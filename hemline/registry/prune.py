@@ -72,8 +72,11 @@ def remove(removals: Iterable[Removal], artifacts: Path) -> list[Removal]:
     for removal in removals:
         if removal.kind == "version":
             versions.setdefault(str(removal.name), []).append(removal.path)
-    gone = {path for name, paths in versions.items() for path in _remove_versions(Registry(artifacts, name), paths)}
-    return [each for each in removals if (each.path in gone if each.kind == "version" else _remove(each))]
+    hidden = [each for name, paths in versions.items() for each in _hide_versions(Registry(artifacts, name), paths)]
+    hidden += [each for removal in removals if removal.kind != "version" and (each := _hide(removal))]
+    delete(*(path for _, path in hidden))
+    gone = {before for before, _ in hidden}
+    return [removal for removal in removals if removal.path in gone]
 
 
 def summary(removals: Iterable[Removal]) -> str:
@@ -188,28 +191,26 @@ def _leftovers(place: Path, name: str | None, lock: Path | None, now: datetime) 
             yield Removal(kind="leftover", name=name, path=path, bytes=size, days=days)
 
 
-def _remove_versions(registry: Registry, paths: list[Path]) -> list[Path]:
-    """Those that are there and not in use. They are hidden as one, so that whoever decides waits for renames alone."""
+Hidden = tuple[Path, Path]  # where it was, and where it is
+
+
+def _hide_versions(registry: Registry, paths: list[Path]) -> list[Hidden]:
+    """Those that are there and not in use, all at once: whoever decides meanwhile waits for renames alone."""
     with registry.ledger.locked():  # nobody makes one the champion meanwhile
         in_use = _in_use(registry)
-        going = [path for path in paths if path.name not in in_use and path.exists()]
-        hidden = hide(*going)
-    delete(*hidden)
-    return going
+        return [(path, hide(path)) for path in paths if path.name not in in_use and path.exists()]
 
 
-def _remove(removal: Removal) -> bool:
-    """Removes what is no version, unless it has come into use or is gone."""
+def _hide(removal: Removal) -> Hidden | None:
+    """What is no version, unless it has come into use or is gone."""
     if removal.kind in ("snapshot", "leftover"):
-        delete(removal.path)
-    else:
-        run = removal.path if removal.kind == "run" else removal.path.parent
-        try:
-            with runs.lease(run):
-                delete(removal.path)
-        except (CheckpointError, FileNotFoundError):  # somebody writes it, or has removed it
-            return False
-    return True
+        return removal.path, hide(removal.path)
+    run = removal.path if removal.kind == "run" else removal.path.parent
+    try:
+        with runs.lease(run):
+            return removal.path, hide(removal.path)
+    except (CheckpointError, FileNotFoundError):  # somebody writes it, or has removed it
+        return None
 
 
 def _size_and_days(path: Path, now: datetime) -> tuple[int, float]:

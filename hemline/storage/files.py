@@ -110,25 +110,25 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def hide(*paths: Path) -> list[Path]:
-    """Renames each to a temporary's name, so that readers see all of it or nothing, and waits until that is on disk."""
-    hidden = []
-    for path in paths:
-        to = path if is_temporary(path) else path.with_name(f".{path.name}-deleted")
-        if to != path:
-            with storage_errors(path):
-                if to.exists():  # left by a killed deletion of the same name
-                    delete(to)
-                path.rename(to)
-        hidden.append(to)
-    for directory in {path.parent for path in hidden if path not in paths}:
-        sync(directory)
+def hide(path: Path) -> Path:
+    """Renames to a temporary's name, so that readers see all of it or nothing, and `delete` removes it."""
+    if is_temporary(path):
+        return path
+    hidden = path.with_name(f".{path.name}-deleted")
+    with storage_errors(path):
+        if hidden.exists():  # left by a killed deletion of the same name
+            delete(hidden)
+        path.rename(hidden)
     return hidden
 
 
 def delete(*paths: Path) -> None:
-    """Removes files or directories. A killed deletion leaves temporaries, for the next prune."""
-    for hidden in hide(*paths):
+    """Removes files or directories, once they are hidden for good. A killed deletion leaves them to the next prune."""
+    every = list(map(hide, paths))
+    for directory in {path.parent for path in every}:  # a disk's wait for each directory, not for each path
+        with suppress(FileNotFoundError):  # another prune has removed it, with all that was in it
+            sync(directory)
+    for hidden in every:
         if hidden.is_dir() and not hidden.is_symlink():
             shutil.rmtree(hidden, ignore_errors=True)
         else:

@@ -46,7 +46,7 @@ def open_run(config: RetrainConfig, started: datetime, name: str, run_id: str) -
     if not (directory / "config.json").exists():
         raise ConfigurationError(
             f"resume must be the directory of a run. Received: resume={config.resume}, and {directory} has no "
-            f"config.json. Runs are under {config.artifacts_path / RUNS}."
+            f"config.json. Name one that is under {config.artifacts_path / RUNS}."
         )
     return directory
 
