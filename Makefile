@@ -7,7 +7,7 @@ API ?= $(or $(PREFECT_API_URL),http://127.0.0.1:4200/api)
 export HEMLINE_ROOT ?= $(CURDIR)
 export DO_NOT_TRACK = 1
 
-.PHONY: setup retrain test test-slow lint up worker deploy notify chaos bench bench-gate bench-workers sbom screenshots
+.PHONY: setup retrain test test-slow lint up worker deploy notify chaos bench bench-gate bench-growth bench-workers sbom screenshots
 setup: .venv/installed
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 14)' || { \
@@ -49,6 +49,7 @@ notify: setup ; @PREFECT_API_URL=$(API) $(BIN)/python -m ops.automations $(if $(
 chaos: setup ; @$(BIN)/python -m ops.chaos --rounds $(or $(ROUNDS),40) --seed $(or $(SEED),1) $(ARGS)
 bench: setup .venv-peers/installed ; @$(BIN)/python -m bench.training $(ARGS)
 bench-gate: setup ; @$(BIN)/python -m bench.gate $(ARGS)
+bench-growth: setup ; @$(BIN)/python -m bench.growth $(ARGS)
 bench-workers: setup ; @$(BIN)/python -m bench.workers $(ARGS)
 sbom: setup .venv-sbom/installed
 	@.venv-sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o $(SBOM) $(BIN)/python
