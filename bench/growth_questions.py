@@ -45,7 +45,7 @@ def publish(artifacts: Path, question: str) -> None:
     from bench.growth_nights import dataset_ref, record
 
     run, tonight = next((artifacts / "runs").iterdir()), record(dataset_ref(artifacts), number=2**31)
-    assert not versions.made_from(artifacts, NAME, tonight.identity)
+    assert not list(versions.made_from(artifacts, NAME, tonight.identity))
     assert not versions.published_by(artifacts, NAME, run, tonight.flow_run.id)
     versions.publish(artifacts, tonight, run)
 

@@ -136,14 +136,15 @@ def published_by(artifacts: Path, name: str, run: Path, flow_run_id: str) -> Mod
     return None
 
 
-def made_from(artifacts: Path, name: str, identity: str) -> list[Manifest]:
-    """The whole versions that the same data, configuration, code and surroundings made, newest first."""
-    found = []
+def made_from(artifacts: Path, name: str, identity: str) -> Iterator[Manifest]:
+    """The whole versions that the same data, configuration, code and surroundings made, newest first.
+
+    Each is verified when it is asked for: many nights of `force` make many.
+    """
     for path in _mentioning(artifacts / MODELS / name, identity):
         with suppress(VersionError):
             if _manifest(path).identity == identity:
-                found.append(verify(path))
-    return found
+                yield verify(path)
 
 
 def _mentioning(models: Path, digits: str) -> Iterator[Path]:

@@ -111,7 +111,7 @@ def test_what_a_run_has_published_is_found_without_hashing_the_others(nights: Re
     number = len(nights.versions())
     with opened() as found:
         assert versions.published_by(nights.artifacts, "tiny", tmp_path, "nobody's") is None
-        assert versions.made_from(nights.artifacts, "tiny", "identity 0.") == []
+        assert list(versions.made_from(nights.artifacts, "tiny", "identity 0.")) == []
     assert {path.name for path in found} == {versions.MANIFEST}
     assert of(versions.MANIFEST, found) == 2 * number
     with opened() as found:
@@ -122,10 +122,19 @@ def test_what_a_run_has_published_is_found_without_hashing_the_others(nights: Re
     assert of("model.keras", found) == 2
 
 
+def test_of_many_versions_of_one_identity_only_what_is_asked_for_is_verified(tmp_path: Path) -> None:
+    """Regression: all of them were, each night, to say that nothing had changed."""
+    for _ in range(5):
+        make_version(tmp_path, record=RECORD.model_copy(update={"identity": "the same"}))
+    with opened() as found:
+        assert next(versions.made_from(tmp_path, "tiny", "the same")).version == "5"
+    assert of("model.keras", found) == 1
+
+
 def test_a_digits_mention_elsewhere_is_no_match(nights: Registry, tmp_path: Path) -> None:
     """The text of a manifest may have another's digits in it; its fields decide."""
     assert versions.published_by(nights.artifacts, "tiny", tmp_path, "nightly") is None
-    assert versions.made_from(nights.artifacts, "tiny", "tiny") == []
+    assert list(versions.made_from(nights.artifacts, "tiny", "tiny")) == []
 
 
 @pytest.mark.parametrize("number", [3, 12])
