@@ -8,7 +8,8 @@ API ?= $(or $(PREFECT_API_URL),http://127.0.0.1:4200/api)
 export HEMLINE_ROOT ?= $(CURDIR)
 export DO_NOT_TRACK = 1
 
-.PHONY: setup retrain test test-slow lint up worker deploy notify chaos bench bench-run bench-gate bench-workers sbom screenshots
+.PHONY: setup retrain test test-slow lint up worker deploy notify chaos sbom screenshots \
+  bench bench-run bench-gate bench-growth bench-workers
 setup: .venv/installed
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 14)' || { \
@@ -55,6 +56,7 @@ chaos: setup ; @$(BIN)/python -m ops.chaos --rounds $(or $(ROUNDS),40) --seed $(
 bench: setup .venv-peers/installed ; @$(BIN)/python -m bench.training $(ARGS)
 bench-run: setup ; @$(BIN)/python -m bench.run $(ARGS)
 bench-gate: setup ; @$(BIN)/python -m bench.gate $(ARGS)
+bench-growth: setup ; @$(BIN)/python -m bench.growth $(ARGS)
 bench-workers: setup ; @$(BIN)/python -m bench.workers $(ARGS)
 sbom: setup .venv-sbom/installed
 	@.venv-sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o $(SBOM) $(BIN)/python

@@ -39,6 +39,7 @@ OF_A_PROGRAM = {  # make targets whose ARGS are argparse's
     "up": "ops/up.py",
     "bench": "bench/training.py",
     "bench-gate": "bench/gate.py",
+    "bench-growth": "bench/growth.py",
     "bench-workers": "bench/workers.py",
     "chaos": "ops/chaos/__main__.py",
 }

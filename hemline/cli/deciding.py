@@ -12,7 +12,7 @@ from hemline.report import terminal
 
 if TYPE_CHECKING:
     from hemline.registry.champion import Registry
-    from hemline.registry.ledger import Entry
+    from hemline.registry.decisions import Entry
 
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a sentence, for the ledger.")]
 VersionNumber = Annotated[str, typer.Argument(help="A version's number.", metavar="VERSION")]

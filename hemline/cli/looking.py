@@ -124,7 +124,8 @@ def ledger(
     champions = [
         {"at": at, "name": registry.name, "champion": version}
         for registry in registries(artifacts_of(context), name)
-        for version in (registry.champions_on(moment.date()) if is_day else [registry.champion_at(moment)])
+        for decisions in [registry.decisions()]
+        for version in (decisions.champions_on(moment.date()) if is_day else [decisions.champion_at(moment)])
         if version
     ]
     return terminal.show(champions, as_json)

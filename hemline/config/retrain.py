@@ -20,6 +20,7 @@ from hemline.config.gate import Gate
 from hemline.config.names import Name, model_name
 from hemline.config.nested import merge
 from hemline.config.optimizers import OptimizerGroups
+from hemline.config.paths import root
 from hemline.models import MODELS
 
 
@@ -72,7 +73,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
         5, ge=1, le=1000, description="crashes in a row after which the run fails and does not come back by itself"
     )
     resume: Path | None = Field(
-        None, description="directory of an earlier run to go on with, relative to artifacts_dir; same configuration"
+        None, description="earlier run to go on with: its name, or its directory; same configuration"
     )
     ema_momentum: float | None = Field(
         None, ge=0, lt=1, description="use the weights' moving average, keeping this share a step, e.g. 0.99; null: off"
@@ -126,8 +127,12 @@ class RetrainConfig(WithArtifacts, DataConfig):
 
     @property
     def resume_path(self) -> Path | None:
-        """Absolute directory of the run to go on with."""
-        return self.artifacts_path / self.resume.expanduser() if self.resume else None
+        """Absolute directory of the run to go on with: 1. runs/X in artifacts_dir; 2. X; 3. from the root on."""
+        if self.resume is None:
+            return None
+        given, artifacts = self.resume.expanduser(), self.artifacts_path
+        places = artifacts / given, artifacts / "runs" / given, root() / given
+        return next((place for place in places if (place / "config.json").exists()), places[0])
 
     @property
     def fixed_seed(self) -> int:

@@ -27,6 +27,7 @@ from hemline.gate.spending import next_look
 from hemline.models import load as load_model
 from hemline.records.run import Decision, Verdict
 from hemline.registry.champion import Registry
+from hemline.registry.decisions import Decisions
 from hemline.registry.versions import SEEN, Manifest, load
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.runs import SEEDS
@@ -65,9 +66,12 @@ def judge(
 
     doubts: sentences of other steps, for which a person must decide.
     """
-    if earlier := _decided_before(registry, version, by):
+    decisions = registry.decisions()
+    if earlier := _decided_before(decisions, version, by):
         return earlier
-    if obstacle := _obstacle(registry.verified(version), dataset):
+
+    manifest_of = cache(lambda name: registry.verified(name, decisions))  # once: a version's files are large
+    if obstacle := _obstacle(manifest_of(version), dataset):
         raise ConfigurationError(
             f"a version must be judged on the classes it was trained for. Received: {version}, which {obstacle}. "
             "Choose its data set."
@@ -78,30 +82,31 @@ def judge(
     @cache
     def candidate(name: str) -> Candidate:
         predictions = answers(registry.path(name), images).argmax(axis=-1).reshape(-1, len(images))  # (models, N)
-        return Candidate(name, predictions, registry.verified(name).evaluation)
+        return Candidate(name, predictions, manifest_of(name).evaluation)
 
     while True:
-        champions = list(dict.fromkeys(reversed(registry.succession())))  # newest first, each once
+        champions = list(dict.fromkeys(reversed(decisions.succession())))  # newest first, each once
         if champions[:1] == [version]:  # e.g. a run that was killed after it was promoted, and goes on
             sentence = f"kept {registry.name} {version}: it is the champion already"
             decision = Decision(verdict="kept", champion=version, challenger=version, sentence=sentence)
         else:
-            look = next_look(registry.entries(), dataset.split("test"), gate.decisions)
+            look = next_look(decisions.entries, dataset.split("test"), gate.decisions)
             champion = champions[0] if champions else None
             case = Case(registry.name, labels, dataset.class_names, candidate(version), champion, look=look)
-            case = without_seen(_against(champions, case, registry, dataset, candidate), pixels, registry)
+            case = without_seen(_against(champions, case, manifest_of, dataset, candidate), pixels, registry)
             if not champions:
-                case.doubts.extend(_doubts_about_first(case, registry.verified(version), dataset))
+                case.doubts.extend(_doubts_about_first(case, manifest_of(version), dataset))
             case.doubts.extend(doubts)
             decision = decide(gate, case)
         with suppress(ChampionChangedError):  # then compares again
             registry.record(decision, by)
             return decision
+        decisions = registry.decisions()
 
 
-def _decided_before(registry: Registry, version: str, by: str) -> Decision | None:
+def _decided_before(decisions: Decisions, version: str, by: str) -> Decision | None:
     """What the same run decided before it was killed: what a person did meanwhile stays."""
-    for entry in reversed(registry.entries()):
+    for entry in reversed(decisions.entries):
         if (entry.version, entry.by) == (version, by) and entry.decision in get_args(Verdict):
             return Decision(
                 verdict=entry.decision,
@@ -114,7 +119,11 @@ def _decided_before(registry: Registry, version: str, by: str) -> Decision | Non
 
 
 def _against(
-    champions: list[str], case: Case, registry: Registry, dataset: DatasetRef, candidate: Callable[[str], Candidate]
+    champions: list[str],
+    case: Case,
+    manifest_of: Callable[[str], Manifest],
+    dataset: DatasetRef,
+    candidate: Callable[[str], Candidate],
 ) -> Case:
     """The case with the champion in it; if that cannot be used, with the newest champion before it that can."""
     remarks, doubts, compared_with = [] if champions else ["there was no champion"], list[str](), None
@@ -122,7 +131,7 @@ def _against(
         if name == case.challenger.version:  # it was a champion before, and was rolled back
             continue
         try:
-            manifest = registry.verified(name)
+            manifest = manifest_of(name)
             if obstacle := _obstacle(manifest, dataset):
                 doubts.append(f"{name} {obstacle}, so the two were not compared")
             else:
@@ -134,7 +143,7 @@ def _against(
                 remarks.append(f"{name} cannot be used ({getattr(error, 'problem', 'it is missing')})")
     else:
         doubts += ["there is no champion that it could be compared with"] if champions else []
-    doubts += _doubts_about_data(registry.verified(case.challenger.version), dataset)
+    doubts += _doubts_about_data(manifest_of(case.challenger.version), dataset)
     return replace(case, compared_with=compared_with, remarks=remarks, doubts=doubts)
 
 

@@ -21,8 +21,8 @@ SMALLEST_SHARE = 0.5  # of the test split, the same
 def without_seen(case: Case, pixels: np.ndarray, registry: Registry) -> Case:
     """The case on those examples that neither of its versions has seen. pixels: (N,) hashes of the test images."""
     both = [candidate for candidate in (case.challenger, case.compared_with) if candidate]
-    known = [each.version for each in both if SEEN in registry.verified(each.version).files]
-    old = [np.isin(pixels, seen(registry.path(version))) for version in known]  # (N,) of each
+    paths = [registry.path(each.version) for each in both]  # verified when they answered: no file but their own
+    old = [np.isin(pixels, seen(path)) for path in paths if (path / SEEN).exists()]  # (N,) of each
     new = ~np.any([np.zeros(len(pixels), bool), *old], axis=0)
     examples, left = len(new), int(new.sum())
     if left == examples:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hemline.data.dataset import Split
-from hemline.registry.ledger import Entry
+from hemline.registry.decisions import Entry
 
 CHANCE = 0.05  # that any of the decisions on a test split promotes a version that is no better
 

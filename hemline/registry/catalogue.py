@@ -11,7 +11,8 @@ pandas, and without waiting for those who write.
 
 import csv
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -21,13 +22,13 @@ from pydantic import BaseModel
 from hemline.errors import RegistryError
 from hemline.records.run import Evaluation, Rows
 from hemline.registry.champion import Registry, registries, registry_of
-from hemline.registry.ledger import Entry
+from hemline.registry.decisions import Entry
 from hemline.registry.versions import MANIFEST, Manifest, verify
-from hemline.storage.files import sha256_of
+from hemline.storage.attempts import Attempt, attempts
 from hemline.storage.locks import is_locked
-from hemline.storage.runs import LOCK, RUNS, UNCHANGED
+from hemline.storage.runs import LOCK, RUNS, UNCHANGED, short
 
-Published = dict[str, list[tuple[str, str]]]  # name and number of versions by the SHA-256 of their model
+Published = dict[str, list[tuple[str, str]]]  # name and number of versions by `short` of their flow run
 
 
 class RunRow(BaseModel):
@@ -36,11 +37,11 @@ class RunRow(BaseModel):
     run: str
     name: str | None  # the model's, as the run was told
     started: datetime  # its latest attempt, UTC
-    state: Literal["running", "finished", "unchanged", "unfinished"]
+    state: Literal["running", "finished", "unchanged", "refused", "unfinished"]
     epochs: int  # finished
     of: int | None  # the configured number
     val_accuracy: float | None  # after the last of them
-    versions: list[str]  # that were published of its model, or would be made again; with a name where that is another
+    versions: list[str]  # that were published of it, or would be made again; with a name where that is another
 
 
 class VersionRow(BaseModel):
@@ -82,9 +83,11 @@ def run_rows(artifacts: Path, name: str | None = None) -> list[RunRow]:
         config = _json(path / "config.json")
         if name not in (None, own := config.get("name")):
             continue
-        epochs, same = _epochs(path), _json(path / UNCHANGED)
+        epochs, same, tries = _epochs(path), _json(path / UNCHANGED), _attempts(path)
         state = "unchanged" if same else "finished" if (path / "report.html").exists() else "unfinished"
-        versions = [(same["name"], same["version"])] if same else _versions_of(path, published)
+        if state == "unfinished" and tries and tries[-1].refused:
+            state = "refused"
+        versions = [(same["name"], same["version"])] if same else _versions_of(path, tries, published)
         row = RunRow(
             run=path.name,
             name=own,
@@ -105,11 +108,12 @@ def version_rows(artifacts: Path, name: str | None = None) -> list[VersionRow]:
 
 
 def _version_rows(registry: Registry) -> list[VersionRow]:
-    champion, protected, rows = registry.champion(), registry.protected(), []
-    decisions = {entry.version: entry.decision for entry in registry.entries() if "protected" not in entry.decision}
+    registry.repair(decisions := registry.decisions())
+    champion, protected, rows = decisions.champion, decisions.protected(), []
+    latest = {entry.version: entry.decision for entry in decisions.entries if "protected" not in entry.decision}
     for version in sorted({*registry.versions(), *filter(None, [champion])}, key=int):
         standing = ["champion"] * (version == champion) + ["protected"] * (version in protected)
-        row = VersionRow(name=registry.name, version=version, standing=standing, decision=decisions.get(version))
+        row = VersionRow(name=registry.name, version=version, standing=standing, decision=latest.get(version))
         try:
             manifest = Manifest.model_validate_json((registry.models / version / MANIFEST).read_bytes())
         except (OSError, ValueError):
@@ -165,12 +169,13 @@ def find_version(artifacts: Path, what: str, name: str | None = None) -> tuple[P
     if "/" in what or (Path(what) / MANIFEST).exists():
         return Path(what), verify(Path(what))
     registry = registry_of(artifacts, name)
-    if what == "champion" and not (what := registry.champion() or ""):
+    registry.repair(decisions := registry.decisions())
+    if what == "champion" and not (what := decisions.champion or ""):
         raise RegistryError(
             f"there must be a champion. Received: {registry.directory}, where none was made yet. "
             "Promote a version, or name one."
         )
-    return registry.path(what), registry.verified(what)
+    return registry.path(what), registry.verified(what, decisions)
 
 
 def metrics(epochs: Rows, evaluation: Evaluation | None) -> dict[str, float]:
@@ -193,7 +198,7 @@ def _run_directories(artifacts: Path) -> list[Path]:
 
 def _of_run(artifacts: Path, path: Path) -> Details:
     dataset, serving = _json(path / "dataset.json"), _json(path / "serving.json")  # written after evaluation.json
-    versions = _versions_of(path, _published(artifacts))
+    versions = _versions_of(path, _attempts(path), _published(artifacts))
     return Details(
         kind="run",
         title=path.resolve().name,
@@ -217,21 +222,27 @@ def _about(artifacts: Path, versions: list[tuple[str, str]]) -> list[DecisionRow
 
 
 def _published(artifacts: Path) -> Published:
-    """Versions by the SHA-256 of their model, not by their flow run: another one may have resumed the directory."""
     published: Published = {}
     every = [(registry, number) for registry in registries(artifacts, None) for number in registry.versions()]
     for registry, number in every:
         try:
-            files = json.loads((registry.models / number / MANIFEST).read_bytes())["files"]
-            published.setdefault(files["model.keras"], []).append((registry.name, number))
-        except (OSError, ValueError, KeyError, TypeError):  # `verify` says what is wrong with it
+            flow_run = json.loads((registry.models / number / MANIFEST).read_bytes())["flow_run"]["id"]
+            published.setdefault(short(flow_run), []).append((registry.name, number))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # `verify` says what is wrong with it
             continue
     return published
 
 
-def _versions_of(run: Path, published: Published) -> list[tuple[str, str]]:
-    model = run / "model.keras"
-    return published.get(sha256_of(model), []) if model.exists() else []
+def _versions_of(run: Path, tries: list[Attempt], published: Published) -> list[tuple[str, str]]:
+    """By the flow run that began the directory, and those that resumed it. No model is read for it."""
+    flow_runs = {run.resolve().name.rpartition("-")[2], *(short(attempt.owner) for attempt in tries)}
+    versions = [version for flow_run in flow_runs for version in published.get(flow_run, [])]
+    return sorted(versions, key=lambda version: (version[0], int(version[1])))
+
+
+def _attempts(run: Path) -> list[Attempt]:
+    with _as_written(run / "attempts"):
+        return attempts(run)
 
 
 def _epochs(run: Path) -> Rows:
@@ -247,10 +258,15 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _read(path: Path, parse: Callable[[str], Any]) -> Any:
     """What a file of a run says; None if it is not written yet."""
-    try:
+    with suppress(FileNotFoundError), _as_written(path):
         return parse(path.read_text())
-    except FileNotFoundError:
-        return None
+
+
+@contextmanager
+def _as_written(path: Path) -> Iterator[None]:
+    """Raises RegistryError for what cannot be read."""
+    try:
+        yield
     except (ValueError, TypeError) as error:
         raise RegistryError(
             f"a file of a run must be as it was written. Received: {path}, which cannot be read. Restore it from a "

@@ -3,7 +3,7 @@
     registry = Registry(artifacts, "fashion_mnist")     # each name has its own
     registry.champion()                                             # '8'
     registry.rollback(by=person(), reason="shirts are not recognised any more")
-    registry.champion_at(datetime(2026, 3, 1, tzinfo=UTC))          # '7'
+    registry.decisions().champion_at(datetime(2026, 3, 1, tzinfo=UTC))      # '7'
 
 The ledger is the truth. registry/<name>/champion.json repeats where it ends, and serving/<name> holds the champion, for
 whoever serves models; both are written afterwards, and repaired whenever they say something else. The alias moves only
@@ -17,7 +17,7 @@ import os
 import platform
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any, Literal
@@ -25,9 +25,10 @@ from typing import Any, Literal
 from hemline.config.names import is_name
 from hemline.errors import ChampionChangedError, RegistryError, StorageError, VersionError
 from hemline.records.run import Decision, Measurements
-from hemline.registry.ledger import Action, Entry, Ledger
+from hemline.registry.decisions import Action, Decisions, Entry
+from hemline.registry.ledger import Ledger
 from hemline.registry.served import Served
-from hemline.registry.versions import MANIFEST, Manifest, numbered, verify
+from hemline.registry.versions import MANIFEST, Manifest, is_number, numbered, verify
 from hemline.storage.files import sha256_of, write_json
 from hemline.storage.runs import MODELS, REGISTRY
 
@@ -90,67 +91,52 @@ class Registry:
         """Every version there is, oldest first."""
         return numbered(self.models)
 
+    def decisions(self) -> Decisions:
+        """The ledger, verified. Who needs several answers asks once."""
+        return self.ledger.read()
+
     def entries(self) -> list[Entry]:
-        """The ledger, oldest first."""
-        return self.ledger.entries()
+        """The ledger's lines, oldest first."""
+        return self.decisions().entries
 
     def champion(self) -> str | None:
         """The version in production. Repairs champion.json and what is served on the way."""
-        entries = self.entries()
-        champion = entries[-1].champion_after if entries else None
-        if self._read_alias() != self._alias(entries) or not self.served.is_at(champion):
+        self.repair(decisions := self.decisions())
+        return decisions.champion
+
+    def repair(self, decisions: Decisions) -> None:
+        """Brings champion.json, and what is served, to where the ledger ends, if they are not there."""
+        if self._read_alias() != self._alias(decisions) or not self.served.is_at(decisions.champion):
             # Who holds the lock will write it anyway; a reader without permission to write is still answered.
             with suppress(BlockingIOError, StorageError), self.ledger.locked(wait=0):
-                self._write_alias()
-        return champion
-
-    def champion_at(self, when: datetime) -> str | None:
-        """The version that was in production at a moment; one without a zone is in UTC."""
-        moment = when if when.tzinfo else when.replace(tzinfo=UTC)
-        before = [entry.champion_after for entry in self.entries() if entry.at <= moment]
-        return before[-1] if before else None
-
-    def champions_on(self, day: date) -> list[str]:
-        """The versions that were in production on a day (UTC): the one at its start and any that followed."""
-        start = self.champion_at(datetime.combine(day, time.min, UTC))
-        moved = [entry.champion_after for entry in self.entries() if entry.moves and entry.at.date() == day]
-        return [version for version in [start, *moved] if version is not None]
-
-    def succession(self) -> list[str]:
-        """The champions that rollbacks walk back through, the present one last; without those that were rolled back."""
-        champions: list[str] = []
-        for entry in self.entries():
-            while entry.decision == "rolled back" and entry.version in champions:
-                champions.pop()
-            if entry.moves:
-                champions.append(entry.version)
-        return champions
-
-    def protected(self) -> set[str]:
-        """Versions that must not be pruned, whatever their age."""
-        latest = {entry.version: entry.decision for entry in self.entries() if "protected" in entry.decision}
-        return {version for version, decision in latest.items() if decision == "protected"}
+                self._write_alias(self.decisions())
 
     def path(self, version: str) -> Path:
         """The directory of a version that is there. Raises RegistryError if it is not."""
-        if version not in (known := self.versions()):
+        path = self.models / version
+        if not is_number(version) or not path.is_dir():
+            known = self.versions()
             some = f"There are {', '.join(known[-5:])}." if known else "Publish one first: there is none yet."
             raise RegistryError(f"version must be one in {self.models}. Received: version={version!r}. {some}")
-        return self.models / version
+        return path
 
-    def verified(self, version: str) -> Manifest:
-        """Its manifest, if it is whole and the model that the ledger means by this number."""
-        path = self.path(version)
-        manifest = verify(path)
-        digest = sha256_of(path / MANIFEST)
-        meant = {entry.manifest or digest for entry in self.entries() if entry.version == version}
-        if (manifest.config.name, manifest.version) != (self.name, version) or meant - {digest}:
+    def verified(self, version: str, decisions: Decisions | None = None) -> Manifest:
+        """Its manifest, if it is whole and the model that the ledger means by this number. decisions: if known."""
+        manifest = verify(self.path(version))
+        self._require_meant(manifest, version, decisions or self.decisions())
+        return manifest
+
+    def _require_meant(self, manifest: Manifest, version: str, decisions: Decisions) -> str:
+        """The SHA-256 of a version's manifest, if no decision means another model by its number."""
+        digest = sha256_of(self.models / version / MANIFEST)
+        if (manifest.config.name, manifest.version) != (self.name, version) or decisions.manifests(version) - {digest}:
             raise VersionError(
-                f"a version must be the model that was published by its number. Received: {path}, which holds another "
-                "one. Put the old one back from a backup, or take another version.",
+                "a version must be the model that was published by its number. Received: "
+                f"{self.models / version}, which holds another one. Put the old one back from a backup, or take "
+                "another version.",
                 problem="another model is in its place",
             )
-        return manifest
+        return digest
 
     def record(self, decision: Decision, by: str) -> Entry:
         """Writes a verdict down; a promoted version becomes the champion. ChampionChangedError: compare again."""
@@ -159,13 +145,14 @@ class Registry:
 
     def rollback(self, by: str, reason: str, to: str | None = None) -> Entry:
         """Makes an earlier version the champion again: `to`, or the champion before this one."""
-        champions = self.succession()
+        decisions = self.decisions()
+        champions = decisions.succession()
         if to is None and len(champions) < 2:
             now = f"{champions[-1]} is the first" if champions else "there is none yet"
             raise RegistryError(
                 f"a rollback needs an earlier champion. Received: {now}. Name a version, or promote one."
             )
-        if to is not None and self.path(to).name not in {entry.champion_after for entry in self.entries()}:
+        if to is not None and self.path(to).name not in {entry.champion_after for entry in decisions.entries}:
             raise RegistryError(
                 f"a rollback goes to a former champion. Received: version={to!r}, which never was one. Promote it "
                 "instead."
@@ -184,12 +171,12 @@ class Registry:
         for name, text in (("by", by), ("reason", reason)):
             if not text.strip():
                 raise RegistryError(f"{name} must not be empty. Received: {name}={text!r}. Say it in a sentence.")
-        manifest, moves = self.path(version) / MANIFEST, decision in ("promoted", "rolled back")
-        if decision != "unprotected":  # a broken version can be unprotected too
-            self.verified(version)  # takes as long as its files are large, so without the lock
+        path, moves = self.path(version), decision in ("promoted", "rolled back")
+        # A broken version can be unprotected too. Verifying takes as long as files are large, so without the lock.
+        manifest = verify(path) if decision != "unprotected" else None
         with self.ledger.locked():
-            entries = self.entries()
-            before = entries[-1].champion_after if entries else None
+            decisions = self.decisions()
+            before = decisions.champion
             if expected not in ("any", before):
                 raise ChampionChangedError(
                     f"the champion must still be the one that was decided against. Received: {expected}, and it is "
@@ -210,20 +197,20 @@ class Registry:
                 champion_after=version if moves else before,
                 reason=reason,
                 measurements=measurements or {},
-                manifest=sha256_of(manifest) if decision != "unprotected" else None,
+                manifest=self._require_meant(manifest, version, decisions) if manifest else None,
             )
-            entry = self.ledger.append(entry)
-            self._write_alias()
-        return entry
+            decisions = self.ledger.append(entry, after=decisions)
+            self._write_alias(decisions)
+        return decisions.entries[-1]
 
     # A person's own decisions: (version, by, reason) -> Entry.
     promote = partialmethod(_write, "promoted")
     protect = partialmethod(_write, "protected")  # from being pruned
     unprotect = partialmethod(_write, "unprotected")
 
-    def _write_alias(self) -> None:
+    def _write_alias(self, decisions: Decisions) -> None:
         """Brings champion.json, and what is served, to where the ledger ends. Needs the lock."""
-        alias = self._alias(self.entries())
+        alias = self._alias(decisions)
         if alias is None:
             self.alias.unlink(missing_ok=True)
         elif alias != (found := self._read_alias()):
@@ -238,14 +225,14 @@ class Registry:
         except (FileNotFoundError, ValueError):
             return None
 
-    def _alias(self, entries: list[Entry]) -> dict[str, Any] | None:
-        """What champion.json holds after these entries."""
-        moves = [entry for entry in entries if entry.moves]
-        if not moves:
+    def _alias(self, decisions: Decisions) -> dict[str, Any] | None:
+        """What champion.json holds after these decisions."""
+        move = next((entry for entry in reversed(decisions.entries) if entry.moves), None)
+        if move is None:
             return None
-        last = moves[-1].model_dump(mode="json")
+        last = move.model_dump(mode="json")
         version = last["champion_after"]
         path = f"../../{MODELS}/{self.name}/{version}"
         same = {name: last[name] for name in ("by", "decision", "reason", "manifest")}
-        ledger = {"lines": len(entries), "digest": entries[-1].digest}
+        ledger = {"lines": len(decisions.entries), "digest": decisions.entries[-1].digest}
         return {"name": self.name, "version": version, "path": path, "since": last["at"]} | same | {"ledger": ledger}

@@ -34,10 +34,11 @@ def keep(found: DataChecks, examples: pd.DataFrame, run: Path) -> None:
 
 def champions_data(registry: Registry, dataset: DatasetRef) -> tuple[Before | None, list[str]]:
     """The champion's data, if it is another than this, and remarks on what is not compared."""
-    if (champion := registry.champion()) is None:
+    decisions = registry.decisions()
+    if (champion := decisions.champion) is None:
         return None, ["there is no champion whose data could be compared"]
     try:
-        manifest = registry.verified(champion)
+        manifest = registry.verified(champion, decisions)
     except (VersionError, RegistryError) as error:
         problem = getattr(error, "problem", "it is missing")
         return None, [f"champion {champion} cannot be used ({problem}), so no data was compared"]

@@ -11,7 +11,6 @@ or nothing: it is renamed to a hidden name first, and the next prune removes wha
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -24,7 +23,7 @@ from hemline.errors import CheckpointError
 from hemline.registry import ledger
 from hemline.registry.champion import Registry, registries
 from hemline.storage import runs
-from hemline.storage.files import delete, hide, is_temporary, size_of
+from hemline.storage.files import delete, files_of, hide, is_temporary, size_of
 from hemline.storage.locks import is_locked
 
 LEFTOVER_DAYS = 1  # a temporary in which nothing was touched for so long has no live writer: the slowest takes minutes
@@ -69,7 +68,15 @@ def removable(
 
 def remove(removals: Iterable[Removal], artifacts: Path) -> list[Removal]:
     """Removes them, but for what has come into use since it was found. Returns what was removed."""
-    return [removal for removal in removals if _remove(removal, artifacts)]
+    removals, versions = list(removals), dict[str, list[Path]]()
+    for removal in removals:
+        if removal.kind == "version":
+            versions.setdefault(str(removal.name), []).append(removal.path)
+    hidden = [each for name, paths in versions.items() for each in _hide_versions(Registry(artifacts, name), paths)]
+    hidden += [each for removal in removals if removal.kind != "version" and (each := _hide(removal))]
+    delete(*(path for _, path in hidden))
+    gone = {before for before, _ in hidden}
+    return [removal for removal in removals if removal.path in gone]
 
 
 def summary(removals: Iterable[Removal]) -> str:
@@ -87,16 +94,19 @@ def summary(removals: Iterable[Removal]) -> str:
 
 
 def _old_versions(registry: Registry, retention: Retention, now: datetime) -> Iterator[Removal]:
-    kept = _in_use(registry) | set(registry.versions()[-retention.keep_versions :])
-    for version in registry.versions():
-        path = registry.models / version
-        if version not in kept and (days := _days(path, now)) > retention.keep_days:
-            yield Removal(kind="version", name=registry.name, path=path, bytes=size_of(path), days=days)
+    in_use, versions = _in_use(registry), registry.versions()
+    for version in versions[: -retention.keep_versions]:
+        if version not in in_use:
+            path = registry.models / version
+            size, days = _size_and_days(path, now)
+            if days > retention.keep_days:
+                yield Removal(kind="version", name=registry.name, path=path, bytes=size, days=days)
 
 
 def _in_use(registry: Registry) -> set[str | None]:
     """The champion, its predecessor, what is protected, and what is served, which a killed writer left behind."""
-    return {*registry.succession()[-2:], *registry.protected(), registry.served.version}
+    decisions = registry.decisions()
+    return {*decisions.succession()[-2:], *decisions.protected(), registry.served.version}
 
 
 def _runs_by_name(directory: Path) -> dict[str | None, list[Path]]:
@@ -113,28 +123,31 @@ def _runs_by_name(directory: Path) -> dict[str | None, list[Path]]:
 
 
 def _old_runs(name: str | None, paths: list[Path], retention: Retention, now: datetime) -> Iterator[Removal]:
-    age = {path: _days(path, now) for path in paths}
-    for rank, path in enumerate(sorted(age, key=age.__getitem__)):
+    found = {path: _size_and_days(path, now) for path in paths}
+    for rank, (path, (size, days)) in enumerate(sorted(found.items(), key=lambda item: item[1][1])):
         if is_locked(path / runs.LOCK):
             continue
         checkpoints, finished = path / "checkpoints", (path / "report.html").exists()
-        if rank >= retention.keep_runs and age[path] > retention.keep_days:
-            yield Removal(kind="run", name=name, path=path, bytes=size_of(path), days=age[path])
-        elif finished and checkpoints.is_dir() and age[path] > retention.checkpoint_days:
-            size = size_of(checkpoints)
-            yield Removal(kind="checkpoints", name=name, path=checkpoints, bytes=size, days=age[path])
+        if rank >= retention.keep_runs and days > retention.keep_days:
+            yield Removal(kind="run", name=name, path=path, bytes=size, days=days)
+        elif finished and checkpoints.is_dir() and days > retention.checkpoint_days:
+            yield Removal(kind="checkpoints", name=name, path=checkpoints, bytes=size_of(checkpoints), days=days)
 
 
 def _unused_snapshots(
     artifacts: Path, decoded: Path, going: set[Path], retention: Retention, now: datetime
 ) -> Iterator[Removal]:
     """Data that was set aside, and to which nothing that stays refers: neither a version nor a run that may go on."""
+    snapshots = [(path, *_size_and_days(path, now)) for path in sorted(decoded.glob("[!.]*@*"))]
+    old = [each for each in snapshots if each[2] > retention.keep_days]
+    if not old:  # then nobody need be asked
+        return
     records = [*(artifacts / runs.MODELS).glob("*/*/manifest.json")]
     records += [path for path in (artifacts / runs.RUNS).glob("*/dataset.json") if _may_go_on(path.parent)]
     used = {_fingerprint(path)[:16] for path in records if path.parent not in going}
-    for path in sorted(decoded.glob("[!.]*@*")):
-        if path.name.rpartition("@")[2] not in used and (days := _days(path, now)) > retention.keep_days:
-            yield Removal(kind="snapshot", name=None, path=path, bytes=size_of(path), days=days)
+    for path, size, days in old:
+        if path.name.rpartition("@")[2] not in used:
+            yield Removal(kind="snapshot", name=None, path=path, bytes=size, days=days)
 
 
 def _may_go_on(run: Path) -> bool:
@@ -169,38 +182,39 @@ def _leftovers(place: Path, name: str | None, lock: Path | None, now: datetime) 
     for path in sorted(place.glob(".*")):
         if not is_temporary(path):
             continue
-        days = _days(path, now)
+        try:
+            size, days = _size_and_days(path, now)
+        except FileNotFoundError:  # its writer was alive
+            continue
         old = days > LEFTOVER_DAYS or path.name.endswith("-deleted")  # nobody writes to what is deleted
         if old and not (lock and is_locked(lock)):
-            yield Removal(kind="leftover", name=name, path=path, bytes=size_of(path), days=days)
+            yield Removal(kind="leftover", name=name, path=path, bytes=size, days=days)
 
 
-def _remove(removal: Removal, artifacts: Path) -> bool:
-    """Removes it, unless it has come into use or is gone."""
-    if removal.kind == "version":
-        registry = Registry(artifacts, str(removal.name))
-        with registry.ledger.locked():  # nobody makes it the champion meanwhile
-            if removal.path.name in _in_use(registry) or not removal.path.exists():
-                return False
-            hidden = hide(removal.path)
-        delete(hidden)
-    elif removal.kind in ("snapshot", "leftover"):
-        delete(removal.path)
-    else:
-        run = removal.path if removal.kind == "run" else removal.path.parent
-        try:
-            with runs.lease(run):
-                delete(removal.path)
-        except (CheckpointError, FileNotFoundError):  # somebody writes it, or has removed it
-            return False
-    return True
+Hidden = tuple[Path, Path]  # where it was, and where it is
 
 
-def _days(path: Path, now: datetime) -> float:
-    """Since a file in it was changed last: a prune of its checkpoints or a look at its lock makes a run no younger."""
-    files = [file for file in path.rglob("*") if file.is_file() and file.name != runs.LOCK]
-    changes = [0.0]
-    for file in files or [path]:
-        with suppress(FileNotFoundError):  # a live process's temporary
-            changes.append(file.lstat().st_mtime)
-    return (now.timestamp() - max(changes)) / 86400
+def _hide_versions(registry: Registry, paths: list[Path]) -> list[Hidden]:
+    """Those that are there and not in use, all at once: whoever decides meanwhile waits for renames alone."""
+    with registry.ledger.locked():  # nobody makes one the champion meanwhile
+        in_use = _in_use(registry)
+        return [(path, hide(path)) for path in paths if path.name not in in_use and path.exists()]
+
+
+def _hide(removal: Removal) -> Hidden | None:
+    """What is no version, unless it has come into use or is gone."""
+    if removal.kind in ("snapshot", "leftover"):
+        return removal.path, hide(removal.path)
+    run = removal.path if removal.kind == "run" else removal.path.parent
+    try:
+        with runs.lease(run):
+            return removal.path, hide(removal.path)
+    except (CheckpointError, FileNotFoundError):  # somebody writes it, or has removed it
+        return None
+
+
+def _size_and_days(path: Path, now: datetime) -> tuple[int, float]:
+    """Bytes, and days since a file in it was changed: a prune of its checkpoints or a look at its lock changes none."""
+    found = list(files_of(path))
+    changes = [status.st_mtime for name, status in found if name != runs.LOCK] or [path.lstat().st_mtime]
+    return sum(status.st_size for _, status in found), (now.timestamp() - max(changes)) / 86400

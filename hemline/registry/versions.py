@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,14 +56,22 @@ class Manifest(Record):
 
 def numbered(directory: Path) -> list[str]:
     """What a model server takes for versions, in their order: directories named by a number without zeros in front."""
-    names = (path.name for path in directory.glob("[1-9]*") if re.fullmatch("[0-9]{1,18}", path.name) and path.is_dir())
-    return sorted(names, key=int)
+    try:
+        with os.scandir(directory) as entries:
+            return sorted((entry.name for entry in entries if is_number(entry.name) and entry.is_dir()), key=int)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def is_number(name: str) -> bool:
+    """Whether a version may be called so."""
+    return re.fullmatch("[1-9][0-9]{0,17}", name) is not None
 
 
 def next_version(artifacts: Path, name: str) -> str:
     """The number after the highest one there is, or that the ledger names: a pruned number does not come back."""
     taken = numbered(artifacts / MODELS / name)
-    taken += [entry.version for entry in Ledger(artifacts / REGISTRY / name).entries()]
+    taken += [entry.version for entry in Ledger(artifacts / REGISTRY / name).read().entries]
     return str(max(map(int, taken), default=0) + 1)
 
 
@@ -122,22 +130,30 @@ def publish(artifacts: Path, record: Record, run: Path) -> ModelVersion:
 
 def published_by(artifacts: Path, name: str, run: Path, flow_run_id: str) -> ModelVersion | None:
     """The version that the same flow run made before it was killed, if it is whole."""
-    models = artifacts / MODELS / name
-    for version in reversed(numbered(models)):
+    for path in _mentioning(artifacts / MODELS / name, flow_run_id):
         with suppress(VersionError):
-            if _manifest(models / version).flow_run.id == flow_run_id:
-                return _version(verify(models / version), artifacts, run)
+            if _manifest(path).flow_run.id == flow_run_id:
+                return _version(verify(path), artifacts, run)
     return None
 
 
-def made_from(artifacts: Path, name: str, identity: str) -> list[Manifest]:
-    """The whole versions that the same data, configuration, code and surroundings made, newest first."""
-    found, models = [], artifacts / MODELS / name
-    for version in reversed(numbered(models)):
+def made_from(artifacts: Path, name: str, identity: str) -> Iterator[Manifest]:
+    """The whole versions that the same data, configuration, code and surroundings made, newest first.
+
+    Each is verified when it is asked for: many nights of `force` make many.
+    """
+    for path in _mentioning(artifacts / MODELS / name, identity):
         with suppress(VersionError):
-            if _manifest(models / version).identity == identity:
-                found.append(verify(models / version))
-    return found
+            if _manifest(path).identity == identity:
+                yield verify(path)
+
+
+def _mentioning(models: Path, digits: str) -> Iterator[Path]:
+    """Versions with these digits in their manifest, newest first: the others need not be verified, nor parsed."""
+    for version in reversed(numbered(models)):
+        with suppress(OSError):
+            if digits.encode() in (models / version / MANIFEST).read_bytes():
+                yield models / version
 
 
 def _version(manifest: Manifest, artifacts: Path, run: Path) -> ModelVersion:

@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel
 
-from hemline.errors import AttemptError, CheckpointError, StorageError, SupersededError
+from hemline.errors import AttemptError, CheckpointError, HemlineError, StorageError, SupersededError
 from hemline.storage import files
 from hemline.storage.locks import locked
 from hemline.storage.runs import lease
@@ -45,6 +45,7 @@ class Attempt(BaseModel):
     crashes: int = 0  # in a row, before this attempt
     place: str = "the start"  # what it does: the step it has reached
     ended: bool = False  # by itself: with a result, a refusal, a signal that it heeded
+    refused: str = ""  # the refusal, if it ended with one
 
     @property
     def alive(self) -> psutil.Process | None:
@@ -88,6 +89,9 @@ def attempt(
             if this.crashes > 1:
                 sleep(FIRST_DELAY * 4 ** (this.crashes - 2))
             yield this
+        except HemlineError as error:
+            this.refused = str(error)
+            raise
         finally:
             this.ended = True
             with suppress(SupersededError, StorageError):  # a full disk has been said already

@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ def sync(path: Path) -> None:
 
 
 def hide(path: Path) -> Path:
-    """Renames to a temporary's name, so that readers see all of it or nothing."""
+    """Renames to a temporary's name, so that readers see all of it or nothing, and `delete` removes it."""
     if is_temporary(path):
         return path
     hidden = path.with_name(f".{path.name}-deleted")
@@ -119,17 +119,20 @@ def hide(path: Path) -> Path:
         if hidden.exists():  # left by a killed deletion of the same name
             delete(hidden)
         path.rename(hidden)
-        sync(path.parent)
     return hidden
 
 
-def delete(path: Path) -> None:
-    """Removes a file or directory. A killed deletion leaves a temporary, for the next prune."""
-    hidden = hide(path)
-    if hidden.is_dir() and not hidden.is_symlink():
-        shutil.rmtree(hidden, ignore_errors=True)
-    else:
-        hidden.unlink(missing_ok=True)
+def delete(*paths: Path) -> None:
+    """Removes files or directories, once they are hidden for good. A killed deletion leaves them to the next prune."""
+    every = list(map(hide, paths))
+    for directory in {path.parent for path in every}:  # a disk's wait for each directory, not for each path
+        with suppress(FileNotFoundError):  # another prune has removed it, with all that was in it
+            sync(directory)
+    for hidden in every:
+        if hidden.is_dir() and not hidden.is_symlink():
+            shutil.rmtree(hidden, ignore_errors=True)
+        else:
+            hidden.unlink(missing_ok=True)
 
 
 def is_temporary(path: Path) -> bool:
@@ -151,8 +154,21 @@ def sha256_of(path: Path) -> str:
 
 def size_of(path: Path) -> int:
     """Bytes of a file, or of all files in a directory."""
-    files = [path, *path.rglob("*")] if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files if file.is_symlink() or not file.is_dir())
+    return sum(stat.st_size for _, stat in files_of(path))
+
+
+def files_of(path: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Name and status of a file, or of each that is still there in a directory; a link is a file, and not followed."""
+    if path.is_symlink() or not path.is_dir():
+        yield path.name, path.lstat()
+        return
+    with suppress(FileNotFoundError), os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from files_of(Path(entry.path))
+            else:
+                with suppress(FileNotFoundError):  # a live process's temporary
+                    yield entry.name, entry.stat(follow_symlinks=False)
 
 
 def require_writable(directory: Path, field: str = "artifacts_dir") -> None:

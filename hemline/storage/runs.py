@@ -22,15 +22,16 @@ SEEDS = "seeds"  # in a run of several seeds, a directory for each; in its versi
 def run_directory(artifacts: Path, started: datetime, name: str, run_id: str) -> Path:
     """artifacts/runs/<date>-<name>-<short id>: the same for every attempt of one flow run."""
     slug = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")
-    return artifacts / RUNS / f"{started:%Y-%m-%d}-{slug}-{_short(run_id)}"
+    return artifacts / RUNS / f"{started:%Y-%m-%d}-{slug}-{short(run_id)}"
 
 
 def find_run(artifacts: Path, run_id: str) -> Path | None:
     """The directory of a flow run, if it has one and it was not pruned."""
-    return next((artifacts / RUNS).glob(f"[!.]*-{_short(run_id)}"), None)
+    return next((artifacts / RUNS).glob(f"[!.]*-{short(run_id)}"), None)
 
 
-def _short(run_id: str) -> str:
+def short(run_id: str) -> str:
+    """The first digits of a flow run's id, which its directory's name ends with."""
     return run_id.replace("-", "")[:8]
 
 
@@ -45,7 +46,7 @@ def open_run(config: RetrainConfig, started: datetime, name: str, run_id: str) -
     if not (directory / "config.json").exists():
         raise ConfigurationError(
             f"resume must be the directory of a run. Received: resume={config.resume}, and {directory} has no "
-            f"config.json. Runs are under {config.artifacts_path / RUNS}."
+            f"config.json. Name one that is under {config.artifacts_path / RUNS}."
         )
     return directory
 

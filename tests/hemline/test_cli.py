@@ -20,15 +20,19 @@ from PIL import Image
 
 from hemline import cli
 from hemline.config.retrain import RetrainConfig
+from hemline.errors import DatasetError
+from hemline.records.run import FlowRun
 from hemline.registry import versions
 from hemline.registry.champion import Registry, person
 from hemline.registry.prune import Retention
+from hemline.storage.attempts import attempt
 from hemline.storage.files import write_json
 from hemline.storage.runs import lease
 from tests.hemline.conftest import CLASSES, SHAPE, FinishedRun
 from tests.hemline.registry.published import RECORD, make_version
 
 ROOT = Path(__file__).parents[2]
+RUN_ID = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0"
 MONDAY = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
 
 
@@ -98,6 +102,13 @@ def make_run(artifacts: Path, run: str, epochs: int = 1, done: bool = True, **co
     if done:
         (directory / "report.html").touch()
     return directory
+
+
+def work(run: Path, version: str) -> None:
+    """The attempt at a run that published the version."""
+    manifest = versions.verify(run.parents[1] / "models" / "tiny" / version)
+    with attempt(run, manifest.flow_run.id):
+        pass
 
 
 # --- the program
@@ -261,19 +272,21 @@ def test_nothing_is_there_yet(tmp_path: Path, hemline: Run) -> None:
 
 
 def test_runs(tmp_path: Path, hemline: Run) -> None:
-    finished, running, unfinished = (
+    finished, running, unfinished, refused = (
         make_run(tmp_path, name, epochs, done)
         for name, epochs, done in (
             ("2026-03-01-a-1", 2, True),
             ("2026-03-02-b-2", 1, False),
             ("2026-03-03-c-3", 0, False),
+            ("2026-03-04-d-4", 0, False),
         )
     )
-    for day, run in enumerate((finished, running, unfinished)):
+    for day, run in enumerate((finished, running, unfinished, refused)):
         moment = (MONDAY + timedelta(days=day)).timestamp()
         os.utime(run / "config.json", (moment, moment))
-    make_version(tmp_path)
-    shutil.copy(tmp_path / "models" / "tiny" / "1" / "model.keras", finished)
+    work(finished, make_version(tmp_path))
+    with pytest.raises(DatasetError), attempt(refused, "another's"):
+        raise DatasetError("the data must be whole. Received: less.")
     with lease(running):
         rows = hemline("runs", "--json").json
         table = hemline("runs").out
@@ -281,19 +294,40 @@ def test_runs(tmp_path: Path, hemline: Run) -> None:
         ["2026-03-01-a-1", "tiny", "2026-03-02T02:30:00Z", "finished", 2, 2, 0.5, ["1"]],
         ["2026-03-02-b-2", "tiny", "2026-03-03T02:30:00Z", "running", 1, 2, 0.25, []],
         ["2026-03-03-c-3", "tiny", "2026-03-04T02:30:00Z", "unfinished", 0, 2, None, []],
+        ["2026-03-04-d-4", "tiny", "2026-03-05T02:30:00Z", "refused", 0, 2, None, []],
     ]
+    with attempt(refused, "another's"):  # it goes on, and is stopped
+        pass
+    assert hemline("runs", "--json").json[-1]["state"] == "unfinished"
     first, *lines = table.splitlines()
     assert first.split() == ["run", "name", "started", "state", "epochs", "of", "val_accuracy", "versions"]
     assert lines[0].split() == ["2026-03-01-a-1", "tiny", "2026-03-02", "02:30", "finished", "2", "2", "0.5000", "1"]
 
 
+def test_a_version_is_of_the_run_that_its_flow_run_began_or_resumed(tmp_path: Path, hemline: Run) -> None:
+    """Also of one from before attempts were kept, and where several flow runs published it."""
+    flow_runs = [FlowRun(id=f"{number}{RUN_ID[1:]}", name="nightly") for number in range(4)]
+    for flow_run in flow_runs[:3]:
+        make_version(tmp_path, record=RECORD.model_copy(update={"flow_run": flow_run}))
+    early, resumed = (make_run(tmp_path, f"2026-03-0{n}-a-{n}{RUN_ID[1:8]}") for n in (0, 1))
+    for flow_run in flow_runs[1:]:
+        with attempt(resumed, flow_run.id):
+            pass
+    assert {row["run"]: row["versions"] for row in hemline("runs", "--json").json} == {
+        early.name: ["1"],
+        resumed.name: ["2", "3"],
+    }
+
+
 @pytest.mark.parametrize(
-    ("name", "content"), [("config.json", "{"), ("config.json", "[1]"), ("epochs.csv", "epoch\nx")]
+    ("name", "content"),
+    [("config.json", "{"), ("config.json", "[1]"), ("epochs.csv", "epoch\nx"), ("attempts/1.json", "{")],
 )
 def test_a_damaged_file_of_a_run_is_named(tmp_path: Path, hemline: Run, name: str, content: str) -> None:
     path = make_run(tmp_path, "2026-03-01-a-1") / name
+    path.parent.mkdir(exist_ok=True)
     path.write_text(content)
-    refused(hemline("runs"), str(path))
+    refused(hemline("runs"), str(path) if name != "attempts/1.json" else str(path.parent))
 
 
 def unreadable(version: Path) -> None:
@@ -364,10 +398,11 @@ def test_what_lists_shows_all_names_in_a_column_or_one(hemline: Run) -> None:
 
 def test_runs_of_one_name(registry: Registry, hemline: Run) -> None:
     make_run(registry.artifacts, "2026-03-01-a-1")
-    shutil.copy(registry.path("2") / "model.keras", make_run(registry.artifacts, "2026-03-02-b-2", name="other"))
+    work(make_run(registry.artifacts, "2026-03-02-b-2", name="other"), "2")
     assert [row["name"] for row in hemline("runs", "--json").json] == ["tiny", "other"]
     (row,) = hemline("runs", "--name", "other", "--json").json
-    assert (row["run"], row["versions"]) == ("2026-03-02-b-2", ["tiny 2"])  # it went on under another name
+    assert row["run"] == "2026-03-02-b-2"
+    assert row["versions"] == ["tiny 1", "tiny 2", "tiny 3"]  # of the same flow run, which called the model so
 
 
 @pytest.mark.parametrize(
@@ -447,7 +482,7 @@ def test_show_a_run_with_an_evaluation_and_what_became_of_it(
     for name in ("model.keras", "evaluation.json", "serving.json"):
         shutil.copy(finished.trained.directory / name, run)
     write_json(run / "dataset.json", finished.dataset.record())
-    versions.publish(tmp_path, finished.record, finished.trained.directory)
+    work(run, versions.publish(tmp_path, finished.record, finished.trained.directory).version)
     Registry(tmp_path, "tiny").promote("1", "ada", "the first one")
     shown = hemline("show", "a-1", "--json").json
     assert shown["evaluation"] == finished.evaluation.model_dump(mode="json")
@@ -644,9 +679,9 @@ def test_a_rollback_to_what_never_was_the_champion_is_refused(registry: Registry
 
 def test_protect_and_unprotect(registry: Registry, hemline: Run) -> None:
     assert hemline("protect", "1", "--reason", "the paper's", "--json").json["version"] == "1"
-    assert registry.protected() == {"1"}
+    assert registry.decisions().protected() == {"1"}
     assert "unprotected" in hemline("unprotect", "1", "--reason", "published").out
-    assert registry.protected() == set()
+    assert registry.decisions().protected() == set()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hemline.data.dataset import Split
 from hemline.gate.spending import CHANCE, Look, next_look
-from hemline.registry.ledger import Entry
+from hemline.registry.decisions import Entry
 
 SPLIT = Split(examples=10, images="1" * 64, labels="2" * 64)
 

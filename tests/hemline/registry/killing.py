@@ -161,7 +161,7 @@ def wrong_in(artifacts: Path, lasting: frozenset[str] = frozenset()) -> list[str
             problems.append("champion.json is not where the ledger ends")
         for version in registry.versions():  # the champion, and no half version beside it
             registry.verified(version)
-        kept = {champion, *registry.protected(), *lasting}
+        kept = {champion, *registry.decisions().protected(), *lasting}
         problems += [f"{name} is visible" for name in visible(artifacts / "models" / "tiny") - set(registry.versions())]
         problems += [f"{version} is gone" for version in kept - visible(artifacts / "models" / "tiny")]
         # The next calls: they work, and nothing of the killed one is left.

@@ -54,8 +54,13 @@ def alias(registry: Registry) -> dict[str, Any] | None:
 
 def test_a_registry_starts_empty(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "new", "tiny")
-    assert (registry.champion(), registry.versions(), registry.entries(), registry.succession()) == (None, [], [], [])
-    assert registry.champion_at(MONDAY) is None
+    assert (registry.champion(), registry.versions(), registry.entries(), registry.decisions().succession()) == (
+        None,
+        [],
+        [],
+        [],
+    )
+    assert registry.decisions().champion_at(MONDAY) is None
     assert list(tmp_path.iterdir()) == []  # reading makes nothing
 
 
@@ -133,14 +138,14 @@ def test_what_was_in_production_when(registry: Registry) -> None:
     registry.record(decision("kept", "3", "1"), by="a")  # Tuesday
     registry.promote("2", by="a", reason="b")  # Wednesday
     registry.rollback(by="a", reason="b")  # Thursday
-    assert registry.champion_at(MONDAY - timedelta(seconds=1)) is None
-    assert registry.champion_at(MONDAY) == "1"
-    assert registry.champion_at(MONDAY + timedelta(days=1.5)) == "1"
-    assert registry.champion_at(MONDAY + timedelta(days=2.5)) == "2"
-    assert registry.champion_at(MONDAY + timedelta(days=99)) == "1"
-    assert registry.champion_at(datetime(2026, 3, 2, 2, 29)) is None
-    assert registry.champion_at(datetime(2026, 3, 2, 3, 30, tzinfo=timezone(timedelta(hours=1)))) == "1"
-    days = [registry.champions_on(date(2026, 3, day)) for day in range(1, 7)]
+    assert registry.decisions().champion_at(MONDAY - timedelta(seconds=1)) is None
+    assert registry.decisions().champion_at(MONDAY) == "1"
+    assert registry.decisions().champion_at(MONDAY + timedelta(days=1.5)) == "1"
+    assert registry.decisions().champion_at(MONDAY + timedelta(days=2.5)) == "2"
+    assert registry.decisions().champion_at(MONDAY + timedelta(days=99)) == "1"
+    assert registry.decisions().champion_at(datetime(2026, 3, 2, 2, 29)) is None
+    assert registry.decisions().champion_at(datetime(2026, 3, 2, 3, 30, tzinfo=timezone(timedelta(hours=1)))) == "1"
+    days = [registry.decisions().champions_on(date(2026, 3, day)) for day in range(1, 7)]
     assert days == [[], ["1"], ["1"], ["1", "2"], ["2", "1"], ["1"]]
 
 
@@ -160,7 +165,7 @@ def test_a_rollback_goes_to_the_champion_before(registry: Registry) -> None:
     with pytest.raises(RegistryError, match=r"needs an earlier champion. Received: 1 is the first. Name a version"):
         registry.rollback(by="a", reason="c")
     registry.rollback(by="a", reason="3 was right after all", to="3")
-    assert (registry.champion(), registry.succession()) == ("3", ["1", "3"])
+    assert (registry.champion(), registry.decisions().succession()) == ("3", ["1", "3"])
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +190,7 @@ def test_rollbacks_undo_promotions(moves: list[int | None], six: Path) -> None:
         elif move is not None and (version := str(move)) not in stack:
             stack.append(version)
             registry.promote(version, by="a", reason="b")
-        assert registry.succession() == stack
+        assert registry.decisions().succession() == stack
         assert registry.champion() == (stack[-1] if stack else None)
 
 
@@ -201,7 +206,7 @@ def test_only_the_entries_of_the_ledger_take_numbers(registry: Registry) -> None
     registry.protect("3", by="a", reason='a sentence with "version":"99" in it')
     entry = registry.entries()[-1].model_copy(update={"reason": "evidence", "measurements": {"version": "98"}})
     with registry.ledger.locked():
-        registry.ledger.append(entry)
+        registry.ledger.append(entry, after=registry.decisions())
     with registry.ledger.path.open("a") as file:
         file.write('{"version":"97"')
     assert versions.next_version(registry.artifacts, registry.name) == "4"
@@ -212,7 +217,7 @@ def test_protection_is_in_the_ledger(registry: Registry) -> None:
     registry.protect("2", by="a", reason="in the paper")
     (registry.models / "2" / "model.keras").unlink()
     registry.unprotect("2", by="a", reason="broken anyway")
-    assert registry.protected() == {"1"}
+    assert registry.decisions().protected() == {"1"}
     assert registry.champion() is None
 
 
@@ -395,7 +400,7 @@ def refusal(registry: Registry) -> str:
     for use in (
         registry.entries,
         registry.champion,
-        registry.succession,
+        registry.decisions,
         lambda: versions.next_version(registry.artifacts, registry.name),
         lambda: registry.protect("2", by="a", reason="b"),
     ):

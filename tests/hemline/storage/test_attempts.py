@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hemline.errors import AttemptError, CheckpointError, SupersededError
+from hemline.errors import AttemptError, CheckpointError, DatasetError, SupersededError
 from hemline.storage.attempts import attempt, attempts, reached, resumed
 from hemline.storage.files import whole_directory, whole_file
 
@@ -53,6 +53,16 @@ def test_the_first_attempt_follows_nothing(tmp_path: Path) -> None:
         assert resumed("epoch 3") == "resumed at epoch 3"
     (kept,) = attempts(tmp_path)
     assert kept.ended
+
+
+def test_an_attempt_that_ends_with_a_refusal_keeps_it(tmp_path: Path) -> None:
+    for error in (DatasetError("the data must be whole. Received: less."), KeyboardInterrupt(), ValueError("a bug")):
+        with pytest.raises(type(error)), attempt(tmp_path, "a"):
+            raise error
+    with attempt(tmp_path, "a"):
+        pass
+    found = [(each.ended, each.refused) for each in attempts(tmp_path)]
+    assert found == [(True, "the data must be whole. Received: less."), (True, ""), (True, ""), (True, "")]
 
 
 def test_an_attempt_after_a_crash_says_how_and_where(tmp_path: Path) -> None:

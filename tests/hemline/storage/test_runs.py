@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hemline.config.retrain import RetrainConfig
-from hemline.errors import StorageError
+from hemline.errors import ConfigurationError, StorageError
 from hemline.storage.runs import find_run, open_run, run_directory
 
 STARTED = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -47,6 +47,23 @@ def test_a_second_attempt_keeps_what_the_first_one_left(tmp_path: Path) -> None:
     assert open_run(config, STARTED, "retrain", RUN_ID) == first
     assert (first / "epochs.csv").read_text() == "epoch\n1\n"
     assert RetrainConfig.model_validate(json.loads((first / "config.json").read_text())) == config
+
+
+@pytest.mark.parametrize(
+    "given", ["runs/{}", "{}", "artifacts/runs/{}", "./artifacts/runs/{}/", "{root}/artifacts/runs/{}"]
+)
+def test_a_run_to_resume_is_named_in_any_way(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: as a shell completes it, from the root on, it was refused."""
+    monkeypatch.setenv("HEMLINE_ROOT", str(tmp_path))
+    run = open_run(RetrainConfig(), STARTED, "retrain", RUN_ID)
+    config = RetrainConfig(resume=Path(given.format(run.name, root=tmp_path)))
+    assert open_run(config, STARTED, "another", "1" + RUN_ID[1:]) == run
+
+
+def test_a_run_to_resume_must_be_there(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "empty").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match=r"resume=empty, and .*/empty has no config.json. Name one that is"):
+        open_run(RetrainConfig(artifacts_dir=tmp_path, resume=Path("empty")), STARTED, "retrain", RUN_ID)
 
 
 def test_a_run_that_cannot_write_is_refused_at_once(tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""Every decision about a name's versions, as the ledger had them at one moment, and what follows from them.
+
+    decisions = registry.decisions()        # reads and verifies the ledger, once; pass it on
+    decisions.champion                      # '8'
+    decisions.succession()                  # ['6', '8']: what rollbacks walk back through
+    decisions.champion_at(datetime(2026, 3, 1, tzinfo=UTC))     # '7'
+
+Nothing here reads a file: who needs several answers reads the ledger once, and all of them are of the same moment.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from hemline.records.run import Measurements, Verdict
+
+Action = Literal[Verdict, "rolled back", "protected", "unprotected"]  # from being pruned
+
+
+class Entry(BaseModel):
+    """A line of the ledger."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: datetime  # UTC
+    by: str  # a flow run's name and id, or user@host
+    decision: Action
+    version: str  # the one decided about
+    champion_before: str | None
+    champion_after: str | None
+    reason: str
+    measurements: Measurements  # behind a verdict; empty for a person's decision
+    # SHA-256 of the version's manifest, since its number could come to mean another model; null if it was not verified.
+    manifest: str | None
+    digest: str | None = None  # SHA-256 of all lines before and of this one up to here; early ones were written without
+
+    @property
+    def moves(self) -> bool:
+        """Whether another version became the champion by it."""
+        return self.champion_after != self.champion_before
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Those of a ledger that was read and verified as a whole."""
+
+    entries: list[Entry]  # oldest first
+    content: bytes = b""  # the ledger's lines: what the next one's digest goes on from
+
+    @property
+    def champion(self) -> str | None:
+        """The version in production."""
+        return self.entries[-1].champion_after if self.entries else None
+
+    def champion_at(self, when: datetime) -> str | None:
+        """The version that was in production at a moment; one without a zone is in UTC."""
+        moment = when if when.tzinfo else when.replace(tzinfo=UTC)
+        before = [entry.champion_after for entry in self.entries if entry.at <= moment]
+        return before[-1] if before else None
+
+    def champions_on(self, day: date) -> list[str]:
+        """The versions that were in production on a day (UTC): the one at its start and any that followed."""
+        start = self.champion_at(datetime.combine(day, time.min, UTC))
+        moved = [entry.champion_after for entry in self.entries if entry.moves and entry.at.date() == day]
+        return [version for version in [start, *moved] if version is not None]
+
+    def succession(self) -> list[str]:
+        """The champions that rollbacks walk back through, the present one last; without those that were rolled back."""
+        champions: list[str] = []
+        for entry in self.entries:
+            while entry.decision == "rolled back" and entry.version in champions:
+                champions.pop()
+            if entry.moves:
+                champions.append(entry.version)
+        return champions
+
+    def protected(self) -> set[str]:
+        """Versions that must not be pruned, whatever their age."""
+        latest = {entry.version: entry.decision for entry in self.entries if "protected" in entry.decision}
+        return {version for version, decision in latest.items() if decision == "protected"}
+
+    def manifests(self, version: str) -> set[str]:
+        """SHA-256 of the manifest that the number stood for, of each decision that verified it: one, if all is well."""
+        return {entry.manifest for entry in self.entries if entry.version == version and entry.manifest}
