@@ -86,6 +86,7 @@ TABLES = [
             "Keras `fit`, steps_per_execution=16": (OURS, "peers_keras:fit_cnn"),
             "PyTorch, eager, channels last": (PEERS, "peers_torch:cnn_eager"),
             "PyTorch, torch.compile, channels last": (PEERS, "peers_torch:cnn_inductor"),
+            "JAX, jit of a step": (PEERS, "peers_jax_cnn:step"),
         },
         CNN_EXAMPLES,
         cnn_flops,

@@ -28,7 +28,7 @@ COSINE_EPOCHS = 20  # of the recipe 5: so the rates of a later epoch are not zer
 
 # The CNN: 3x3 convolutions of these many filters, each on maps half as wide as the one before.
 FILTERS, MAP = (32, 64, 128), 28
-CNN_EXAMPLES = 3_200  # an epoch of all would take half a minute
+CNN_EXAMPLES = 25 * BATCH_SIZE  # an epoch of all would take half a minute
 
 
 def glorot() -> list[np.ndarray]:
