@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bench.peers_jax import Tree, about, adam, sgd
-from bench.work import ADAM_RATE, BATCH_SIZE, CNN_EXAMPLES, FILTERS, MAP, NORM_EPSILON, SEED, SGD_RATE, WIDTHS
+from bench.work import ADAM_RATE, BATCH_SIZE, FILTERS, MAP, NORM_EPSILON, SEED, SGD_RATE, WIDTHS
 from bench.worker import Epoch
 
 __all__ = ["about", "step"]
@@ -47,9 +47,9 @@ def loss_of(weights: Tree, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.A
 
 
 def step(images: np.ndarray, labels: np.ndarray) -> Epoch:
-    """Adam below and SGD on top."""
-    pixels = jnp.asarray(images[:CNN_EXAMPLES].reshape(-1, MAP, MAP, 1))
-    classes = jnp.asarray(labels[:CNN_EXAMPLES])
+    """Adam below and SGD on top. All batches must be full."""
+    pixels = jnp.asarray(images.reshape(-1, MAP, MAP, 1))
+    classes = jnp.asarray(labels)
     weights = first_weights()
     moments = tuple(jax.tree.map(jnp.zeros_like, weights["lower"]) for _ in range(2))
     state = (weights, moments, jnp.zeros(()))

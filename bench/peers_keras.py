@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench.work import ADAM_RATE, BATCH_SIZE, CNN_EXAMPLES, COSINE_EPOCHS, SEED, SGD_RATE, steps_of
+from bench.work import ADAM_RATE, BATCH_SIZE, COSINE_EPOCHS, SEED, SGD_RATE, steps_of
 from bench.worker import Epoch
 from hemline.config.retrain import RetrainConfig
 from hemline.models import build
@@ -43,11 +43,6 @@ def hemline(images: np.ndarray, labels: np.ndarray) -> Epoch:
 hemline_streamed = hemline  # which streams what is mapped from disk
 
 
-def hemline_small(images: np.ndarray, labels: np.ndarray) -> Epoch:
-    """The same on 2,000 examples, to run many epochs."""
-    return hemline(images[:2000], labels[:2000])
-
-
 def best_mlp(images: np.ndarray, labels: np.ndarray) -> Epoch:
     """The recipe: three optimizers, one of them Muon."""
     return _ours(RetrainConfig(recipe="best-mlp", epochs=COSINE_EPOCHS), images, labels)
@@ -55,7 +50,7 @@ def best_mlp(images: np.ndarray, labels: np.ndarray) -> Epoch:
 
 def cnn(images: np.ndarray, labels: np.ndarray) -> Epoch:
     """The convolutional network, in graph mode as on any CPU."""
-    return _ours(RetrainConfig(model="cnn"), images[:CNN_EXAMPLES], labels[:CNN_EXAMPLES], xla=False)
+    return _ours(RetrainConfig(model="cnn"), images, labels, xla=False)
 
 
 def fit(images: np.ndarray, labels: np.ndarray, name: str = "mlp", **options: Any) -> Epoch:
@@ -70,10 +65,7 @@ fit_64 = partial(fit, steps_per_execution=64)
 fit_jit = partial(fit, steps_per_execution=64, jit_compile=True)
 
 
-def fit_cnn(images: np.ndarray, labels: np.ndarray) -> Epoch:
-    """Without XLA, which does not get done with convolutions."""
-    options = {"steps_per_execution": 16, "jit_compile": False}
-    return fit(images[:CNN_EXAMPLES], labels[:CNN_EXAMPLES], "cnn", **options)
+fit_cnn = partial(fit, name="cnn", steps_per_execution=16, jit_compile=False)  # XLA does not get done with it
 
 
 def chapter(images: np.ndarray, labels: np.ndarray) -> Epoch:

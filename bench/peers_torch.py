@@ -19,7 +19,6 @@ from bench.work import (
     BATCH_SIZE,
     BEST_ADAM_RATE,
     BEST_SGD_RATE,
-    CNN_EXAMPLES,
     FILTERS,
     MUON_DECAY,
     MUON_MOMENTUM,
@@ -166,7 +165,7 @@ def _best_mlp(images: np.ndarray, labels: np.ndarray, *, compiled: bool) -> Epoc
 
 def _cnn(images: np.ndarray, labels: np.ndarray, *, compiled: bool) -> Epoch:
     model = cnn()
-    return _train(model, adam_and_sgd(model), images[:CNN_EXAMPLES], labels[:CNN_EXAMPLES], compiled=compiled)
+    return _train(model, adam_and_sgd(model), images, labels, compiled=compiled)
 
 
 eager, inductor = partial(_mlp, compiled=False), partial(_mlp, compiled=True)

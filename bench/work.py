@@ -13,7 +13,6 @@ import numpy as np
 
 BATCH_SIZE = 128
 SEED = 42
-EXAMPLES = 60_000  # of the training split
 
 WIDTHS = (784, 128, 64, 10)  # of the MLP's three matrices
 ADAM_RATE, SGD_RATE = 1e-3, 0.1  # below, and on the last layer
@@ -28,7 +27,6 @@ COSINE_EPOCHS = 20  # of the recipe 5: so the rates of a later epoch are not zer
 
 # The CNN: 3x3 convolutions of these many filters, each on maps half as wide as the one before.
 FILTERS, MAP = (32, 64, 128), 28
-CNN_EXAMPLES = 25 * BATCH_SIZE  # an epoch of all would take half a minute
 
 
 def glorot() -> list[np.ndarray]:

@@ -1,9 +1,9 @@
 """One contestant in a process of its own, so that frameworks share neither threads nor memory.
 
-    python -m bench.worker bench.peers_jax:scan data/decoded/fashion_mnist
+    python -m bench.worker bench.peers_jax:scan data/decoded/fashion_mnist 60000
 
-Runs one epoch, then one more for each line of standard input, and answers each with a line of JSON: seconds, the
-epoch's mean loss, the process's memory in MB now and at its peak; the first answer says what computes. Needs NumPy
+Runs one epoch of the first so many images, then one more for each line of standard input, and answers each with a line
+of JSON: seconds, the epoch's mean loss, the process's memory in MB now and at its peak, and what computes. Needs NumPy
 alone.
 
 A contestant is a function of images (N, H, W, C) uint8 and labels (N,) int32. It returns another, which runs the epoch
@@ -39,7 +39,7 @@ def main() -> None:
     name, _, function = sys.argv[1].partition(":")
     module = importlib.import_module(name)
     contestant: Contestant = getattr(module, function)
-    images, labels = load(Path(sys.argv[2]))
+    images, labels = (array[: int(sys.argv[3])] for array in load(Path(sys.argv[2])))
     epoch = contestant(images if function.endswith("streamed") else np.array(images), labels)
     about: dict[str, str] = module.about()
     number = 1

@@ -64,7 +64,7 @@ def test_a_table_of_real_processes(data: Path, tmp_path: Path, capsys: pytest.Ca
         data, tmp_path, hemline=(OURS, "products:numpy"), absent=(OURS, "products:nothing"), other=("/no/python", "x:y")
     )
     printed = capsys.readouterr().out.splitlines()
-    assert printed[1].startswith(f"tiny; NumPy {np.__version__}, ")
+    assert printed[1].startswith(f"tiny, 300 images; NumPy {np.__version__}, ")
     head, rule, ours, absent, other, last = [line.strip("| ").split("|") for line in printed[3:]]
     assert len(head) == len(rule) == len(ours) == 9
     assert [cell.strip() for cell in ours][3:5] == ["1.00", "1.00"]
