@@ -26,7 +26,8 @@ setup: .venv/installed
 
 .venv-peers/installed:
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/pip install --quiet --disable-pip-version-check numpy torch==2.13.0 jax
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 jax==0.10.2 \
+	  jaxlib==0.10.2 numpy==2.4.6
 	touch $@
 
 .venv-sbom/installed:

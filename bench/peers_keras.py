@@ -2,7 +2,6 @@
 
 import os
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,40 +9,63 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench.worker import ADAM_RATE, BATCH_SIZE, SEED, SGD_RATE, WIDTHS, Epoch
+from bench.work import ADAM_RATE, BATCH_SIZE, COSINE_EPOCHS, SEED, SGD_RATE, steps_of
+from bench.worker import Epoch
 from hemline.config.retrain import RetrainConfig
+from hemline.models import build
 from hemline.models.layer_norm import LayerNorm
-from hemline.models.mlp import build_mlp
 from hemline.training.groups import partition
 from hemline.training.loop import Trainer
 
 
-def hemline(images: np.ndarray, labels: np.ndarray) -> Epoch:
-    """Two optimizers, loss and accuracy of every step."""
-    model = build_mlp(images.shape[1:], 10, SEED)
-    groups = partition(model, RetrainConfig().groups.by_name())
-    trainer = Trainer(model, groups, images, labels, batch_size=BATCH_SIZE, seed=SEED)
+def about() -> dict[str, str]:
+    """What our own environment computes with."""
+    threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
+    between = tf.config.threading.get_inter_op_parallelism_threads() or os.cpu_count()
+    onednn = {"0": "off"}.get(os.environ.get("TF_ENABLE_ONEDNN_OPTS", ""), "on")
+    text = f"{tf.__version__}, oneDNN {onednn}, {threads} threads in an operation, {between} between operations"
+    return {"TensorFlow": text, "Keras": keras.__version__}
+
+
+def _ours(config: RetrainConfig, images: np.ndarray, labels: np.ndarray, *, xla: bool = True) -> Epoch:
+    """Loss and accuracy of every step."""
+    model = build(config.model, images.shape[1:], 10, SEED)
+    groups = partition(model, config.groups.by_name(), steps_per_epoch=steps_of(len(images)), epochs=COSINE_EPOCHS)
+    trainer = Trainer(model, groups, images, labels, batch_size=BATCH_SIZE, seed=SEED, xla=xla)
     return lambda number: np.concatenate([chunk.losses for chunk in trainer.epoch(number)])
+
+
+def hemline(images: np.ndarray, labels: np.ndarray) -> Epoch:
+    """The default configuration: two optimizers."""
+    return _ours(RetrainConfig(), images, labels)
 
 
 hemline_streamed = hemline  # which streams what is mapped from disk
 
 
-def hemline_small(images: np.ndarray, labels: np.ndarray) -> Epoch:
-    """The same on 2,000 examples, to run many epochs."""
-    return hemline(images[:2000], labels[:2000])
+def best_mlp(images: np.ndarray, labels: np.ndarray) -> Epoch:
+    """The recipe: three optimizers, one of them Muon."""
+    return _ours(RetrainConfig(recipe="best-mlp", epochs=COSINE_EPOCHS), images, labels)
 
 
-def fit(images: np.ndarray, labels: np.ndarray, **options: Any) -> Epoch:
+def cnn(images: np.ndarray, labels: np.ndarray) -> Epoch:
+    """The convolutional network, in graph mode as on any CPU."""
+    return _ours(RetrainConfig(model="cnn"), images, labels, xla=False)
+
+
+def fit(images: np.ndarray, labels: np.ndarray, name: str = "mlp", **options: Any) -> Epoch:
     """One optimizer, and metrics of the epoch alone: less work than ours."""
-    model = build_mlp(images.shape[1:], 10, SEED)
+    model = build(name, images.shape[1:], 10, SEED)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(ADAM_RATE), loss, metrics=["accuracy"], **options)
-    return lambda number: model.fit(images, labels, batch_size=BATCH_SIZE, verbose=0).history["loss"]
+    return lambda number: np.asarray(model.fit(images, labels, batch_size=BATCH_SIZE, verbose=0).history["loss"])
 
 
 fit_64 = partial(fit, steps_per_execution=64)
 fit_jit = partial(fit, steps_per_execution=64, jit_compile=True)
+
+
+fit_cnn = partial(fit, name="cnn", steps_per_execution=16, jit_compile=False)  # XLA does not get done with it
 
 
 def chapter(images: np.ndarray, labels: np.ndarray) -> Epoch:
@@ -90,23 +112,5 @@ def chapter(images: np.ndarray, labels: np.ndarray) -> Epoch:
                 train_step(x, y)
                 print(f"{iteration} loss={mean_loss.result():.4f} acc={accuracy.result():.4f}", end="\r", file=nowhere)
         return np.asarray(mean_loss.result())
-
-    return epoch
-
-
-def products(images: np.ndarray, labels: np.ndarray) -> Epoch:
-    """The matrix products of every step's forward and backward pass in NumPy, and nothing else."""
-    rng = np.random.default_rng(SEED)
-    kernels = [rng.standard_normal(shape, np.float32) for shape in pairwise(WIDTHS)]
-    x = [rng.standard_normal((BATCH_SIZE, width), np.float32) for width in WIDTHS]
-
-    def epoch(number: int) -> np.ndarray:
-        for _ in range(-(-len(images) // BATCH_SIZE)):
-            for i, kernel in enumerate(kernels):
-                np.matmul(x[i], kernel)  # forward
-                np.matmul(x[i].T, x[i + 1])  # the kernel's gradient
-                if i > 0:
-                    np.matmul(x[i + 1], kernel.T)  # the input's gradient, which the first layer does not need
-        return np.zeros(1)
 
     return epoch

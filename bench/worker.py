@@ -1,12 +1,14 @@
 """One contestant in a process of its own, so that frameworks share neither threads nor memory.
 
-    python -m bench.worker bench.peers_jax:scan data/decoded/fashion_mnist
+    python -m bench.worker bench.peers_jax:scan data/decoded/fashion_mnist 60000
 
-Runs one epoch, then one more for each line of standard input, and answers each with a line of JSON:
-seconds, the epoch's mean loss, the process's memory in MB now and at its peak. Needs NumPy alone.
+Runs one epoch of the first so many images, then one more for each line of standard input, and answers each with a line
+of JSON: seconds, the epoch's mean loss, the process's memory in MB now and at its peak, and what computes. Needs NumPy
+alone.
 
-A contestant is a function of images (N, H, W, C) uint8 and labels (N,) int32. It returns another, which
-runs the epoch of a given number and returns its losses, of every step where the contestant has them.
+A contestant is a function of images (N, H, W, C) uint8 and labels (N,) int32. It returns another, which runs the epoch
+of a given number, from 1, and returns its losses: of every step where the contestant has them, none where it has no
+loss. Its module has `about`, which names libraries and their settings.
 """
 
 import importlib
@@ -16,26 +18,12 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 Epoch = Callable[[int], np.ndarray]
 Contestant = Callable[[np.ndarray, np.ndarray], Epoch]
-
-BATCH_SIZE = 128
-SEED = 42
-WIDTHS = (784, 128, 64, 10)  # of the network's three matrices
-ADAM_RATE, SGD_RATE = 1e-3, 0.1  # below, and on the last layer
-ADAM_EPSILON, NORM_EPSILON = 1e-7, 1e-3  # Keras's
-
-
-def glorot() -> list[np.ndarray]:
-    """First weights for who does not use Keras, from the distribution that Keras draws them from."""
-    rng = np.random.default_rng(SEED)
-    sizes = [(shape, (6 / sum(shape)) ** 0.5) for shape in pairwise(WIDTHS)]
-    return [rng.uniform(-limit, limit, shape).astype(np.float32) for shape, limit in sizes]
 
 
 def load(directory: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -48,10 +36,12 @@ def main() -> None:
     """The loop of questions and answers."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a framework prints is no answer
-    module, _, function = sys.argv[1].partition(":")
-    contestant: Contestant = getattr(importlib.import_module(module), function)
-    images, labels = load(Path(sys.argv[2]))
+    name, _, function = sys.argv[1].partition(":")
+    module = importlib.import_module(name)
+    contestant: Contestant = getattr(module, function)
+    images, labels = (array[: int(sys.argv[3])] for array in load(Path(sys.argv[2])))
     epoch = contestant(images if function.endswith("streamed") else np.array(images), labels)
+    about: dict[str, str] = module.about()
     number = 1
     while True:
         began = time.perf_counter()
@@ -60,9 +50,10 @@ def main() -> None:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         answer = {
             "seconds": seconds,
-            "loss": float(np.mean(losses)),
+            "loss": float(np.mean(losses)) if losses.size else None,
             "megabytes": pages * resource.getpagesize() / 1e6,
             "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+            "about": about,
         }
         print(json.dumps(answer), file=answers)
         if not sys.stdin.readline():
