@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from hemline.errors import AttemptError, CheckpointError, HemlineError, StorageError, SupersededError
 from hemline.storage import files
 from hemline.storage.locks import locked
-from hemline.storage.runs import lease
+from hemline.storage.runs import SEEDS, lease
 
 LIMIT = 5  # crashes in a row
 FIRST_DELAY = 15.0  # seconds before the third attempt in a row; each later one waits four times as long
@@ -205,5 +205,9 @@ def _write(directory: Path, this: Attempt) -> None:
 
 
 def _newest_checkpoint(directory: Path) -> str:
-    names = sorted(path.name for path in (directory / "checkpoints").glob("epoch-*"))
-    return f"after checkpoint {names[-1]}" if names else "before the first checkpoint"
+    newest = max((directory / "checkpoints").glob("epoch-*"), default=None)
+    if several := list(directory.glob(f"{SEEDS}/*/checkpoints/epoch-*")):  # which train side by side
+        newest = max(several, key=lambda path: path.stat().st_mtime_ns)
+    if newest is None:
+        return "before the first checkpoint"
+    return f"after checkpoint {str(newest.relative_to(directory)).removeprefix('checkpoints/')}"

@@ -19,7 +19,7 @@ from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
 from hemline.runtime.devices import select
 from hemline.storage import files
-from hemline.training import run
+from hemline.training import seeds
 from hemline.training.feed import Examples, Feed
 
 
@@ -60,7 +60,7 @@ def main() -> None:
         die_at_sync(int(value))
     elif kind == "chunk":
         die_in_chunk(int(value))
-    run.train(
+    seeds.train(
         RetrainConfig.model_validate_json(config),
         DatasetRef.model_validate_json(dataset),
         select("cpu"),

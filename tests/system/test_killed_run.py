@@ -75,3 +75,26 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(model: str, tmp_pa
     assert len(ours) >= 20  # weights, Adam's moments, iterations
     for name in expected:
         np.testing.assert_array_equal(ours[name], expected[name], err_msg=name)
+
+
+def test_several_seeds_killed_and_started_again_end_with_the_bytes_of_single_runs(tmp_path: Path) -> None:
+    """Killed while the first two are under way, and while the third is."""
+    config = CONFIG.model_copy(update={"seed": 7, "seeds": 3})
+    dataset = write_dataset(tmp_path / "data", {"train": 300, "test": 10})
+    killed = tmp_path / "killed"
+    for moment in ("sync:60", "sync:170"):
+        done = train(config, dataset, killed, moment)
+        assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+    assert not (killed / "model.keras").exists()
+    done = train(config, dataset, killed, "never")
+    assert done.returncode == 0, done.stderr
+    assert "resumed at epoch" in done.stdout
+    for seed in (7, 8, 9):
+        alone, own = tmp_path / str(seed), config.model_copy(update={"seed": seed, "seeds": 1})
+        run.train(own, dataset, select("cpu"), alone, say=lambda line: None)
+        together = killed / "seeds" / str(seed)
+        assert tables(together) == tables(alone)
+        ours, expected = final_state(together), final_state(alone)
+        assert ours.keys() == expected.keys()
+        for name in expected:
+            np.testing.assert_array_equal(ours[name], expected[name], err_msg=name)

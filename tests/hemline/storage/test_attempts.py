@@ -74,6 +74,18 @@ def test_an_attempt_after_a_crash_says_how_and_where(tmp_path: Path) -> None:
         assert resumed("epoch 3") == "resumed at epoch 3 (attempt 2) after: killed by SIGKILL"
 
 
+def test_a_run_of_several_seeds_that_got_on_with_any_of_them_may_crash_again(tmp_path: Path) -> None:
+    """Regression: it was taken for one that crashed before its first checkpoint, and ended after the second crash."""
+    for number, (seed, step) in enumerate([(7, 1), (8, 1), (7, 2)], 1):
+        killed(tmp_path, "train", "killed by SIGKILL" if number > 1 else "")
+        checkpoint = tmp_path / "seeds" / str(seed) / "checkpoints" / f"epoch-0000{step}-step-000000"
+        checkpoint.mkdir(parents=True)
+        os.utime(checkpoint, (number, number))  # when it was written
+    with attempt(tmp_path, "a", "killed by SIGKILL", sleep=lambda seconds: None) as this:
+        assert this.crashed == "train, after checkpoint seeds/7/checkpoints/epoch-00002-step-000000"
+        assert this.crashes == 3
+
+
 def test_an_attempt_that_ended_by_itself_was_no_crash(tmp_path: Path) -> None:
     for error in (ValueError, KeyboardInterrupt):
         with pytest.raises(error), attempt(tmp_path, "a"):
