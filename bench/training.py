@@ -216,10 +216,7 @@ def race(table: Table, names: list[str], rounds: int, data: Path, scratch: Path,
         print(f"| {name} | {row(worker, ours)} | {cold[name]:.2f} | {worker.first['seconds']:.2f} ", end="")
         print(f"| {worker.last['peak']:.0f} | {'none' if loss is None else f'{loss:.3f}'} |", flush=True)
     seconds = table.flops(table.examples) / peak.flops
-    print(
-        f"| its products at the machine's peak | {seconds:.3f} | | {seconds / median(ours.alone):.2f} |"
-        + " |" * 5
-    )
+    print(f"| its products at the machine's peak | {seconds:.3f} | | {seconds / median(ours.alone):.2f} |" + " |" * 5)
 
 
 def row(worker: Worker, ours: Worker) -> str:

@@ -26,6 +26,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Running, State
 
 from hemline.storage.attempts import Attempt, attempt
+from hemline.storage.timing import spent
 from tasks.live import AWAY
 
 LOOK_SECONDS = 2.0  # between two looks at a run's state
@@ -42,6 +43,7 @@ def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
         with attempt(directory, str(flow_run), _how_it_ended(flow_run), limit, _pause) as this:
             if this.after:
                 get_run_logger().info("attempt %d, after: %s", this.number, this.after)
+            spent(directory, {"start": time.time() - this.started})  # of the process, on a worker; and its own server
             watch.start()
             try:
                 yield this

@@ -15,16 +15,16 @@ from hemline.config.retrain import RetrainConfig
 from hemline.data import decoding
 from hemline.data.dataset import DatasetRef, check_sizes, for_run, require_whole
 from hemline.errors import DatasetError, DatasetUnavailableError
-from hemline.storage.attempts import reached
 from hemline.storage.files import write_json
+from tasks.step import phase
 
 
+@phase("prepare-dataset")
 def prepare_dataset(config: RetrainConfig, on_disk: DatasetRef | None, directory: Path) -> DatasetRef:
     """Verified data, enough of it for the run, and dataset.json in the run's directory.
 
     on_disk: by `hemline.data.decoding.verified`.
     """
-    reached("prepare-dataset")
     if snapshot := _of_this_run(directory):
         return for_run(snapshot, config.streaming)
     ref = _prepare.with_options(refresh_cache=on_disk is None)(config.data)

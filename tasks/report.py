@@ -20,7 +20,9 @@ def report(version: ModelVersion, decision: Decision) -> None:
     from hemline.registry.versions import PICTURES, verify
     from hemline.report.html import data_uri, html
     from hemline.report.markdown import markdown
+    from hemline.report.phases import phases_markdown
     from hemline.storage.files import whole_file
+    from hemline.storage.timing import by_phase
 
     manifest = verify(version.path)
     pictures = {name: data_uri((version.path / file).read_text()) for name, file in PICTURES.items()}
@@ -28,6 +30,7 @@ def report(version: ModelVersion, decision: Decision) -> None:
     found = version.run / "data.json"  # a run that goes on from an older Hemline's may have none
     checks = DataChecks.model_validate_json(found.read_bytes()) if found.exists() else None
     text = markdown(manifest, title, pictures, decision, checks)
+    text += f"\n{phases_markdown(by_phase(version.run))}"  # until here; all are in timing.csv
     with whole_file(version.run / "report.html") as path:
         path.write_text(html(text))
     in_ui(

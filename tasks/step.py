@@ -4,10 +4,12 @@
     def evaluate(...) -> Evaluation: ...
 
 Never cached, since what a step computes is in files; its result is JSON, since no pickle is ever read back; and its
-start is noted, so that a crash has a place.
+start is noted, so that a crash has a place, and how long it takes, so that a person knows where a night goes.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import NoReturn, ParamSpec, TypeVar
 
@@ -16,7 +18,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.serializers import PickleSerializer
 
 from hemline.errors import DatasetError
-from hemline.storage.attempts import reached
+from hemline.storage.attempts import current, reached
+from hemline.storage.timing import spent
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,12 +31,22 @@ def step(name: str, timeout_seconds: float) -> Callable[[Callable[P, R]], Task[P
     def decorate(function: Callable[P, R]) -> Task[P, R]:
         @wraps(function)
         def noted(*args: P.args, **kwargs: P.kwargs) -> R:
-            reached(name)
-            return function(*args, **kwargs)
+            with phase(name):
+                return function(*args, **kwargs)
 
         return task(name=name, timeout_seconds=timeout_seconds, cache_policy=NO_CACHE, result_serializer="json")(noted)
 
     return decorate
+
+
+@contextmanager
+def phase(name: str) -> Iterator[None]:
+    """Notes that the run has come to it, and how long it took, unless it fails."""
+    reached(name)
+    began = time.perf_counter()
+    yield
+    if current:
+        spent(current[-1][0], {name: time.perf_counter() - began})
 
 
 def _refuse(serializer: object, blob: bytes) -> NoReturn:

@@ -2,7 +2,7 @@
 
     history = History(run_dir, State(epoch=1, step=0), trainer.batch_sizes)
     history.add_chunk(chunk)                        # keeps every step's exact values
-    history.end_epoch(score, timing)                # writes the epoch's rows
+    history.end_epoch(score)                        # writes the epoch's rows
 
 `iterations.parquet` is a directory with a file for each epoch, which pandas reads as one table: a long run
 writes each row once and keeps none in memory.
@@ -34,7 +34,7 @@ class History:
 
     def __init__(self, directory: Path, first: State, batch_sizes: np.ndarray):
         self.directory, self.batch_sizes = directory, batch_sizes
-        self.epochs, self.timing = list(first.epochs), list(first.timing)
+        self.epochs = list(first.epochs)
         # Of the current epoch, a value for each of its steps so far.
         self._epoch, self._losses = first.epoch, np.array(first.losses, np.float32)
         self._correct = np.array(first.correct, np.int32)
@@ -48,7 +48,7 @@ class History:
     def state(self, epoch: int, step: int) -> State:
         """What a checkpoint before this step must hold of the tables."""
         current = {"losses": self._losses.tolist(), "correct": self._correct.tolist()}
-        return State(epoch=epoch, step=step, epochs=self.epochs, timing=self.timing, **current)
+        return State(epoch=epoch, step=step, epochs=self.epochs, **current)
 
     def best_epoch(self) -> int:
         """The first epoch with the lowest validation loss."""
@@ -75,7 +75,7 @@ class History:
         accuracy = self._correct.sum() / self.batch_sizes[:steps].sum()
         return self._epoch, steps, float(self._losses.mean(dtype=np.float64)), float(accuracy)
 
-    def end_epoch(self, validation: Score, timing: Row) -> Row:
+    def end_epoch(self, validation: Score) -> Row:
         """Closes the current epoch, writes the tables and returns the epoch's row."""
         last = self._write_iterations().iloc[-1]
         row: Row = {
@@ -88,10 +88,10 @@ class History:
             "val_accuracy": validation.accuracy,
         }
         self.epochs.append(row)
-        self.timing.append({"epoch": row["epoch"]} | timing)
         self._losses, self._correct = self._losses[:0], self._correct[:0]
-        for name, rows in {"epochs.parquet": self.epochs, "epochs.csv": self.epochs, "timing.csv": self.timing}.items():
-            _write(pd.DataFrame(rows), self.directory / name)
+        table = pd.DataFrame(self.epochs)
+        for name in ("epochs.parquet", "epochs.csv"):
+            _write(table, self.directory / name)
         return row
 
     def _write_iterations(self) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from hemline.runtime.devices import DeviceInfo, scope
 from hemline.runtime.programs import Programs
 from hemline.storage.attempts import resumed
 from hemline.storage.files import whole_file
+from hemline.storage.timing import spent
 from hemline.training.checkpoints import Checkpoints, State
 from hemline.training.feed import Feed
 from hemline.training.groups import Group, averaged, partition
@@ -144,18 +145,15 @@ class _Run:
         began = time.perf_counter()
         self._train(epoch, first_step)
         trained = time.perf_counter()
-        examples = (self.trainer.steps - first_step) * self.config.batch_size
         with averaged(self.groups):
             score = self._validate(epoch)
-            timing: Row = {
-                "train_seconds": round(trained - began, 4),
-                "validation_seconds": round(time.perf_counter() - trained, 4),
-                "examples_per_second": round(examples / (trained - began)),
-            }
-            row = self.history.end_epoch(score, timing)
+            validated = time.perf_counter()
+            row = self.history.end_epoch(score)
             if self.config.early_stopping and self.history.best_epoch() == epoch:
                 self.checkpoints.save_best(epoch)
         self.checkpoints.save(self.history.state(epoch + 1, 0))
+        saving = time.perf_counter() - validated
+        spent(self.directory, {"steps": trained - began, "validation": validated - trained, "saving": saving}, epoch)
         self.interruption.act()
         return row
 

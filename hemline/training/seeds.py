@@ -31,7 +31,7 @@ from hemline.training import run
 from hemline.training.interruption import Interrupted, Interruption, deferred
 from hemline.training.progress import Say
 
-OF_THE_CHOSEN = ("model.keras", "epochs.csv", "epochs.parquet", "timing.csv")
+OF_THE_CHOSEN = ("model.keras", "epochs.csv", "epochs.parquet")
 OnEpoch = Callable[[Rows], None]
 
 

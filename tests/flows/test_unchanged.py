@@ -40,6 +40,7 @@ def test_the_second_night_ends_unchanged_and_leaves_kilobytes(config: RetrainCon
         "config.json",
         "run.lock",
         "run.log",
+        "timing.csv",
         "unchanged.json",
     }
     row = run_rows(config.artifacts_path)[-1]

@@ -13,7 +13,6 @@ from hemline.training.history import History
 from hemline.training.loop import Chunk
 
 SCORE = Score(loss=0.25, accuracy=0.75)
-TIMING = {"train_seconds": 1.5}
 BATCH_SIZES = np.array([4, 4, 2], np.int32)
 
 
@@ -38,7 +37,7 @@ def iterations(history: History) -> pd.DataFrame:
 def test_both_running_means(tmp_path: Path) -> None:
     history = new(tmp_path)
     add_epoch(history, 1)
-    history.end_epoch(SCORE, TIMING)
+    history.end_epoch(SCORE)
     table = iterations(history)
     # As the chapter's Mean metric: 1/1, 3/2, 9/3. The last batch, half as large, counts as much.
     assert table["running_loss"].tolist() == [1.0, 1.5, 3.0]
@@ -59,7 +58,7 @@ def test_running_is_the_epoch_so_far(tmp_path: Path) -> None:
 def test_an_epochs_row(tmp_path: Path) -> None:
     history = new(tmp_path)
     add_epoch(history, 1)
-    row = history.end_epoch(SCORE, TIMING)
+    row = history.end_epoch(SCORE)
     assert row == {
         "epoch": 1,
         "iterations": 3,
@@ -76,7 +75,7 @@ def test_an_epoch_starts_afresh(tmp_path: Path) -> None:
     history = new(tmp_path)
     for epoch in (1, 2):
         add_epoch(history, epoch)
-        history.end_epoch(SCORE, TIMING)
+        history.end_epoch(SCORE)
     first, second = (table for _, table in iterations(history).groupby("epoch"))
     assert second["running_loss"].tolist() == first["running_loss"].tolist()
     assert second["iteration"].tolist() == [1, 2, 3]
@@ -88,7 +87,7 @@ def two_epochs(tmp_path: Path) -> History:
     history = new(tmp_path)
     for epoch in (1, 2):
         add_epoch(history, epoch)
-        history.end_epoch(SCORE, TIMING)
+        history.end_epoch(SCORE)
     return history
 
 
@@ -130,15 +129,13 @@ def test_an_interrupted_epoch_leaves_the_tables_of_the_earlier_ones(two_epochs: 
 def test_a_history_that_goes_on_writes_the_same_tables(two_epochs: History, tmp_path: Path) -> None:
     """In the midst of an epoch, as from a checkpoint."""
     add_epoch(two_epochs, 3)
-    two_epochs.end_epoch(SCORE, TIMING)
-    at_step_1 = State(
-        epoch=3, step=1, epochs=two_epochs.epochs[:2], timing=two_epochs.timing[:2], losses=[1.0], correct=[1]
-    )
+    two_epochs.end_epoch(SCORE)
+    at_step_1 = State(epoch=3, step=1, epochs=two_epochs.epochs[:2], losses=[1.0], correct=[1])
     later = History(tmp_path / "later", at_step_1, BATCH_SIZES)
     assert later.state(3, 1) == at_step_1
     later.add_chunk(chunk(3, 1, [2.0, 6.0], [2, 2]))
-    later.end_epoch(SCORE, TIMING)
-    for name in ("epochs.csv", "epochs.parquet", "timing.csv", "iterations.parquet/epoch-00003.parquet"):
+    later.end_epoch(SCORE)
+    for name in ("epochs.csv", "epochs.parquet", "iterations.parquet/epoch-00003.parquet"):
         assert (tmp_path / "later" / name).read_bytes() == (tmp_path / name).read_bytes(), name
 
 
