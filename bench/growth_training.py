@@ -16,8 +16,10 @@ from statistics import median
 import keras
 import numpy as np
 
+from bench.peers_keras import about
 from bench.training import Worker
-from bench.worker import BATCH_SIZE, SEED, Epoch
+from bench.work import BATCH_SIZE, SEED
+from bench.worker import Epoch
 from hemline.config.retrain import RetrainConfig
 from hemline.models.layer_norm import LayerNorm
 from hemline.models.mlp import build_mlp
@@ -26,6 +28,7 @@ from hemline.training.groups import partition
 from hemline.training.loop import Trainer
 
 TIMES = 10  # as many examples
+__all__ = ["about"]  # bench.worker asks a contestant's module
 UNITS = (2800, 3000)  # 100 times as many parameters as 128 and 64 have
 FEW = 6_000  # examples of an epoch of those
 
@@ -106,16 +109,19 @@ def race(table: tuple[tuple[str, int], ...], rounds: int, data: dict[int, Path],
     """An epoch of each in turn."""
     whole = (data[1] / "train-labels.i4").stat().st_size // 4
     examples = [times * whole or FEW for _, times in table]
-    workers = [Worker(sys.executable, f"growth_training:{name}", data[times], scratch) for name, times in table]
+    workers = [
+        Worker(sys.executable, f"growth_training:{name}", data[times], number, scratch)
+        for (name, times), number in zip(table, examples, strict=True)
+    ]
     for _ in range(rounds):
         for worker, number in zip(workers, examples, strict=True):
-            worker.seconds.append(1e6 * worker.ask()["seconds"] / number)
+            worker.in_turn.append(1e6 * worker.ask() / number)
     for (name, times), worker, number in zip(table, workers, examples, strict=True):
-        ratio = median(other / own for other, own in zip(worker.seconds, workers[0].seconds, strict=True))
-        peak = worker.ask()["peak"]
+        ratio = median(other / own for other, own in zip(worker.in_turn, workers[0].in_turn, strict=True))
+        peak = worker.last["peak"]
         worker.close()
         label = f"{name.replace('_', ' ')}{f', {times} times the examples' if times > 1 else ''}"
-        print(f"| {label} | {number:,} | {ratio:.2f} | {median(worker.seconds):.2f} |", end=" ")
+        print(f"| {label} | {number:,} | {ratio:.2f} | {median(worker.in_turn):.2f} |", end=" ")
         print(f"{worker.first['seconds']:.1f} | {peak:.0f} |", flush=True)
 
 
