@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench.work import ADAM_RATE, BATCH_SIZE, COSINE_EPOCHS, SEED, SGD_RATE, steps_of
+from bench.chapter import training
+from bench.work import ADAM_RATE, BATCH_SIZE, COSINE_EPOCHS, SEED, steps_of
 from bench.worker import Epoch
 from hemline.config.retrain import RetrainConfig
 from hemline.models import build
-from hemline.models.layer_norm import LayerNorm
 from hemline.training.groups import partition
 from hemline.training.loop import Trainer
 
@@ -70,47 +70,6 @@ fit_cnn = partial(fit, name="cnn", steps_per_execution=16, jit_compile=False)  #
 
 def chapter(images: np.ndarray, labels: np.ndarray) -> Epoch:
     """The listing of exercise 2 with its two optimizers on all layers; its progress line goes nowhere."""
-    dataset = tf.data.Dataset.from_tensor_slices((images.astype(np.float32) / 255, labels)).shuffle(60_000)
-    dataset = dataset.batch(BATCH_SIZE)
-    model = keras.Sequential(
-        [
-            keras.Input(images.shape[1:]),
-            keras.layers.Flatten(),
-            keras.layers.Dense(128),
-            LayerNorm(),
-            keras.layers.Activation("relu"),
-            keras.layers.Dense(64),
-            LayerNorm(),
-            keras.layers.Activation("relu"),
-            keras.layers.Dense(10),
-        ]
-    )
-    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    mean_loss, accuracy = keras.metrics.Mean(), keras.metrics.SparseCategoricalAccuracy()
-    upper = model.layers[-1].trainable_variables
-    lower = [variable for variable in model.trainable_variables if all(variable is not other for other in upper)]
-    adam, sgd = keras.optimizers.Adam(ADAM_RATE), keras.optimizers.SGD(SGD_RATE)
-    adam.build(lower)
-    sgd.build(upper)
-
-    @tf.function
-    def train_step(x: tf.Tensor, y: tf.Tensor) -> None:
-        with tf.GradientTape() as tape:
-            logits = model(x, training=True)
-            loss = loss_of(y, logits)
-        gradients = tape.gradient(loss, [variable.value for variable in lower + upper])
-        adam.apply(gradients[: len(lower)], lower)
-        sgd.apply(gradients[len(lower) :], upper)
-        mean_loss.update_state(loss)
-        accuracy.update_state(y, logits)
-
-    def epoch(number: int) -> np.ndarray:
-        mean_loss.reset_state()
-        accuracy.reset_state()
-        with Path(os.devnull).open("w") as nowhere:
-            for iteration, (x, y) in enumerate(dataset, 1):
-                train_step(x, y)
-                print(f"{iteration} loss={mean_loss.result():.4f} acc={accuracy.result():.4f}", end="\r", file=nowhere)
-        return np.asarray(mean_loss.result())
-
-    return epoch
+    nowhere = Path(os.devnull).open("w")  # noqa: SIM115  for as long as the process lives
+    _, epoch = training(images[..., 0].astype(np.float32) / 255, labels, nowhere)
+    return lambda number: np.asarray(epoch())
