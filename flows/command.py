@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import typer
 
 from hemline.cli import app, main
 
+# Of a run that trains, by its steps: half a second while it waits for its server, which it need not take later.
+USED_LATER = ("flows.retrain", "hemline.training.seeds", "hemline.evaluation.saved", "tensorflow_datasets")
 # The options are those of a configuration, which its command imports; until then any will do.
 ANY = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -72,7 +75,7 @@ def _call(run: Callable[[Any], None], model: type[Any], context: typer.Context) 
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a server that hangs up is an error to handle, not the end
         end_on_signals()
         require_home()
-        connect(meanwhile=partial(_start_tensorflow, config))
+        connect(meanwhile=partial(_import_beside_the_server, config))
         from flows.terminal import quiet_refusals
 
         quiet_refusals()
@@ -82,17 +85,22 @@ def _call(run: Callable[[Any], None], model: type[Any], context: typer.Context) 
     program(model, connected, context.command.help)([*artifacts, *context.args], prog_name=context.command_path)
 
 
-def _start_tensorflow(config: Any) -> None:
-    """The other half of a start, beside the server's. What it says of itself is in no run's log: none is open yet."""
+def _import_beside_the_server(config: Any) -> None:
+    """What a run needs, while its server starts. What TensorFlow says meanwhile is in no log: none is open yet."""
     from hemline.config.data import DataConfig
     from hemline.runtime.compile_cache import use_compile_cache
     from hemline.runtime.native_log import noise_in
-    from hemline.runtime.quick_import import import_tensorflow
+    from hemline.runtime.quick_import import import_tensorflow, without_searching
 
-    if isinstance(config, DataConfig):
+    trains = isinstance(config, DataConfig)
+    if trains:
         use_compile_cache(config.programs_path)
     with noise_in(Path(os.devnull), loggers=("absl", "tensorflow")):
         import_tensorflow()
+        if trains:
+            with without_searching():
+                for module in USED_LATER:
+                    import_module(module)
 
 
 if __name__ == "__main__":
