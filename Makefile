@@ -20,7 +20,7 @@ setup: .venv/installed
 
 .venv-peers/installed:
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/pip install --quiet --disable-pip-version-check numpy torch==2.13.0 jax
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check numpy torch==2.13.0 jax==0.10.2
 	touch $@
 
 .venv-sbom/installed:

@@ -2,13 +2,14 @@
 
     optimizer = Muon(0.05, weight_decay=0.1, ns_steps=3)        # otherwise as keras.optimizers.Muon
 
-A Newton-Schulz step replaces X by X p(X'X) with p(r) = a + b r + c r^2, which moves every singular value of X towards 1.
-So after all of them X stands as it was, times one product of symmetric matrices: it is these that are multiplied here,
-(s, s) where X is (rows, s), and X enters twice, for X'X and at the end. With 784 x 128 and 5 steps this is 122 MFLOP in
-place of 278 (https://dao-lab.ai/blog/2026/gram-newton-schulz). In half precision the iteration must begin anew from X
-after two steps, or rounding makes eigenvalues of X'X negative and then large. float32, which Keras's variables are under
-every policy here, bears 5 steps without that: tests/hemline/training/test_muon.py. `python -m bench.muon` says
-what fewer steps cost and gain.
+A Newton-Schulz step replaces X by X p(X'X) with p(r) = a + b r + c r^2, which moves every singular value of X towards
+1. So after all of them X stands as it was, times one product of symmetric matrices. It is these that are multiplied
+here, (s, s) where X is (rows, s), and X enters twice, for X'X and at the end: 123 MFLOP for 784 x 128 and 5 steps, in
+place of 278 (https://dao-lab.ai/blog/2026/gram-newton-schulz).
+
+In half precision the iteration must begin anew from X after two steps, or rounding makes eigenvalues of X'X negative
+and then large. float32, which variables have here under every policy, bears 5 steps
+(tests/hemline/training/test_muon.py). docs/performance.md says what fewer steps cost and gain (python -m bench.muon).
 """
 
 import keras
