@@ -33,8 +33,8 @@ OPTIMIZERS = {
     "nadam": KerasOptimizer("keras.optimizers:Nadam", {"weight_decay": None}),
     "lion": KerasOptimizer("keras.optimizers:Lion", {"weight_decay": None}),
     "muon": KerasOptimizer(
-        "keras.optimizers:Muon",
-        {"momentum": 0.95, "nesterov": True, "weight_decay": 0.004},
+        "hemline.training.muon:Muon",
+        {"momentum": 0.95, "nesterov": True, "weight_decay": 0.004, "ns_steps": 5},
         # Keras would train every variable with 'embedding' in its path by Adam; `matrices_only` goes by the layer.
         always={"exclude_embeddings": False},
         matrices_only=True,
@@ -107,6 +107,9 @@ class OptimizerGroup(Strict):
     nesterov: Choice = Field(None, description=_help("nesterov", "take the gradient ahead of the momentum"))
     weight_decay: float | None = Field(
         None, ge=0, le=100, description=_help("weight_decay", "share a weight loses at a step, times the learning rate")
+    )
+    ns_steps: int | None = Field(
+        None, ge=1, le=5, description=_help("ns_steps", "Newton-Schulz steps towards an orthogonal update")
     )
     clip_norm: FiniteFloat | None = Field(None, gt=0, description="largest norm of all the group's gradients together")
 

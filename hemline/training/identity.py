@@ -35,8 +35,9 @@ def code_of(config: RetrainConfig) -> dict[str, Any]:
         within.append(package)
     rows = {name: OPTIMIZERS[group.optimizer] for name, group in config.groups.by_name().items()}
     optimizers = {name: [row.keras_class, dict(row.always)] for name, row in rows.items()}
+    ours = [module for row in rows.values() if (module := row.keras_class.partition(":")[0]).startswith(PACKAGE)]
     try:
-        sha256 = digest_of("hemline.training.loop", builder, within=tuple(within))
+        sha256 = digest_of("hemline.training.loop", builder, *ours, within=tuple(within))
     except (ImportError, SyntaxError) as error:
         raise ConfigurationError(
             "a model's function must be in a Python file, and what that imports of its own package must be Python, so "

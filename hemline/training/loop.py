@@ -9,10 +9,8 @@ Images stay uint8 and are gathered by a permutation keyed by (seed, epoch), so t
 whose state could be lost. CHUNK steps run in one compiled call; between calls Python is back in control, to
 show progress and to be cancelled. Inside a `tf.distribute` strategy's scope, its replicas share every batch.
 
-`make bench` measures this loop beside `fit`, the chapter's loop, PyTorch, JAX and the matrix products
-alone. Of the step's time, on 2 cores: LayerNorm's written-out gradient 0.82, images gathered in words of 8
-bytes 0.94, chunks of 128 steps in place of 64 0.92, all kept; two half-batches 0.93 to 1.1, `where` in place
-of `tensor_scatter_nd_update` 1.00, XLA's vector, fusion and oneDNN flags within the spread, left out.
+`make bench` measures this loop beside `fit`, the chapter's loop, PyTorch, JAX and the matrix products alone;
+`python -m bench.step` says where a step's time goes. docs/performance.md has what was tried, kept and left out.
 """
 
 from collections.abc import Iterator, Sequence
