@@ -11,11 +11,13 @@ import json
 import os
 import re
 import shlex
+import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -27,6 +29,7 @@ NAME = "growth"  # of the model
 IMPORTS = {  # by the first word of the question; what a command line imports once is part of its start
     "hemline": ("hemline.cli", "hemline.registry.catalogue", "hemline.registry.prune", "hemline.config.nested"),
     "judge": ("hemline.gate.judging", "hemline.gate.paired", "scipy.stats"),
+    "rm": ("hemline.registry.prune",),
     "publish": ("bench.growth_nights", "hemline.report.charts", "hemline.report.markdown"),
 }
 
@@ -68,7 +71,15 @@ def judge(artifacts: Path, question: str) -> None:
     judge(registry, newest, dataset, Gate(), "a night", answers)
 
 
-QUESTIONS: dict[str, Callable[[Path, str], None]] = {"hemline": command, "judge": judge, "publish": publish}
+def rm(artifacts: Path, question: str) -> None:
+    """What the file system takes to remove what `hemline prune --yes` would."""
+    from hemline.registry.prune import Retention, removable
+
+    going = [removal.path for removal in removable(artifacts, None, Retention(), datetime.now(UTC))]
+    subprocess.run(["rm", "-rf", *going], check=True)
+
+
+QUESTIONS: dict[str, Callable[[Path, str], None]] = {"hemline": command, "judge": judge, "publish": publish, "rm": rm}
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bench.worker import BATCH_SIZE, SEED
+from bench.work import BATCH_SIZE, SEED
 from hemline.config.data import DataConfig
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import load_split
