@@ -39,11 +39,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def fashion_mnist() -> DatasetRef:
     """The real data set, prepared once a checkout. Skips where no source has it."""
-    prepared, copy = DATA.with_name("data") / "fashion_mnist", DATA / "fashion_mnist"
+    files, copy = (data / "downloads" / "manual" for data in (DATA.with_name("data"), DATA))
     DATA.mkdir(exist_ok=True)
     with locked(DATA / ".copy.lock"):  # what a run has prepared here need not be fetched again; it is verified
-        if prepared.is_dir() and not copy.exists():
-            shutil.copytree(prepared, copy)
+        if files.is_dir() and not copy.exists():
+            shutil.copytree(files, copy)
     try:
         return decoding.prepare(DataConfig(data_dir=DATA))
     except DatasetUnavailableError as error:

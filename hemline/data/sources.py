@@ -1,7 +1,8 @@
 """Where a TFDS data set's files come from: a chain that works without its upstream host.
 
     builder, image_shape, class_names = check_known(config)     # has no data yet
-    prepare_files(builder, config)
+    prepare_files(builder, config)                  # TFDS stores what it has read
+    arrays = read_files(builder, config)            # or they are read, and nothing but the files is kept
 
 Tried in this order, each for every data set unless it says otherwise:
 
@@ -17,35 +18,33 @@ the files is passed over; one with corrupt files stops the chain.
 
 import difflib
 import inspect
-import io
 import logging
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack, redirect_stdout
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import requests
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
 from hemline.config.data import DataConfig
+from hemline.data.dataset import Arrays
+from hemline.data.tfds_files import Absent, prepare_from, read_from, short
 from hemline.errors import DatasetError, DatasetUnavailableError
 from hemline.storage.files import sha256_of, storage_errors
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 DEBIAN_DIR = Path("/usr/share/datasets/fashion-mnist")
 PROBE_SECONDS = 5.0
 APT_SECONDS = 300.0
-
-
-class Absent(Exception):
-    """This source does not have the data; the text says why."""
 
 
 def find_builder(config: DataConfig) -> tfds.core.DatasetBuilder:
@@ -75,7 +74,7 @@ def _own_builder(config: DataConfig) -> tfds.core.DatasetBuilder:
     except Exception as error:  # whatever the module does when it is imported
         raise DatasetError(
             f"a builder must be importable where the run is. Received: dataset={name!r} ({type(error).__name__}: "
-            f"{_short(error)}). Install its package, or set PYTHONPATH."
+            f"{short(error)}). Install its package, or set PYTHONPATH."
         ) from error
     is_builder = inspect.isclass(found) and issubclass(found, tfds.core.DatasetBuilder)
     if not is_builder or inspect.isabstract(found):
@@ -121,26 +120,40 @@ def _shape(config: DataConfig, stored: tuple[int | None, ...]) -> tuple[int, int
 def unreadable(prepared: Path, error: Exception) -> DatasetError:
     """The refusal of prepared data that TFDS fails on, in whatever way."""
     return DatasetError(
-        f"prepared data must be readable. Received: {prepared}: {_short(error)}. "
+        f"prepared data must be readable. Received: {prepared}: {short(error)}. "
         f"It is corrupt: delete {prepared} and run again."
     )
 
 
 def prepare_files(builder: tfds.core.DatasetBuilder, config: DataConfig) -> None:
     """Prepares the builder's data under `config.data_path`, unless it is. Raises DatasetError where that fails."""
-    if builder.is_prepared():
-        return
+    if not builder.is_prepared():
+        _from_a_source(builder, config, prepare_from)
+
+
+def read_files(builder: tfds.core.DatasetBuilder, config: DataConfig) -> dict[str, Arrays]:
+    """Images and labels of each split, in the order in which TFDS would store them. The files stay in manual_path."""
+    return _from_a_source(builder, config, read_from)
+
+
+def _from_a_source(
+    builder: tfds.core.DatasetBuilder,
+    config: DataConfig,
+    use: Callable[[tfds.core.DatasetBuilder, DataConfig, Path | None], T],
+) -> T:
+    """What comes of the first source that has the files."""
     tried = []
+    log.info("getting %s, which is done once", builder.info.full_name)
     with storage_errors(config.data_path), ExitStack() as stack:
         config.data_path.mkdir(parents=True, exist_ok=True)
         for name, source in SOURCES.items():
             try:
-                prepare_from(builder, config, source(builder, config, stack))
+                made = use(builder, config, source(builder, config, stack))
             except Absent as reason:
                 tried.append(f"{name}: {reason}")
                 continue
             log.info("prepared %s from %s", builder.info.full_name, name)
-            return
+            return made
     raise DatasetUnavailableError(
         f"the files of {builder.info.full_name} must be in one of the sources. "
         f"Received: none of them has it ({'; '.join(tried)}). "
@@ -165,7 +178,7 @@ def _upstream(builder: tfds.core.DatasetBuilder, config: DataConfig, stack: Exit
         try:
             requests.head(url, timeout=PROBE_SECONDS, allow_redirects=True).raise_for_status()
         except requests.RequestException as error:
-            raise Absent(f"no answer from {url} ({_short(error)})") from error
+            raise Absent(f"no answer from {url} ({short(error)})") from error
     return None
 
 
@@ -229,25 +242,6 @@ def restored_files(directory: Path, config: DataConfig, stack: ExitStack) -> Pat
     return restored
 
 
-def prepare_from(builder: tfds.core.DatasetBuilder, config: DataConfig, directory: Path | None) -> None:
-    """Runs TFDS's builder on the files of a directory, or on what it downloads."""
-    tfds.disable_progress_bar()
-    download = tfds.download.DownloadConfig(manual_dir=directory, try_download_gcs=False)
-    try:
-        with redirect_stdout(io.StringIO()) as said:  # TFDS prints what belongs in the log
-            builder.download_and_prepare(
-                download_dir=config.data_path / "downloads", download_config=download, file_format="tfrecord"
-            )
-        log.info(said.getvalue().strip())
-    except NonMatchingChecksumError as error:
-        raise DatasetError(
-            f"a downloaded file must have the SHA-256 that TFDS registers. Received: {_short(error)}. "
-            "Upstream's file was changed or damaged on its way: try again, or set manual_dir."
-        ) from error
-    except requests.RequestException as error:
-        raise Absent(_short(error)) from error
-
-
 def run_command(*words: str, cwd: Path) -> None:
     """Runs it, or raises Absent with the last line that it said."""
     try:
@@ -257,7 +251,3 @@ def run_command(*words: str, cwd: Path) -> None:
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise Absent(f"{' '.join(words[:1] + words[-2:])}: {lines[-1]}")
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())

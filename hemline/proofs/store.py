@@ -56,6 +56,7 @@ class Proofs:
         if kept := self._find(name, code):
             log.info("nothing has changed since %s was proved at %s", name, f"{kept.made:%F %H:%M} UTC")
             return kept.text, None
+        log.info("%s is being proved, which takes some seconds", name)
         began = time.perf_counter()
         with tf.device(self._device):
             text, holds = prove()

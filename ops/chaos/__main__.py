@@ -16,7 +16,7 @@ from hemline.config.data import DataConfig
 from hemline.config.paths import CHECKOUT
 from ops.chaos.faults import DATA, DISK, FAULTS
 from ops.chaos.lane import Lane
-from ops.chaos.rounds import STEPS, Result, Round, World, draw
+from ops.chaos.rounds import FILES, STEPS, Result, Round, World, draw
 
 COLUMNS = "fault, rounds, where, at work again after (median; most), attempts (most), bits, artifacts, messages"
 
@@ -33,7 +33,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     places, names = (DataConfig().data_path, CHECKOUT / ".pytest-data"), list(FAULTS)
-    pictures = next((place for place in places if (place / "fashion_mnist").is_dir()), None)
+    pictures = next((place for place in places if (place / FILES).is_dir()), None)
     for name, possible in ((DISK, os.geteuid() == 0), (DATA, pictures is not None)):
         if not possible:
             names.remove(name)

@@ -31,6 +31,7 @@ from ops.chaos.faults import CHECKPOINT, DATA, DISK, FAULTS, Scene
 from ops.chaos.lane import Lane, wait_until
 
 VERSIONS = ("models", "registry", "serving")  # directories of artifacts
+FILES = Path("downloads") / "manual"  # of a data set, in a directory of data
 STARTING, TRAIN = "starting", "train"
 STEPS = [STARTING, "the start", "preflight", "compare", "check-model", "prepare-dataset", "check-data"]
 STEPS += ["verify-layers", "verify-claims", TRAIN, "evaluate", "publish", "promote", "report"]
@@ -89,15 +90,15 @@ class Result:
 
 
 class World:
-    """What all rounds have in common. pictures: a directory with fashion_mnist as TFDS prepares it."""
+    """What all rounds have in common. pictures: a directory of data with Fashion-MNIST's files."""
 
     def __init__(self, directory: Path, pictures: Path | None):
         self.base, self._alone = directory / "base", dict[str, Reference]()
         self._tiny, self._pictures = directory / "tiny", directory / "pictures"
         _write_tiny(self._tiny / "decoded" / "mnist")
         if pictures:
-            self._pictures.mkdir()
-            (self._pictures / "fashion_mnist").symlink_to(pictures / "fashion_mnist")
+            (self._pictures / FILES).parent.mkdir(parents=True)
+            (self._pictures / FILES).symlink_to(pictures / FILES)
 
     def prepare(self, lane: Lane, case: str) -> None:
         """A run of the case that is left alone. From the first one: what every round finds."""

@@ -17,7 +17,7 @@ from hemline.config.retrain import RetrainConfig
 from hemline.data import decoding, sources
 from hemline.data.dataset import DatasetRef, check_sizes, for_run, hashes, load_split, load_training
 from hemline.data.decoding import KNOWN_FINGERPRINTS, prepare
-from hemline.data.sources import check_known
+from hemline.data.sources import check_known, find_builder, prepare_files
 from hemline.errors import ConfigurationError, DatasetError
 
 FlipByte = Callable[[Path, int], None]
@@ -278,19 +278,32 @@ def test_a_changed_name_in_the_record_is_noticed(mnist: DataConfig) -> None:
     assert decoding.verified(mnist) is None
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_one_flipped_byte_of_the_prepared_data_names_its_directory(
-    split: str, fashion_mnist: DatasetRef, tmp_path: Path, flip_byte: FlipByte
+def test_the_files_that_are_kept_make_the_data_again_and_are_verified(
+    fashion_mnist: DatasetRef, tmp_path: Path, flip_byte: FlipByte
 ) -> None:
-    prepared = fashion_mnist.path.parents[1] / fashion_mnist.full_name
+    config = DataConfig(data_dir=tmp_path)
+    shutil.copytree(fashion_mnist.path.parents[1] / "downloads" / "manual", config.manual_path)
+    assert prepare(config).fingerprint == fashion_mnist.fingerprint
+    assert not (tmp_path / "fashion_mnist").exists()
+    shutil.rmtree(tmp_path / "decoded")
+    flip_byte(config.manual_path / "train-images-idx3-ubyte.gz", 1000)
+    with pytest.raises(DatasetError, match=r"train-images-idx3-ubyte\.gz must have the SHA-256"):
+        prepare(config)
+
+
+@pytest.mark.slow
+def test_tfds_stores_the_same_examples_in_the_same_order_and_one_flipped_byte_of_them_names_their_directory(
+    fashion_mnist: DatasetRef, tmp_path: Path, flip_byte: FlipByte
+) -> None:
+    config = DataConfig(data_dir=tmp_path, manual_dir=fashion_mnist.path.parents[1] / "downloads" / "manual")
     copy = tmp_path / fashion_mnist.full_name
-    if not prepared.is_dir():
-        pytest.skip("the data was decoded here, and its TFDS directory deleted")
-    shutil.copytree(prepared, copy)
-    (record,) = copy.glob(f"*-{split}.tfrecord-*")
+    prepare_files(find_builder(config), config)
+    assert prepare(config).fingerprint == fashion_mnist.fingerprint
+    shutil.rmtree(tmp_path / "decoded")
+    (record,) = copy.glob("*-train.tfrecord-*")
     flip_byte(record, record.stat().st_size // 2)
     with pytest.raises(DatasetError) as caught:
-        prepare(DataConfig(data_dir=tmp_path))
+        prepare(config)
     message = str(caught.value)
     assert message.startswith(f"prepared data must be readable. Received: {copy}: ")
     assert message.endswith(f"It is corrupt: delete {copy} and run again.")
