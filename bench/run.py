@@ -26,6 +26,7 @@ from hemline.config.data import DataConfig
 from hemline.config.paths import CHECKOUT
 from hemline.data.dataset import load_split
 from hemline.data.decoding import prepare
+from hemline.storage.timing import by_phase
 from ops.chaos.lane import Lane, wait_until
 
 SCRIPT = "the chapter's script"
@@ -126,7 +127,9 @@ def from_a_clone(scratch: Path) -> list[tuple[str, float]]:
         began = time.perf_counter()
         subprocess.run(words, env=environment, check=True, capture_output=True)
         phases.append((phase, time.perf_counter() - began))
-    return phases
+    (_, seconds), (run,) = phases.pop(), (clone / "artifacts" / "runs").iterdir()
+    of_run = by_phase(run)
+    return [*phases, *of_run.items(), ("between the steps, and leaving", seconds - sum(of_run.values()))]
 
 
 if __name__ == "__main__":
