@@ -101,10 +101,10 @@ def check_known(config: DataConfig) -> tuple[tfds.core.DatasetBuilder, tuple[int
             "features with image_key and label_key."
         )
     shape = _shape(config, image.shape)
-    if None in shape or image.dtype != np.uint8 or (config.converts and image.shape[-1] not in (1, 3)):
+    if None in shape or image.np_dtype != np.uint8 or (config.converts and image.shape[-1] not in (1, 3)):
         raise DatasetError(
             "images must be uint8 and all of one size. "
-            f"Received: {builder.info.full_name} with shape {image.shape}, {image.dtype}. "
+            f"Received: {builder.info.full_name} with shape {image.shape}, {np.dtype(image.np_dtype)}. "
             "Set image_size, which takes 1 or 3 channels of any size, or choose another data set."
         )
     return builder, shape, list(label.names)

@@ -18,6 +18,7 @@ import keras
 import tensorflow as tf
 
 Form = Literal["variance", "deviation"]
+LANES = 16
 
 
 @keras.saving.register_keras_serializable(package="hemline")
@@ -102,8 +103,8 @@ def _normalise(x: tf.Tensor, epsilon: float, epsilon_on: Form) -> tf.Tensor:
     def parts(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """y (..., features), 1 / divisor (..., 1), and slope (..., 1): d divisor / dx is slope * y / features."""
         # Not tf.nn.moments: it hides the mean from the variance's derivative, which makes second derivatives wrong.
-        centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
-        variance = tf.reduce_mean(centred * centred, axis=-1, keepdims=True)
+        centred = x - _mean(x)
+        variance = _mean(centred * centred)
         # Not tf.cast(epsilon, ...): a Python float becomes float32 before it becomes float64.
         e = tf.constant(epsilon, x.dtype)
         if epsilon_on == "variance":
@@ -118,13 +119,23 @@ def _normalise(x: tf.Tensor, epsilon: float, epsilon_on: Form) -> tf.Tensor:
             # Through centred, through the mean in it, and through the divisor. Written with y, which is about 1:
             # the cube of the scale is below the smallest float32 from a deviation of 1e13 on.
             y, scale, slope = parts(x)
-            mean = tf.reduce_mean(upstream, axis=-1, keepdims=True)
-            along = tf.reduce_mean(upstream * y, axis=-1, keepdims=True)
-            return scale * (upstream - mean - slope * along * y)
+            return scale * (upstream - _mean(upstream) - slope * _mean(upstream * y) * y)
 
         return parts(x)[0], gradient
 
     return normalise(x)
+
+
+def _mean(x: tf.Tensor) -> tf.Tensor:
+    """Over the last axis, (..., 1): of LANES columns side by side, then of the LANES means.
+
+    On a CPU, XLA adds up a row one number after another, but columns LANES at a time: the two layers of a
+    training step take 24 µs in place of 53 (python -m bench.step).
+    """
+    features = x.shape[-1]
+    if features % LANES == 0:
+        x = tf.reduce_mean(tf.reshape(x, tf.concat([tf.shape(x)[:-1], [features // LANES, LANES]], 0)), axis=-2)
+    return tf.reduce_mean(x, axis=-1, keepdims=True)
 
 
 def _sqrt(variance: tf.Tensor) -> tf.Tensor:

@@ -124,8 +124,8 @@ def test_what_is_not_as_by_default_is_said(record: Record) -> None:
     config = RetrainConfig(recipe="best-mlp", ema_momentum=0.99)
     text = markdown(record.model_copy(update={"config": config}), title="A run", pictures=PICTURES)
     assert (
-        "| optimizer, matrices | muon, learning rate 0.05, weight decay 0.1, schedule cosine, on `hidden_*/kernel` |"
-        in text
+        "| optimizer, matrices | muon, learning rate 0.05, weight decay 0.1, ns steps 4, "
+        "schedule cosine, on `hidden_*/kernel` |" in text
     )
     assert "| weights | moving average, momentum 0.99 |" in text
 

@@ -61,7 +61,12 @@ def test_the_default_split_trains_all_ten_variables(mlp: keras.Model) -> None:
     assert float(upper.optimizer.learning_rate) == pytest.approx(0.1)
 
 
-VALUES = {"momentum": 0.5, "nesterov": True, "weight_decay": 0.25}  # of each field that only some optimizers take
+VALUES = {
+    "momentum": 0.5,
+    "nesterov": True,
+    "weight_decay": 0.25,
+    "ns_steps": 3,
+}  # of each field that only some optimizers take
 ELSE_FROZEN = ["hidden_*/bias", "norm_*", "logits"]
 
 

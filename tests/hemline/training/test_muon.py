@@ -7,7 +7,11 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hemline.config.retrain import RetrainConfig
+from hemline.data.dataset import DatasetRef
+from hemline.training import run
 from hemline.training.muon import Muon
+from tests.hemline.conftest import CPU
 
 A, B, C = 3.4445, -4.7750, 2.0315  # Keras's
 SHAPES = [(784, 128), (128, 64), (64, 128), (32, 32), (9, 3), (3, 1)]
@@ -93,6 +97,22 @@ def test_variables_trained_by_either_stay_together() -> None:
     np.testing.assert_allclose(own.numpy(), theirs.numpy(), atol=1e-3)
     described = [[(each.path, each.shape) for each in optimizer.variables] for optimizer in optimizers]
     assert described[0] == described[1]
+
+
+@pytest.mark.parametrize(("recipe", "named"), [("best-mlp", True), ("chapter", False)])
+def test_a_killed_run_goes_on_with_the_muon_that_it_began_with(
+    tiny: DatasetRef, monkeypatch: pytest.MonkeyPatch, recipe: str, named: bool
+) -> None:
+    """Its module is imported by its name in the table alone, so the digest of the run's code must name it."""
+    asked: list[tuple[str, ...]] = []
+
+    def digest_of(*modules: str, within: tuple[str, ...]) -> str:
+        asked.append(modules)
+        return "0"
+
+    monkeypatch.setattr(run, "digest_of", digest_of)
+    run.what_decides(RetrainConfig(recipe=recipe), tiny, CPU)
+    assert [Muon.__module__ in modules for modules in asked] == [named]
 
 
 def test_fewer_products_than_keras_has() -> None:
