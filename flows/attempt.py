@@ -11,6 +11,7 @@ import contextvars
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psutil
 from prefect import get_run_logger, runtime
 from prefect.client.orchestration import get_client
 from prefect.exceptions import Abort, TerminationSignal
@@ -43,7 +45,7 @@ def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
         with attempt(directory, str(flow_run), _how_it_ended(flow_run), limit, _pause) as this:
             if this.after:
                 get_run_logger().info("attempt %d, after: %s", this.number, this.after)
-            spent(directory, {"start": time.time() - this.started})  # of the process, on a worker; and its own server
+            spent(directory, {"start": _age()})  # with its own server, if it has one
             watch.start()
             try:
                 yield this
@@ -53,6 +55,14 @@ def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
         if _cancelled(flow_run, alone=watch.told and not runtime.deployment.id):
             raise Abort("the run was cancelled") from None  # which Prefect does not call a crash
         raise
+
+
+def _age() -> float:
+    """Seconds since this process was started. psutil's are by the machine's start, which is known to a second."""
+    if sys.platform != "linux":
+        return time.time() - psutil.Process().create_time()
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _pause(seconds: float) -> None:

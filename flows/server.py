@@ -156,6 +156,8 @@ def _temporary_server(meanwhile: Callable[[], None]) -> str:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = probe.getsockname()[1]
+    # Nobody there listens for heartbeats, and a run would wait a second for the thread that sends them.
+    os.environ.pop("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", None)
     server = start(["flows.temporary_server", str(port)], environment)
     atexit.register(held.close)
     atexit.register(stop, server)
