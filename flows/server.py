@@ -71,12 +71,16 @@ def connect(meanwhile: Callable[[], None] = lambda: None) -> None:
         from httpx import HTTPError
         from prefect.client.orchestration import get_client
         from prefect.context import refresh_global_settings_context
-        from prefect.settings import get_current_settings
+        from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
 
     if get_current_settings().api.url is None:
         address = announcement().read_text() if is_locked(announcement()) else ""
         os.environ["PREFECT_API_URL"] = address or _temporary_server(meanwhile)
         refresh_global_settings_context()
+        if not address:  # nobody there listens for heartbeats, and a run waits up to a second for what sends them
+            until_the_end = ExitStack()
+            until_the_end.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
+            atexit.register(until_the_end.close)
     try:
         with get_client(sync_client=True) as client:
             client.hello()  # which asks for the password, as its health does not
@@ -156,11 +160,9 @@ def _temporary_server(meanwhile: Callable[[], None]) -> str:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = probe.getsockname()[1]
-    # Nobody there listens for heartbeats, and a run would wait a second for the thread that sends them.
-    os.environ.pop("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", None)
     server = start(["flows.temporary_server", str(port)], environment)
     atexit.register(held.close)
-    atexit.register(stop, server)
+    atexit.register(stop, server, seconds=0)  # it would wait for this process's connections; its file bears a SIGKILL
     meanwhile()
     wait_until_healthy(f"http://{HOST}:{port}/api", server)
     return f"http://{HOST}:{port}/api"
