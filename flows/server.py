@@ -38,6 +38,7 @@ SERVER = {  # its environment
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 24 * 3600),
 }
+WORKER = {"PREFECT_WORKER_QUERY_SECONDS": "2"}  # between two looks for work; Prefect's default is 10
 START_SECONDS = 120.0
 STOP_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1  # of Linux's prctl

@@ -23,7 +23,17 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import psutil
 
-from flows.server import HOST, SERVER, announcement, end_on_signals, require_home, start, stop, wait_until_healthy
+from flows.server import (
+    HOST,
+    SERVER,
+    WORKER,
+    announcement,
+    end_on_signals,
+    require_home,
+    start,
+    stop,
+    wait_until_healthy,
+)
 from hemline.errors import StorageError
 from hemline.storage.locks import locked
 
@@ -55,11 +65,11 @@ def main() -> None:
     environment = (
         os.environ
         | SERVER
+        | WORKER
         | {
             "PREFECT_API_URL": url,
             "PREFECT_UI_URL": os.environ.get("PREFECT_UI_URL", f"http://{HOST}:{port}"),  # of the links in messages
             "PREFECT_SERVER_METRICS_ENABLED": "true",
-            "PREFECT_WORKER_QUERY_SECONDS": "2",  # between two looks for work; Prefect's default is 10
             "PREFECT_WORKER_WEBSERVER_HOST": HOST,  # Prefect's default is every address
             "PREFECT_WORKER_WEBSERVER_PORT": str(port + 1),
         }

@@ -25,7 +25,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import State
 
 from flows.attempt import AWAY
-from flows.server import HOST, SERVER, start, stop, wait_until_healthy
+from flows.server import HOST, SERVER, WORKER, start, stop, wait_until_healthy
 from hemline.config.paths import CHECKOUT
 from ops.up import POOL, POOL_LIMIT, runs_of
 
@@ -57,6 +57,7 @@ class Lane:
         self.environment = (
             others
             | SERVER
+            | WORKER
             | {
                 "HEMLINE_ROOT": str(root),
                 "PREFECT_HOME": str(root / "prefect"),
