@@ -5,7 +5,8 @@
 
 Needs PostgreSQL (Debian: apt-get install postgresql). A run comes every few seconds, so that what is measured is not
 the queue. Its latency is the time from the moment it is scheduled for to its state *Running*; a worker asks for runs
-every 10 s, and starting Python is part of it. Trainings are on PostgreSQL, with a data set that trains in a second.
+every 10 s, as Prefect's own does, and starting Python is part of it. Trainings are on PostgreSQL, with a data set that
+trains in a second.
 """
 
 import argparse
