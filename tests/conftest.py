@@ -9,11 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
-import prefect.main  # noqa: F401  before TensorFlow: it closes the log handlers that there are, and one of them pytest's own file
+import prefect.main  # noqa: F401  before TensorFlow, or it closes absl's log handler, and with that pytest's own file
 import pytest
 from hypothesis import HealthCheck, settings
 
-import flows  # noqa: F401  which sets what Prefect reads later
 from hemline.config.data import DataConfig
 from hemline.data import decoding
 from hemline.data.dataset import DatasetRef

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
-from hemline.training import run
+from hemline.training import identity
 from hemline.training.muon import Muon
 from tests.hemline.conftest import CPU
 
@@ -110,8 +110,8 @@ def test_a_killed_run_goes_on_with_the_muon_that_it_began_with(
         asked.append(modules)
         return "0"
 
-    monkeypatch.setattr(run, "digest_of", digest_of)
-    run.what_decides(RetrainConfig(recipe=recipe), tiny, CPU)
+    monkeypatch.setattr(identity, "digest_of", digest_of)
+    identity.what_decides(RetrainConfig(recipe=recipe), tiny, CPU)
     assert [Muon.__module__ in modules for modules in asked] == [named]
 
 
