@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN = .venv/bin
 PIP = $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
-UV = $(BIN)/uv pip install --python $(BIN)/python --no-deps
+# With the certificates of the machine, as pip: a company has its own.
+UV = $(BIN)/uv pip install --system-certs --python $(BIN)/python --no-deps
 SBOM ?= sbom.json
 API ?= $(or $(PREFECT_API_URL),http://127.0.0.1:4200/api)
 export HEMLINE_ROOT ?= $(CURDIR)
