@@ -147,7 +147,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
         return self if self.seed is not None else self.model_copy(update={"seed": int(f"{scheduled:%Y%m%d}00")})
 
     def what_is_computed(self) -> dict[str, Any]:
-        """The fields that decide the weights: not where things are, how often they are saved or said, checks or the gate."""
+        """The fields that decide the weights: not places, how often something is saved or said, checks or the gate."""
         places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming", "name"}
         return self.model_dump(
             mode="json",
