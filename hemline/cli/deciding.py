@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hemline.cli import completion
 from hemline.cli.columns import DECISION, REMOVAL
 from hemline.cli.program import Csv, Json, Name, app, artifacts_of
 from hemline.report import terminal
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from hemline.registry.decisions import Entry
 
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a sentence, for the ledger.")]
-VersionNumber = Annotated[str, typer.Argument(help="A version's number.", metavar="VERSION")]
+VersionNumber = Annotated[
+    str, typer.Argument(help="A version's number.", metavar="VERSION", autocompletion=completion.numbers)
+]
 
 
 def _write(
@@ -57,7 +60,10 @@ _decision("promote", "Make a version the champion.")
 def rollback(
     context: typer.Context,
     reason: Reason,
-    version: Annotated[str | None, typer.Argument(help="The champion before this one, if not given.")] = None,
+    version: Annotated[
+        str | None,
+        typer.Argument(help="The champion before this one, if not given.", autocompletion=completion.numbers),
+    ] = None,
     name: Name = None,
     as_json: Json = False,
     as_csv: Csv = False,

@@ -8,15 +8,18 @@ from typing import Annotated
 
 import typer
 
+from hemline.cli import completion
 from hemline.cli.columns import CURVE, DECISION, RUN, VERSION, short_digest, short_name
 from hemline.cli.program import Csv, Json, Name, app, artifacts_of
 from hemline.report import terminal
 from hemline.report.sparkline import sparkline, thinned
 
 ANY_VERSION = "A version's number, 'champion', or a directory."
-AnyVersion = Annotated[str, typer.Argument(help=ANY_VERSION, metavar="VERSION")]
+AnyVersion = Annotated[str, typer.Argument(help=ANY_VERSION, metavar="VERSION", autocompletion=completion.versions)]
 ANY_RUN = "A version's number, 'champion', a directory, or part of a run's name."
-RunOrVersion = Annotated[str, typer.Argument(help=ANY_RUN, metavar="RUN_OR_VERSION")]
+RunOrVersion = Annotated[
+    str, typer.Argument(help=ANY_RUN, metavar="RUN_OR_VERSION", autocompletion=completion.runs_and_versions)
+]
 
 
 @app.command()
@@ -184,7 +187,9 @@ def checksums(
 def predict(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="PNG, JPEG, or NPY of uint8 (H, W), (H, W, C) or (N, H, W, C).")],
-    version: Annotated[str, typer.Option(help="A version's number, or a directory.")] = "champion",
+    version: Annotated[
+        str, typer.Option(help="A version's number, or a directory.", autocompletion=completion.versions)
+    ] = "champion",
     name: Name = None,
     as_json: Json = False,
     as_csv: Csv = False,

@@ -15,12 +15,12 @@ from typing import Annotated
 
 import typer
 
+from hemline.cli import completion
 from hemline.errors import HemlineError
 
 app = typer.Typer(
     help="Look at runs and model versions, ask them, and decide about them. Times are in UTC.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # plain help: Rich would take longer to import than all the rest
     pretty_exceptions_enable=False,
 )
@@ -34,7 +34,12 @@ def _only_one(context: typer.Context, parameter: typer.CallbackParam, given: boo
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.", callback=_only_one)]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else.", callback=_only_one)]
-Name = Annotated[str | None, typer.Option("--name", help="The model's name; needed where a number could be several's.")]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--name", help="The model's name; needed where a number could be several's.", autocompletion=completion.names
+    ),
+]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

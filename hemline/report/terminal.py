@@ -81,6 +81,15 @@ def table(names: Iterable[str], rows: Iterable[Iterable[Any]], optional: str | N
                 print(INDENT + line)
 
 
+def sentence(text: str, good: bool | None = None) -> str:
+    """A sentence as a person reads it; on a terminal folded between words, and coloured if it is good or bad news."""
+    if not is_terminal():
+        return text
+    colour = _colour("", Marked(text, good)) if has_colours() else ""
+    lines = folded(text, shutil.get_terminal_size().columns)
+    return "\n".join(f"{colour}{line}{PLAIN}" if colour else line for line in lines)
+
+
 def is_terminal() -> bool:
     """Whether a person reads what is printed."""
     return bool(sys.stdout and sys.stdout.isatty())

@@ -555,7 +555,7 @@ def test_ledger(registry: Registry, hemline: Run) -> None:
     ],
 )
 def test_what_was_in_production(registry: Registry, hemline: Run, at: str, champions: list[str]) -> None:
-    reigns = {
+    reigns: dict[str, dict[str, str | None]] = {
         "1": {"since": "2026-03-02T02:30:00Z", "until": "2026-03-03T02:30:00Z"},
         "2": {"since": "2026-03-03T02:30:00Z", "until": None},
     }
