@@ -3,9 +3,9 @@
 show(registry.entries(), as_json=False, columns={"at": attrgetter("at"), "by": lambda entry: entry.by[:8]})
 table(("metric", "value"), [("accuracy", 0.8786), ("verdict", Marked("worse", good=False))])
 
-Where no terminal is, a row is a line, however long. On one, a table is as wide as the terminal, see `layout`, and has
-colours, unless NO_COLOR is set.
-5,000 lines of a ledger take 0.1 s; Rich's tables, which measure each word of each cell, took 2.3.
+Where no terminal is, a row is a line, however long. On one, a table is as wide as the terminal, as `layout` says, and has
+colours, unless NO_COLOR is set. 5,000 lines of a ledger take 0.1 s, and 0.3 s folded on a terminal (2 cores, others at
+work); Rich's tables, which measure each word of each cell, took 2.3.
 """
 
 import csv

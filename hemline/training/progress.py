@@ -88,7 +88,7 @@ class _Line(ProgressColumn):
         line = Text(task.description, no_wrap=True, overflow="crop")
         if bar >= SHORTEST_BAR:
             done = int(task.completed / (task.total or 1) * bar)
-            line.append(" " * GAP).append("━" * done, "bar.complete").append("─" * (bar - done), "bar.back")
+            line.append(" " * GAP).append("━" * done, "bar.finished").append("─" * (bar - done), "bar.back")
         return line.append("".join(" " * GAP + part for part in parts))
 
 
