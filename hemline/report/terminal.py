@@ -3,7 +3,7 @@
 show(registry.entries(), as_json=False, columns={"at": attrgetter("at"), "by": lambda entry: entry.by[:8]})
 table(("metric", "value"), [("accuracy", 0.8786), ("verdict", Marked("worse", good=False))])
 
-Where no terminal is, a row is a line, however long. On one, a table is as wide as the terminal, as `layout` says, and has
+Where no terminal is, a row is a line, however long. On one, a table is as wide as that (see `layout`), and has
 colours, unless NO_COLOR is set. 5,000 lines of a ledger take 0.1 s, and 0.3 s folded on a terminal (2 cores, others at
 work); Rich's tables, which measure each word of each cell, took 2.3.
 """
@@ -76,7 +76,7 @@ def table(names: Iterable[str], rows: Iterable[Iterable[Any]], optional: str | N
     coloured = has_colours()
     for cells, of_row in zip(grid, colours, strict=True):
         _print([cells[n] for n in beside], [of_row[n] if coloured else "" for n in beside], widths)
-        for line in folded(GAP.join(cells[n] for n in below), columns - len(INDENT)):
+        for line in folded(GAP.join(cells[n] for n in below).rstrip(), columns - len(INDENT)):
             if line:
                 print(INDENT + line)
 
