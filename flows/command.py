@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from hemline.cli import app, main
 
@@ -25,7 +26,21 @@ USED_LATER = ("flows.retrain", "hemline.training.seeds", "hemline.evaluation.sav
 ANY = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
-@app.command(context_settings=ANY, add_help_option=False)
+class OfFields(TyperCommand):
+    """A command whose options are the fields of a configuration: a shell completes them."""
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """As the program does that `_call` makes of the configuration."""
+        from hemline.config.options import program
+        from hemline.config.retrain import RetrainConfig
+        from hemline.config.verify import VerifyConfig
+
+        model: type[Any] = {"retrain": RetrainConfig, "verify": VerifyConfig}[str(self.name)]
+        found: list[Any] = typer.main.get_command(program(model, lambda config: None)).shell_complete(ctx, incomplete)
+        return found
+
+
+@app.command(cls=OfFields, context_settings=ANY, add_help_option=False)
 def retrain(context: typer.Context) -> None:
     """Train, publish a version, and promote it if it is better."""
     from hemline.config.retrain import RetrainConfig
@@ -46,7 +61,7 @@ def retrain(context: typer.Context) -> None:
     _call(run, RetrainConfig, context)
 
 
-@app.command(context_settings=ANY, add_help_option=False)
+@app.command(cls=OfFields, context_settings=ANY, add_help_option=False)
 def verify(context: typer.Context) -> None:
     """Prove what training relies on: layer parity and claims."""
     from hemline.config.verify import VerifyConfig

@@ -8,11 +8,14 @@ Nothing here runs on a worker.
 """
 
 import logging
+import shlex
 
+from hemline.cli.columns import short_name
+from hemline.config.paths import root
 from hemline.errors import HemlineError
 from hemline.records.run import Outcome, Verification
 from hemline.report.markdown import claim_rows
-from hemline.report.terminal import show
+from hemline.report.terminal import sentence, show
 
 
 def quiet_refusals() -> None:
@@ -25,15 +28,17 @@ def quiet_refusals() -> None:
 
 def summary(outcome: Outcome) -> str:
     """The last lines of a run."""
-    version = outcome.version
+    version, decision = outcome.version, outcome.decision
+    artifacts = version.run.parent.parent
+    elsewhere = [] if artifacts == root() / "artifacts" else ["--artifacts", str(artifacts)]
     return f"""
 validation accuracy {version.val_accuracy:.4f}, test accuracy {version.test_accuracy:.4f}
-{outcome.decision.sentence}
+{sentence(decision.sentence, good=decision.verdict == "promoted" or None)}
 
-model     {version.path}
-report    {version.run / "report.html"}
-tables    {version.run / "epochs.csv"}, {version.run / "iterations.parquet"}
-log       {version.run / "run.log"}"""
+model      {version.path}
+report     {version.run / "report.html"}
+beside it  epochs.csv, iterations.parquet, run.log
+in short   {shlex.join(["hemline", *elsewhere, "show", short_name(version.run.name)])}"""
 
 
 def tables(verification: Verification) -> None:

@@ -5,9 +5,10 @@
     hemline predict shirt.png --json
     hemline rollback --name fashion_mnist --reason "shirts are not recognised any more"
 
-Tables for people, --json for programs. A refusal is a sentence on stderr and exit code 1; a command line that
-cannot be is 2. Modules are imported by the commands that need them: `hemline --help` takes 0.2 s, where pandas
-alone would take 0.8 and TensorFlow 8 (2 cores, others at work).
+Tables for people, as wide as their terminal; --json and --csv for programs. `hemline --install-completion` teaches a
+shell to complete commands, options, names, versions and runs. A refusal is a sentence on stderr and exit code 1; a
+command line that cannot be is 2. Modules are imported by the commands that need them: `hemline --help` takes 0.2 s,
+where pandas alone would take 0.8 and TensorFlow 8 (2 cores, others at work).
 
 Others import `app` and `main`. A command is a function in the module it belongs to; the help has them in this order.
 """

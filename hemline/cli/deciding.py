@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hemline.cli.program import DECISION, Json, Name, app, artifacts_of
+from hemline.cli import completion
+from hemline.cli.columns import DECISION, REMOVAL
+from hemline.cli.program import Csv, Json, Name, app, artifacts_of
 from hemline.report import terminal
 
 if TYPE_CHECKING:
@@ -15,16 +17,20 @@ if TYPE_CHECKING:
     from hemline.registry.decisions import Entry
 
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a sentence, for the ledger.")]
-VersionNumber = Annotated[str, typer.Argument(help="A version's number.", metavar="VERSION")]
+VersionNumber = Annotated[
+    str, typer.Argument(help="A version's number.", metavar="VERSION", autocompletion=completion.numbers)
+]
 
 
-def _write(context: typer.Context, name: str | None, as_json: bool, decide: "Callable[[Registry], Entry]") -> None:
+def _write(
+    context: typer.Context, name: str | None, decide: "Callable[[Registry], Entry]", as_json: bool, as_csv: bool
+) -> None:
     """Writes a decision about a version of this name, and shows it."""
     from hemline.registry.catalogue import decision_row
     from hemline.registry.champion import registry_of
 
     registry = registry_of(artifacts_of(context), name)
-    terminal.show(decision_row(registry, decide(registry)), as_json, DECISION)
+    terminal.show(decision_row(registry, decide(registry)), as_json, DECISION, as_csv)
 
 
 def _decision(decision: str, help_text: str) -> None:
@@ -32,11 +38,19 @@ def _decision(decision: str, help_text: str) -> None:
 
     @app.command(decision, help=help_text)
     def decide(
-        context: typer.Context, version: VersionNumber, reason: Reason, name: Name = None, as_json: Json = False
+        context: typer.Context,
+        version: VersionNumber,
+        reason: Reason,
+        name: Name = None,
+        as_json: Json = False,
+        as_csv: Csv = False,
     ) -> None:
         from hemline.registry.champion import person
 
-        _write(context, name, as_json, lambda registry: getattr(registry, decision)(version, person(), reason))
+        def write(registry: "Registry") -> "Entry":
+            return getattr(registry, decision)(version, person(), reason)
+
+        _write(context, name, write, as_json, as_csv)
 
 
 _decision("promote", "Make a version the champion.")
@@ -46,14 +60,18 @@ _decision("promote", "Make a version the champion.")
 def rollback(
     context: typer.Context,
     reason: Reason,
-    version: Annotated[str | None, typer.Argument(help="The champion before this one, if not given.")] = None,
+    version: Annotated[
+        str | None,
+        typer.Argument(help="The champion before this one, if not given.", autocompletion=completion.numbers),
+    ] = None,
     name: Name = None,
     as_json: Json = False,
+    as_csv: Csv = False,
 ) -> None:
     """Make a former champion the champion again."""
     from hemline.registry.champion import person
 
-    _write(context, name, as_json, lambda registry: registry.rollback(person(), reason, version))
+    _write(context, name, lambda registry: registry.rollback(person(), reason, version), as_json, as_csv)
 
 
 _decision("protect", "Keep a version from being pruned.")
@@ -68,6 +86,7 @@ def prune(
     days: Annotated[float, typer.Option(min=0, max=36_500, help="Days to keep any version or run.")] = 30,
     name: Name = None,
     as_json: Json = False,
+    as_csv: Csv = False,
 ) -> None:
     """Remove what is old, and what killed processes left."""
     from hemline.config.data import DataConfig
@@ -78,6 +97,6 @@ def prune(
     removals = removable(artifacts_of(context), data, retention, datetime.now(UTC), name)
     if yes:
         removals = remove(removals, artifacts_of(context))
-    terminal.show(removals, as_json)
+    terminal.show(removals, as_json, REMOVAL, as_csv)
     remark = "Removed" if yes else "Nothing is removed without --yes"
     print(f"{remark}: {summary(removals)}.", file=sys.stderr)

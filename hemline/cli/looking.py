@@ -1,36 +1,43 @@
 """Commands that look: what there is, how good it is, what it says to a picture, and what was decided about it."""
 
-import csv
 import sys
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hemline.cli.program import DECISION, Json, Name, app, artifacts_of
+from hemline.cli import completion
+from hemline.cli.columns import CURVE, DECISION, RUN, VERSION, short_digest, short_name
+from hemline.cli.program import Csv, Json, Name, app, artifacts_of
 from hemline.report import terminal
+from hemline.report.sparkline import sparkline, thinned
 
-VERSION = "A version's number, 'champion', or a directory."
-AnyVersion = Annotated[str, typer.Argument(help=VERSION, metavar="VERSION")]
+ANY_VERSION = "A version's number, 'champion', or a directory."
+AnyVersion = Annotated[str, typer.Argument(help=ANY_VERSION, metavar="VERSION", autocompletion=completion.versions)]
 ANY_RUN = "A version's number, 'champion', a directory, or part of a run's name."
-RunOrVersion = Annotated[str, typer.Argument(help=ANY_RUN, metavar="RUN_OR_VERSION")]
+RunOrVersion = Annotated[
+    str, typer.Argument(help=ANY_RUN, metavar="RUN_OR_VERSION", autocompletion=completion.runs_and_versions)
+]
 
 
 @app.command()
-def runs(context: typer.Context, name: Name = None, as_json: Json = False) -> None:
+def runs(context: typer.Context, name: Name = None, as_json: Json = False, as_csv: Csv = False) -> None:
     """List runs and what became of them."""
     from hemline.registry import catalogue
 
-    terminal.show(catalogue.run_rows(artifacts_of(context), name), as_json)
+    terminal.show(catalogue.run_rows(artifacts_of(context), name), as_json, RUN, as_csv, optional="curve")
 
 
 @app.command()
-def versions(context: typer.Context, name: Name = None, as_json: Json = False) -> None:
+def versions(context: typer.Context, name: Name = None, as_json: Json = False, as_csv: Csv = False) -> None:
     """List model versions and their standing."""
     from hemline.registry import catalogue
 
-    terminal.show(rows := catalogue.version_rows(artifacts_of(context), name), as_json)
+    terminal.show(
+        rows := catalogue.version_rows(artifacts_of(context), name), as_json, VERSION, as_csv, optional="curve"
+    )
     for row in rows:
         if "champion" in row.standing and {"missing", "unreadable"} & {*row.standing}:
             problem = f"the champion must be there, and whole. Received: {row.name} {row.version}, which is "
@@ -55,7 +62,12 @@ def show(context: typer.Context, what: RunOrVersion, name: Name = None, as_json:
     print()
     terminal.show(found.epochs)
     print()
-    terminal.table(("metric", "value"), catalogue.metrics(found.epochs, found.evaluation).items())
+    curves = {
+        name: sparkline(thinned([row.get(name) for row in found.epochs], CURVE))
+        for name in catalogue.metrics(found.epochs, None)
+    }
+    values = catalogue.metrics(found.epochs, found.evaluation).items()
+    terminal.table(("metric", "value", "by epoch"), ((key, value, curves.get(key, "")) for key, value in values))
     print()
     return terminal.show(found.decisions, columns=DECISION)
 
@@ -68,6 +80,7 @@ def compare(
     picture: Annotated[Path | None, typer.Option(help="Draw the learning curves of both: .svg or .png.")] = None,
     name: Name = None,
     as_json: Json = False,
+    as_csv: Csv = False,
 ) -> None:
     """Compare two runs or versions."""
     from hemline.config.nested import differences
@@ -93,10 +106,29 @@ def compare(
         compare_curves([(name, pd.DataFrame(found.epochs)) for name, found in zip(names, pair, strict=True)], picture)
     if as_json:
         return terminal.show({"compared": names, "configuration": configuration, "metrics": metrics}, as_json)
-    terminal.table(("configuration", *names), ((key, *values) for key, values in configuration.items()))
+    if as_csv:
+        both = {"configuration": configuration, "metric": metrics}
+        rows = [
+            {"of": of, "name": key, **dict(zip(("one", "other"), values, strict=True))}
+            for of, pairs in both.items()
+            for key, values in pairs.items()
+        ]
+        return terminal.show(rows, as_csv=True)
+    titles = [short_name(found.title) for found in pair]
+    terminal.table(("configuration", *titles), ((key, *map(short_digest, pair)) for key, pair in configuration.items()))
     print()
-    rows = ((key, a, b, None if a is None or b is None else b - a) for key, (a, b) in metrics.items())
-    return terminal.table(("metric", *names, "difference"), rows)
+    compared = ((key, a, b, *_difference(key, a, b)) for key, (a, b) in metrics.items())
+    return terminal.table(("metric", *titles, "difference", f"{titles[1]} is"), compared)
+
+
+def _difference(metric: str, one: float | None, other: float | None) -> tuple[float | None, terminal.Marked]:
+    """The other less the one, and what that means."""
+    from hemline.registry.catalogue import is_better
+
+    if one is None or other is None:
+        return None, terminal.Marked("", None)
+    better = is_better(metric, other - one)
+    return other - one, terminal.Marked({True: "better", False: "worse", None: ""}[better], better)
 
 
 @app.command()
@@ -105,13 +137,14 @@ def ledger(
     at: Annotated[str | None, typer.Option(help="What was in production on this day, or at this moment (UTC)?")] = None,
     name: Name = None,
     as_json: Json = False,
+    as_csv: Csv = False,
 ) -> None:
     """List decisions, or the champion of a day."""
-    from hemline.registry.catalogue import decision_rows
+    from hemline.registry.catalogue import ChampionRow, decision_rows
     from hemline.registry.champion import registries
 
     if at is None:
-        return terminal.show(decision_rows(artifacts_of(context), name), as_json, DECISION)
+        return terminal.show(decision_rows(artifacts_of(context), name), as_json, DECISION, as_csv)
     try:
         moment = datetime.fromisoformat(at)
     except ValueError:
@@ -121,18 +154,21 @@ def ledger(
     if moment > datetime.now(UTC):
         raise typer.BadParameter(f"must not be in the future. Received: {at}.", param_hint="--at")
     is_day = len(at) <= len("2026-11-01")
-    champions = [
-        {"at": at, "name": registry.name, "champion": version}
-        for registry in registries(artifacts_of(context), name)
-        for decisions in [registry.decisions()]
-        for version in (decisions.champions_on(moment.date()) if is_day else [decisions.champion_at(moment)])
-        if version
-    ]
-    return terminal.show(champions, as_json)
+    return terminal.show(
+        [
+            ChampionRow(at=at, name=registry.name, **asdict(reign))
+            for registry in registries(artifacts_of(context), name)
+            for reign in registry.decisions().reigns(moment, moment + timedelta(days=1) if is_day else moment)
+        ],
+        as_json,
+        as_csv=as_csv,
+    )
 
 
 @app.command()
-def checksums(context: typer.Context, version: AnyVersion, name: Name = None, as_json: Json = False) -> None:
+def checksums(
+    context: typer.Context, version: AnyVersion, name: Name = None, as_json: Json = False, as_csv: Csv = False
+) -> None:
     """Compare every file of a version with its checksum."""
     from hemline.registry.catalogue import find_version
 
@@ -144,21 +180,21 @@ def checksums(context: typer.Context, version: AnyVersion, name: Name = None, as
         "whole": True,
         "path": str(path),
     }
-    terminal.show(found, as_json)
+    terminal.show(found, as_json, as_csv=as_csv)
 
 
 @app.command()
 def predict(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="PNG, JPEG, or NPY of uint8 (H, W), (H, W, C) or (N, H, W, C).")],
-    version: Annotated[str, typer.Option(help="A version's number, or a directory.")] = "champion",
+    version: Annotated[
+        str, typer.Option(help="A version's number, or a directory.", autocompletion=completion.versions)
+    ] = "champion",
     name: Name = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else.")] = False,
     as_json: Json = False,
+    as_csv: Csv = False,
 ) -> None:
     """Ask a version what is in pictures."""
-    if as_csv and as_json:
-        raise typer.BadParameter("exclude each other.", param_hint="--csv and --json")
     from hemline.data.image_files import read
     from hemline.registry.catalogue import find_version
     from hemline.registry.versions import classify
@@ -170,9 +206,4 @@ def predict(
         {"file": file, "index": index, "label": label, "probability": probability, "version": manifest.title}
         for (file, index), (label, probability) in zip(origins, classify(path, images), strict=True)
     ]
-    if as_csv:
-        writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    else:
-        terminal.show(rows, as_json)
+    terminal.show(rows, as_json, as_csv=as_csv)

@@ -15,19 +15,31 @@ from typing import Annotated
 
 import typer
 
+from hemline.cli import completion
 from hemline.errors import HemlineError
 
 app = typer.Typer(
     help="Look at runs and model versions, ask them, and decide about them. Times are in UTC.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # plain help: Rich would take longer to import than all the rest
     pretty_exceptions_enable=False,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-Name = Annotated[str | None, typer.Option("--name", help="The model's name; needed where a number could be several's.")]
-DECISION = ("at", "name", "decision", "version", "champion_after", "by", "reason")  # columns of the ledger for people
+
+def _only_one(context: typer.Context, parameter: typer.CallbackParam, given: bool) -> bool:
+    if given and context.meta.setdefault("hemline.format", parameter.name) != parameter.name:
+        raise typer.BadParameter("exclude each other.", param_hint="--json and --csv")
+    return given
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.", callback=_only_one)]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else.", callback=_only_one)]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--name", help="The model's name; needed where a number could be several's.", autocompletion=completion.names
+    ),
+]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -78,6 +78,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
     ema_momentum: float | None = Field(
         None, ge=0, lt=1, description="use the weights' moving average, keeping this share a step, e.g. 0.99; null: off"
     )
+    log_lines: int = Field(0, ge=0, le=1000, description="lines of the log within an epoch, besides the one at its end")
     force: bool = Field(False, description="train although nothing has changed since a version was made")
     checks: Checks = Field(Checks(), description="what is done about what the checks of the data find")
     gate: Gate = Field(Gate(), description="what the new model must show to be promoted")
@@ -146,9 +147,10 @@ class RetrainConfig(WithArtifacts, DataConfig):
         return self if self.seed is not None else self.model_copy(update={"seed": int(f"{scheduled:%Y%m%d}00")})
 
     def what_is_computed(self) -> dict[str, Any]:
-        """The fields that decide the weights: not where things are, how often they are saved, checks or the gate."""
+        """The fields that decide the weights: not places, how often something is saved or said, checks or the gate."""
         places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming", "name"}
         return self.model_dump(
             mode="json",
-            exclude=places | {"checkpoint_steps", "keep_checkpoints", "attempts", "force", "checks", "gate"},
+            exclude=places
+            | {"checkpoint_steps", "keep_checkpoints", "attempts", "log_lines", "force", "checks", "gate"},
         )

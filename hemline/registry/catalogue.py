@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from hemline.errors import RegistryError
 from hemline.records.run import Evaluation, Rows
@@ -42,6 +42,7 @@ class RunRow(BaseModel):
     of: int | None  # the configured number
     val_accuracy: float | None  # after the last of them
     versions: list[str]  # that were published of it, or would be made again; with a name where that is another
+    curve: list[float | None] = Field(exclude=True)  # its validation accuracy after each epoch
 
 
 class VersionRow(BaseModel):
@@ -55,6 +56,17 @@ class VersionRow(BaseModel):
     val_accuracy: float | None = None
     data: str | None = None
     created: datetime | None = None
+    curve: list[float | None] = Field([], exclude=True)  # its validation accuracy after each epoch
+
+
+class ChampionRow(BaseModel):
+    """When a version was in production."""
+
+    at: str  # the day or moment that was asked about
+    name: str
+    champion: str
+    since: datetime
+    until: datetime | None  # null: it still is
 
 
 class DecisionRow(Entry):
@@ -97,6 +109,7 @@ def run_rows(artifacts: Path, name: str | None = None) -> list[RunRow]:
             of=config.get("epochs"),
             val_accuracy=epochs[-1]["val_accuracy"] if epochs else None,
             versions=[number if of == own else f"{of} {number}" for of, number in versions],
+            curve=[row.get("val_accuracy") for row in epochs],
         )
         rows.append(row)
     return sorted(rows, key=lambda row: row.started)
@@ -121,6 +134,7 @@ def _version_rows(registry: Registry) -> list[VersionRow]:
         else:
             row.test_accuracy, row.val_accuracy = manifest.evaluation.accuracy, manifest.epochs[-1]["val_accuracy"]
             row.data, row.created = manifest.dataset.full_name, manifest.created
+            row.curve = [epoch.get("val_accuracy") for epoch in manifest.epochs]
         rows.append(row)
     return rows
 
@@ -190,6 +204,14 @@ def metrics(epochs: Rows, evaluation: Evaluation | None) -> dict[str, float]:
         values |= {"latency_ms": evaluation.latency.single_ms}
         values |= {f"recall of {name}": score.recall for name, score in evaluation.classes.items()}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def is_better(metric: str, difference: float) -> bool | None:
+    """Whether a model of which a metric is so much higher is better by it. None: neither better nor worse."""
+    if difference == 0 or metric == "epochs":
+        return None
+    more_is_better = metric.endswith("accuracy") or metric.startswith("recall of ")
+    return (difference > 0) == more_is_better
 
 
 def _run_directories(artifacts: Path) -> list[Path]:

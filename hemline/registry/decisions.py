@@ -4,12 +4,13 @@
     decisions.champion                      # '8'
     decisions.succession()                  # ['6', '8']: what rollbacks walk back through
     decisions.champion_at(datetime(2026, 3, 1, tzinfo=UTC))     # '7'
+    decisions.reigns(monday, tuesday)       # [Reign('7', since=..., until=...), Reign('8', since=..., until=None)]
 
 Nothing here reads a file: who needs several answers reads the ledger once, and all of them are of the same moment.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -43,6 +44,15 @@ class Entry(BaseModel):
 
 
 @dataclass(frozen=True)
+class Reign:
+    """A time in production."""
+
+    champion: str
+    since: datetime  # UTC
+    until: datetime | None  # None: still
+
+
+@dataclass(frozen=True)
 class Decisions:
     """Those of a ledger that was read and verified as a whole."""
 
@@ -60,11 +70,13 @@ class Decisions:
         before = [entry.champion_after for entry in self.entries if entry.at <= moment]
         return before[-1] if before else None
 
-    def champions_on(self, day: date) -> list[str]:
-        """The versions that were in production on a day (UTC): the one at its start and any that followed."""
-        start = self.champion_at(datetime.combine(day, time.min, UTC))
-        moved = [entry.champion_after for entry in self.entries if entry.moves and entry.at.date() == day]
-        return [version for version in [start, *moved] if version is not None]
+    def reigns(self, begin: datetime, end: datetime) -> list[Reign]:
+        """Of all that were champions at `begin` or became it before `end`, oldest first."""
+        moves = [entry for entry in self.entries if entry.moves]
+        ends = [entry.at for entry in moves[1:]] + [None]
+        every = (Reign(str(move.champion_after), move.at, until) for move, until in zip(moves, ends, strict=True))
+        of_then = (reign for reign in every if reign.until is None or reign.until > begin)
+        return [reign for reign in of_then if reign.since <= begin or reign.since < end]
 
     def succession(self) -> list[str]:
         """The champions that rollbacks walk back through, the present one last; without those that were rolled back."""

@@ -136,13 +136,22 @@ class _Run:
             self.say(resumed(f"epoch {restored.epoch}, iteration {restored.step + 1}"))
         self.first = restored or State(epoch=1, step=0)
         self.history = History(directory, self.first, self.trainer.batch_sizes)
-        self.display = Display(config.epochs, self.trainer.steps, self.say, shared.bars, title)
+        self.display = Display(
+            config.epochs,
+            self.trainer.steps,
+            self.trainer.examples,
+            self.say,
+            shared.bars,
+            title,
+            config.log_lines,
+        )
         self.interruption = Interruption()
 
     def epoch(self, epoch: int) -> Row:
         """Trains an epoch or the rest of it, validates, saves, and returns the epoch's row."""
         first_step = self.first.step if epoch == self.first.epoch else 0
         began = time.perf_counter()
+        self.display.begin_epoch(first_step, began)
         self._train(epoch, first_step)
         trained = time.perf_counter()
         with averaged(self.groups):
@@ -171,7 +180,7 @@ class _Run:
         every = self.config.checkpoint_steps
         for chunk in self.trainer.epoch(epoch, first_step, stop_every=every):
             self.history.add_chunk(chunk)
-            self.display.advance(*self.history.running())
+            self.display.advance(*self.history.running(), now=time.perf_counter())
             step = chunk.first_step + len(chunk.losses)
             due = self.interruption.due or (every and step % every == 0)
             if due and step < self.trainer.steps:  # the last step's is saved once the epoch is validated

@@ -218,6 +218,7 @@ def test_text_in_a_cell_is_text(registry: Registry, hemline: Run) -> None:
         ["compare", "1", "2", "--picture", "curves.pdf"],
         ["predict"],
         ["predict", "a.png", "--csv", "--json"],
+        ["compare", "1", "2", "--json", "--csv"],
         ["promote", "1"],
         ["rollback"],
         ["protect", "1"],
@@ -300,8 +301,9 @@ def test_runs(tmp_path: Path, hemline: Run) -> None:
         pass
     assert hemline("runs", "--json").json[-1]["state"] == "unfinished"
     first, *lines = table.splitlines()
-    assert first.split() == ["run", "name", "started", "state", "epochs", "of", "val_accuracy", "versions"]
-    assert lines[0].split() == ["2026-03-01-a-1", "tiny", "2026-03-02", "02:30", "finished", "2", "2", "0.5000", "1"]
+    assert first.split() == ["run", "name", "started", "state", "epochs", "val_accuracy", "curve", "versions"]
+    assert lines[0].split()[:5] == ["2026-03-01-a-1", "tiny", "2026-03-02", "02:30", "finished"]
+    assert lines[0].split()[5:] == ["2", "of", "2", "0.5000", "▁█", "1"]
 
 
 def test_a_version_is_of_the_run_that_its_flow_run_began_or_resumed(tmp_path: Path, hemline: Run) -> None:
@@ -510,7 +512,13 @@ def test_compare(tmp_path: Path, hemline: Run) -> None:
     assert "batch_size" not in compared["configuration"]
     assert compared["metrics"]["val_loss"] == [1.0, 0.5]
     out = hemline("compare", "a-1", "b-2").out
-    assert "val_loss        1.0000              0.5000              -0.5000" in out
+    assert "val_loss        1.0000          0.5000          -0.5000     better" in out
+    assert "val_accuracy    0.2500          0.5000          0.2500      better" in out
+    assert "better" in hemline("compare", "a-1", "b-2").out
+    assert "train_loss      0.5000          1.0000          0.5000      worse" in hemline("compare", "b-2", "a-1").out
+    rows = list(csv.DictReader(io.StringIO(hemline("compare", "a-1", "b-2", "--csv").out)))
+    assert {"of": "configuration", "name": "seed", "one": "42", "other": "7"} in rows
+    assert {"of": "metric", "name": "val_loss", "one": "1.0", "other": "0.5"} in rows
 
 
 @pytest.mark.parametrize(("suffix", "begins"), [(".svg", b"<?xml"), (".png", b"\x89PNG")])
@@ -547,10 +555,67 @@ def test_ledger(registry: Registry, hemline: Run) -> None:
     ],
 )
 def test_what_was_in_production(registry: Registry, hemline: Run, at: str, champions: list[str]) -> None:
+    reigns: dict[str, dict[str, str | None]] = {
+        "1": {"since": "2026-03-02T02:30:00Z", "until": "2026-03-03T02:30:00Z"},
+        "2": {"since": "2026-03-03T02:30:00Z", "until": None},
+    }
     assert hemline("ledger", "--at", at, "--json").json == [
-        {"at": at, "name": "tiny", "champion": one} for one in champions
+        {"at": at, "name": "tiny", "champion": one, **reigns[one]} for one in champions
     ]
-    assert all(f"tiny  {one}" in hemline("ledger", "--at", at).out for one in champions)
+    lines = {
+        "1": "tiny  1         2026-03-02 02:30  2026-03-03 02:30",
+        "2": "tiny  2         2026-03-03 02:30  -",
+    }
+    assert all(lines[one] in hemline("ledger", "--at", at).out for one in champions)
+
+
+def test_a_flow_run_is_said_by_what_show_knows_it_by(registry: Registry, hemline: Run) -> None:
+    by = f"retrain-tiny-2-epochs ({RUN_ID})"
+    make_run(registry.artifacts, f"2026-03-05-retrain-tiny-2-epochs-{RUN_ID[:8]}", name="tiny")
+    registry.promote("3", by, "best")
+    assert f"promoted  3        3               {RUN_ID[:8]}  best" in hemline("ledger").out
+    assert hemline("ledger", "--json").json[-1]["by"] == by
+    assert hemline("runs").out.splitlines()[1].startswith(f"{RUN_ID[:8]}  tiny")
+    assert hemline("show", RUN_ID[:8], "--json").json["title"].endswith(RUN_ID[:8])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["runs"],
+        ["versions"],
+        ["ledger"],
+        ["ledger", "--at", "2026-03-03"],
+        ["checksums", "2"],
+        ["prune", "--keep", "1", "--days", "0"],
+        ["protect", "2", "--reason", "r"],
+        ["rollback", "--reason", "r"],
+        ["promote", "3", "--reason", "r"],
+    ],
+)
+def test_csv_has_the_fields_of_json(registry: Registry, hemline: Run, words: list[str]) -> None:
+    make_run(registry.artifacts, "2026-03-01-a-1", epochs=2)
+    make_version(registry.artifacts)  # so that one may be pruned
+    looks = words[0] not in ("protect", "promote", "rollback")  # these cannot be done twice
+    before = registry.entries()
+    done = hemline(*words, "--csv")
+    rows = list(csv.DictReader(io.StringIO(done.out)))
+    assert rows
+    assert done.code == 0
+    if looks:
+        found = json.loads(hemline(*words, "--json").out)
+        for row, same in zip(rows, found if isinstance(found, list) else [found], strict=True):
+            assert list(row) == list(same)
+            assert {k: v for k, v in row.items() if isinstance(same[k], str)} == {
+                k: v for k, v in same.items() if isinstance(v, str)
+            }
+        assert registry.entries() == before
+    else:
+        assert rows[0]["decision"] == registry.entries()[-1].decision
+    refusal = hemline(*words, "--json", "--csv")
+    assert (refusal.code, refusal.out) == (2, "")
+    assert "--json and --csv" in refusal.err
+    assert "exclude each other" in refusal.err
 
 
 @pytest.mark.parametrize("name", ["2", "champion", "{}/models/tiny/2"])

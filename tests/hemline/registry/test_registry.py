@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from hemline.errors import ChampionChangedError, RegistryError, VersionError
 from hemline.records.run import Decision
 from hemline.registry import versions
 from hemline.registry.champion import Registry, person
+from hemline.registry.decisions import Reign
 from tests.hemline.registry.published import RECORD, make_version
 
 MONDAY = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
@@ -145,8 +146,24 @@ def test_what_was_in_production_when(registry: Registry) -> None:
     assert registry.decisions().champion_at(MONDAY + timedelta(days=99)) == "1"
     assert registry.decisions().champion_at(datetime(2026, 3, 2, 2, 29)) is None
     assert registry.decisions().champion_at(datetime(2026, 3, 2, 3, 30, tzinfo=timezone(timedelta(hours=1)))) == "1"
-    days = [registry.decisions().champions_on(date(2026, 3, day)) for day in range(1, 7)]
-    assert days == [[], ["1"], ["1"], ["1", "2"], ["2", "1"], ["1"]]
+
+
+def test_from_when_to_when_each_was_in_production(registry: Registry) -> None:
+    registry.promote("1", by="a", reason="b")  # Monday 2:30
+    registry.record(decision("kept", "3", "1"), by="a")  # Tuesday
+    registry.promote("2", by="a", reason="b")  # Wednesday
+    registry.rollback(by="a", reason="b")  # Thursday
+    wednesday, thursday = MONDAY + timedelta(days=2), MONDAY + timedelta(days=3)
+    first, second, third = Reign("1", MONDAY, wednesday), Reign("2", wednesday, thursday), Reign("1", thursday, None)
+    midnight, day = datetime(2026, 3, 1, tzinfo=UTC), timedelta(days=1)
+    days = [registry.decisions().reigns(midnight + n * day, midnight + (n + 1) * day) for n in range(6)]
+    assert days == [[], [first], [first], [first, second], [second, third], [third]]
+    moments = [MONDAY - day, MONDAY, wednesday - day / 24, wednesday, thursday + day]
+    at = [registry.decisions().reigns(moment, moment) for moment in moments]
+    assert at == [[], [first], [first], [second], [third]]
+    assert [reign[0].champion if reign else None for reign in at] == [
+        registry.decisions().champion_at(moment) for moment in moments
+    ]
 
 
 def test_a_rollback_goes_to_the_champion_before(registry: Registry) -> None:

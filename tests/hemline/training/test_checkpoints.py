@@ -62,7 +62,7 @@ def interrupted_once(data: DatasetRef, tmp_path_factory: pytest.TempPathFactory)
             raise KeyboardInterrupt
 
     directory = tmp_path_factory.mktemp("interrupted")
-    config = RetrainConfig(epochs=3, batch_size=60, validation=60, checkpoint_steps=2)
+    config = RetrainConfig(epochs=3, batch_size=60, validation=60, checkpoint_steps=2, log_lines=3)
     with pytest.raises(KeyboardInterrupt):
         run.train(config, data, CPU, directory, stop)
     return directory

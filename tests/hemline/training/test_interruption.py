@@ -79,7 +79,7 @@ def test_another_thread_has_no_signals() -> None:
 def test_training_that_is_told_to_end_leaves_a_checkpoint_of_the_step_it_is_at(tmp_path: Path) -> None:
     """It went back to the last epoch's, which may be an hour ago."""
     dataset = write_dataset(tmp_path / "data", {"train": 3000, "test": 10})
-    config = RetrainConfig(epochs=2, batch_size=10, validation=440)  # 256 steps an epoch: two chunks
+    config = RetrainConfig(epochs=2, batch_size=10, validation=440, log_lines=1)  # 256 steps an epoch: two chunks
 
     def say(line: str) -> None:
         if line.startswith("epoch 1/2  iteration 128/"):

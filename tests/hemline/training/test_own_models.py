@@ -24,7 +24,7 @@ from tests.hemline.models import own_models as own
 from tests.hemline.models.own_models import ending, layers
 
 OWN = "tests.hemline.models.own_models:everything"
-SETTINGS: dict[str, Any] = {"epochs": 3, "batch_size": 70, "validation": 60, "checkpoint_steps": 2}
+SETTINGS: dict[str, Any] = {"epochs": 3, "batch_size": 70, "validation": 60, "checkpoint_steps": 2, "log_lines": 3}
 
 
 class Killed(BaseException):

@@ -20,7 +20,7 @@ from hemline.records.run import Rows, TrainedRun
 from hemline.training import run, seeds
 from tests.hemline.conftest import CPU, write_dataset
 
-CONFIG = RetrainConfig(epochs=2, batch_size=70, validation=60, seed=7, seeds=3)
+CONFIG = RetrainConfig(epochs=2, batch_size=70, validation=60, seed=7, seeds=3, log_lines=1)
 
 
 class Killed(BaseException):
@@ -88,7 +88,9 @@ def test_a_signal_leaves_a_checkpoint_of_every_seed_that_trains_and_begins_no_ot
     """The main thread has the signal, and the threads of the seeds have the steps."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(2))
     dataset = write_dataset(tmp_path / "data", {"train": 3000, "test": 10})
-    config = RetrainConfig(epochs=3, batch_size=10, validation=440, seed=7, seeds=3)  # 256 steps an epoch: two chunks
+    config = RetrainConfig(
+        epochs=3, batch_size=10, validation=440, seed=7, seeds=3, log_lines=1
+    )  # 256 steps an epoch: two chunks
     started: set[str] = set()
 
     def say(line: str) -> None:
