@@ -47,23 +47,23 @@ def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assig
     directory = open_run(config, this.scheduled_start_time, this.name, str(this.id))
     log = noise_in(directory / "run.log", loggers=("absl", "tensorflow"), copied=("prefect", "hemline"))
     with log, working_on(directory, config.attempts):
-        device = preflight(config)
+        selected = preflight(config)
         on_disk = verified(config.data)
-        if same := unchanged(config, on_disk, device, directory):
+        if same := unchanged(config, on_disk, selected, directory):
             return same  # type: ignore[return-value]
-        device = check_model(config, device)
-        dataset = prepare_dataset(config, on_disk, directory)
+        device = check_model(config, selected)
+        dataset = prepare_dataset(config, on_disk, directory, wait_for=[device])
         if on_disk is None and (same := unchanged(config, dataset, device, directory)):  # decoded anew, to the same
             return same  # type: ignore[return-value]
         found = check_data(config, dataset, device, directory)
         parity = verify_layers(device, config.proofs_path, directory)
-        verify_claims(device, config.proofs_path, only=tuple(RELIED_ON))
-        trained = train(config, dataset, device, directory)
+        claims = verify_claims(device, config.proofs_path, only=tuple(RELIED_ON))
+        trained = train(config, dataset, device, directory, wait_for=[found, parity, claims])
         if device.worker > 0:  # every worker has trained the same model; the first one publishes it
             return None
-        evaluation = evaluate(dataset, device, trained)
-        version = publish(config, dataset, device, parity, trained, evaluation)
-        decision = promote(config, dataset, device, version, found.doubts)
+        evaluation = evaluate(trained)
+        version = publish(config, parity, trained, evaluation)
+        decision = promote(config, version, found.doubts)
         if decision.verdict == "needs approval" and config.gate.promotion == "manual" and runtime.deployment.id:
             decision = ask(decision, Registry(config.artifacts_path, config.name), config.gate.approval_hours)
         report(version, decision)

@@ -26,7 +26,7 @@ def test_five_epochs_reach_what_the_chapters_listing_missed(fashion_mnist: Datas
     trained = run.train(config, fashion_mnist, device, directory, say=lambda line: None)
     assert trained.epochs[-1]["epoch"] == 5
     assert trained.epochs[-1]["val_accuracy"] >= 0.86
-    evaluation = evaluate_saved(fashion_mnist, device, trained)
+    evaluation = evaluate_saved(trained)
     assert evaluation.examples == 10_000
 
     # Another process, another way to ask: Keras's own `predict` instead of our compiled pass.
