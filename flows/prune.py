@@ -13,6 +13,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 
+from flows.names import dated
 from flows.places import confine
 from hemline.config.data import DataConfig
 from hemline.config.paths import root
@@ -20,7 +21,11 @@ from hemline.registry.prune import Retention, removable, remove, summary
 from tasks.live import in_ui
 
 
-@flow(name="prune", flow_run_name="prune-delete-{delete}", result_serializer="json")
+@flow(
+    name="prune",
+    flow_run_name=dated(lambda name, delete, **_: ("prune" if delete else "prune look", name)),
+    result_serializer="json",
+)
 def prune(
     retention: Retention = Retention(),  # noqa: B008  it is frozen
     delete: bool = False,

@@ -11,6 +11,7 @@ from prefect.states import Completed
 
 from flows.approval import ask
 from flows.attempt import working_on
+from flows.names import dated
 from flows.nights import made_up_for
 from flows.places import confine
 from hemline.config.retrain import RetrainConfig
@@ -35,7 +36,7 @@ from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers
 
 
-@flow(name="retrain", flow_run_name="retrain-{config.name}-{config.epochs}-epochs", result_serializer="json")
+@flow(name="retrain", flow_run_name=dated(lambda config: (config.title,)), result_serializer="json")
 def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assignment]  # noqa: B006  of a RetrainConfig() the UI's form would send every field
     """Retrain the image classifier, publish it as a model version, and promote it if it is better."""
     places = {"data_dir": config.data_dir, "manual_dir": config.manual_dir, "resume": config.resume_path}
@@ -44,7 +45,7 @@ def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assig
     if skipped := made_up_for():  # only of several late nights
         return skipped  # type: ignore[return-value]  # Prefect takes it for the run's state, and its data for the result
     config = config.of_night(this.scheduled_start_time)
-    directory = open_run(config, this.scheduled_start_time, this.name, str(this.id))
+    directory = open_run(config, this.scheduled_start_time, str(this.id))
     log = noise_in(directory / "run.log", loggers=("absl", "tensorflow"), copied=("prefect", "hemline"))
     with log, working_on(directory, config.attempts):
         selected = preflight(config)

@@ -12,6 +12,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
+from flows.names import dated
 from flows.places import confine
 from hemline.config.paths import root
 from hemline.registry.champion import registry_of
@@ -19,7 +20,7 @@ from tasks.live import in_ui
 from tasks.promote import this_run
 
 
-@flow(name="rollback", flow_run_name="rollback", result_serializer="json")
+@flow(name="rollback", flow_run_name=dated(lambda name, **_: ("rollback", name)), result_serializer="json")
 def rollback(
     reason: str, to: str | None = None, name: str | None = None, artifacts_dir: Path = Path("artifacts")
 ) -> str:

@@ -10,6 +10,7 @@ The hand-written layer against Keras's and against float64, and the chapter's ni
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
+from flows.names import dated
 from flows.places import confine
 from hemline.config.verify import VerifyConfig
 from hemline.errors import ProofError
@@ -22,7 +23,7 @@ from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers
 
 
-@flow(name="verify", flow_run_name="verify-{config.device}", result_serializer="json")
+@flow(name="verify", flow_run_name=dated(lambda config: ("verify", config.device)), result_serializer="json")
 def verify(config: VerifyConfig = VerifyConfig()) -> Verification:  # noqa: B008  it is frozen
     """Prove the layer and the claims on this machine."""
     confine(artifacts_dir=config.artifacts_dir)

@@ -126,6 +126,11 @@ class RetrainConfig(WithArtifacts, DataConfig):
         return self
 
     @property
+    def title(self) -> str:
+        """What its runs are called, and their day: 'fashion_mnist mlp'."""
+        return f"{self.name} {self.model.rpartition(':')[2]}"
+
+    @property
     def resume_path(self) -> Path | None:
         """Absolute directory of the run to go on with: 1. runs/X in artifacts_dir; 2. X; 3. from the root on."""
         if self.resume is None:

@@ -117,7 +117,7 @@ def test_a_run_leaves_every_file_and_artifact(finished: State[Outcome | None]) -
     epochs = pd.read_csv(version.run / "epochs.csv")
     assert list(epochs["epoch"]) == [1, 2]
     shown = artifacts(finished)
-    assert set(shown) == {"claims", "data", "decision", "epochs", "layer-norm-parity", "report", "training-progress"}
+    assert set(shown) == {"claims", "data", "decision", "epochs", "layer-norm-parity", "report", "training"}
     table = pd.DataFrame(json.loads(str(shown["epochs"].data)))
     np.testing.assert_allclose(table["val_loss"], epochs["val_loss"], atol=5e-5)
     parity = json.loads(str(shown["layer-norm-parity"].data))
@@ -129,7 +129,8 @@ def test_a_run_leaves_every_file_and_artifact(finished: State[Outcome | None]) -
     assert "**Promoted mnist 1: " in report
     assert "There is no champion whose data could be compared.\n\nNo check found anything." in report
     assert len(report) < 200_000  # listings in the UI return whole artifacts
-    assert shown["training-progress"].data == 100
+    assert str(shown["training"].description).startswith("Epoch 2 of 2: accuracy 0.")
+    assert f"| 1 | {epochs['train_loss'][0]:.4f} |" in str(shown["training"].data)
 
 
 GRAPH: dict[str, set[str]] = {
@@ -163,7 +164,11 @@ def test_the_graph_has_an_edge_for_each_record_and_no_other(config: RetrainConfi
 
 def test_the_runs_name_says_what_it_is(finished: State[Outcome | None]) -> None:
     with get_client(sync_client=True) as client:
-        assert client.read_flow_run(flow_run_id(finished)).name == "retrain-mnist-2-epochs"
+        run = client.read_flow_run(flow_run_id(finished))
+    assert run.name == f"mnist mlp {run.expected_start_time:%Y-%m-%d}"
+    outcome = finished.result()
+    assert outcome
+    assert outcome.version.run.name == f"{run.expected_start_time:%Y-%m-%d}-mnist-mlp-{run.id.hex[:8]}"
 
 
 def test_a_later_run_reuses_the_data_only_while_it_is_whole(
