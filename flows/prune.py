@@ -18,7 +18,7 @@ from flows.places import confine
 from hemline.config.data import DataConfig
 from hemline.config.paths import root
 from hemline.registry.prune import Retention, removable, remove, summary
-from tasks.live import in_ui
+from tasks.live import in_ui, sentence
 
 
 @flow(
@@ -45,8 +45,8 @@ def prune(
     removals = removable(artifacts, DataConfig().data_path, retention, datetime.now(UTC), name)
     if delete:
         removals = remove(removals, artifacts)
-    sentence = f"{'removed' if delete else 'would remove'} {summary(removals)}"
-    get_run_logger().info(sentence)
+    said = f"{'removed' if delete else 'would remove'} {summary(removals)}"
+    get_run_logger().info(said)
     rows = [{"what": each.kind, **each.model_dump(mode="json", exclude={"kind"})} for each in removals]
-    in_ui(create_table_artifact, key="pruned", table=rows or [{"what": "nothing"}], description=sentence)
+    in_ui(create_table_artifact, key="pruned", table=rows or [{"what": "nothing"}], description=sentence(said))
     return sum(each.bytes for each in removals)

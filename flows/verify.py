@@ -19,6 +19,7 @@ from hemline.records.run import Verification
 from hemline.report.markdown import verification_markdown
 from hemline.runtime.devices import select, set_up
 from hemline.runtime.provenance import package_versions
+from tasks.live import in_ui, sentence
 from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers
 
@@ -33,7 +34,14 @@ def verify(config: VerifyConfig = VerifyConfig()) -> Verification:  # noqa: B008
     parity = verify_layers(device, config.proofs_path, grid=config.grid, required=False)
     claims = verify_claims(device, config.proofs_path, required=False)
     found = Verification(device=device, parity=parity, claims=claims, packages=package_versions())
-    create_markdown_artifact(key="verification", markdown=verification_markdown(found))
+    in_ui(
+        create_markdown_artifact,
+        key="verification",
+        markdown=verification_markdown(found),
+        description=sentence(
+            "; ".join(found.failures) or f"everything that training relies on holds on {device.description}"
+        ),
+    )
     if found.failures:
         raise ProofError(
             f"everything that training relies on must hold. Received: {'; '.join(found.failures)}. The tables "

@@ -2,7 +2,7 @@
 
 with Growing("training", draw=page_of) as page:      # page_of(rows): a sentence, and a page in Markdown
     page.show(rows)                                 # returns at once; the newest counts
-in_ui(create_table_artifact, key="epochs", table=rows)              # waits for the server, but not for ever
+in_ui(create_table_artifact, key="epochs", table=rows, ...)     # waits for the server, but not for ever
 with one_at_a_time(data / ".cpu.lock", "the CPU"): ...              # the run is *Waiting* meanwhile, and says for whom
 """
 
@@ -108,6 +108,11 @@ def in_ui(create: Callable[..., object], **content: object) -> None:
                 get_run_logger().warning("the UI does not have %s: the server is away (%s)", content["key"], error)
                 return
             time.sleep(AGAIN_SECONDS)
+
+
+def sentence(words: str) -> str:
+    """With a capital letter and a full stop, as a description of an artifact is read."""
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from prefect.artifacts import create_markdown_artifact
 from hemline.config.retrain import RetrainConfig
 from hemline.records.run import Decision, ModelVersion
 from hemline.report.markdown import decision_markdown
-from tasks.live import in_ui
+from tasks.live import in_ui, sentence
 from tasks.step import step
 
 
@@ -38,4 +38,9 @@ def this_run() -> str:
 def show(decision: Decision) -> None:
     """In the log and in the UI."""
     get_run_logger().info(decision.sentence)
-    in_ui(create_markdown_artifact, key="decision", markdown=decision_markdown(decision), description=decision.sentence)
+    in_ui(
+        create_markdown_artifact,
+        key="decision",
+        markdown=decision_markdown(decision),
+        description=sentence(decision.sentence),
+    )
