@@ -34,6 +34,8 @@ def prune(
 ) -> int:
     """Remove what is old; by default only say what would go. Returns bytes.
 
+    Its artifact `pruned` has the list. Read on in `docs/gate-and-registry.md`.
+
     Args:
         retention: what is kept of each model's name
         delete: whether to remove it

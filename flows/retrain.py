@@ -38,7 +38,13 @@ from tasks.verify_layers import verify_layers
 
 @flow(name="retrain", flow_run_name=dated(lambda config: (config.title,)), result_serializer="json")
 def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assignment]  # noqa: B006  of a RetrainConfig() the UI's form would send every field
-    """Retrain the image classifier, publish it as a model version, and promote it if it is better."""
+    """Retrain the image classifier, publish it as a model version, and promote it if it is better.
+
+    Its final state is the verdict: *Promoted*, *Kept*, *Needs approval*, or *Unchanged* if there was nothing to train.
+
+    While it trains, its artifact `training` grows; afterwards `report` has all of it. A run that fails or is cancelled
+    goes on from its newest checkpoint by *Retry*. Read on in `docs/use.md` and `docs/operate.md`.
+    """
     places = {"data_dir": config.data_dir, "manual_dir": config.manual_dir, "resume": config.resume_path}
     confine(artifacts_dir=config.artifacts_dir, dataset=config.folder, **places)
     this = runtime.flow_run

@@ -26,6 +26,8 @@ def rollback(
 ) -> str:
     """Make an earlier version the champion again.
 
+    The version is verified first, and the ledger keeps the reason. Read on in `docs/gate-and-registry.md`.
+
     Args:
         reason: why, in a sentence; it is written into the ledger
         to: the version, e.g. 7, which must be a former champion; null takes the one before the present one

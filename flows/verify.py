@@ -26,7 +26,10 @@ from tasks.verify_layers import verify_layers
 
 @flow(name="verify", flow_run_name=dated(lambda config: ("verify", config.device)), result_serializer="json")
 def verify(config: VerifyConfig = VerifyConfig()) -> Verification:  # noqa: B008  it is frozen
-    """Prove the layer and the claims on this machine."""
+    """Prove what training relies on, on this machine: its layer against references, and the chapter's claims.
+
+    Its artifacts `verification`, `layer-norm-parity` and `claims` have every case. Read on in `docs/exercises.md`.
+    """
     confine(artifacts_dir=config.artifacts_dir)
     device = select(config.device)
     set_up(device)

@@ -46,7 +46,7 @@ def verify_layers(
         create_table_artifact,
         key="layer-norm-parity",
         table=found.rows,
-        description=f"LayerNorm agrees with its references in {found.cases - found.failed} of {found.cases} cases on "
+        description=f"{found.cases - found.failed} of {found.cases} cases of LayerNorm agree with their references on "
         f"{device.description}. The table has failures, then the worst case of every value of every axis, with its "
         "largest difference in units of the tolerance; parity.csv has all cases.",
     )

@@ -18,7 +18,6 @@ def test_it_says_where_it_is_and_how_well_it_does() -> None:
     sentence, text = training_markdown([row(1, 0.5), row(2, 0.75)], epochs=5, seeds=1)
     assert sentence == "Epoch 2 of 5: accuracy 0.7500 on validation."
     assert without_picture(text) == (
-        "**Epoch 2 of 5: accuracy 0.7500 on validation.**\n\n"
         "`██████████░░░░░░░░░░░░░░░` 40%\n\n"
         "![loss and accuracy by epoch](picture)\n\n"
         "| epoch | train_loss | train_accuracy | val_loss | val_accuracy |\n"
@@ -26,6 +25,12 @@ def test_it_says_where_it_is_and_how_well_it_does() -> None:
         "| 2 | 1.0000 | 0.2500 | 2.0000 | 0.7500 |\n"
         "| 1 | 1.0000 | 0.2500 | 2.0000 | 0.5000 |"
     )
+
+
+def test_one_epoch_is_no_curve() -> None:
+    _, text = training_markdown([row(1)], epochs=1, seeds=1)
+    assert "![" not in text
+    assert "100%" in text
 
 
 def test_of_several_seeds_it_has_the_mean_of_those_that_have_come_so_far() -> None:
