@@ -68,6 +68,8 @@ class Growing(Generic[Content]):
 
     def _keep_up(self) -> None:
         artifact: UUID | None = None
+        drawn: Content | None = None
+        description = text = ""
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
             while True:
                 with self._changed:
@@ -76,14 +78,15 @@ class Growing(Generic[Content]):
                     content = self._newest
                 if content is None or content is self._shown:
                     return
-                sentence, text = self._draw(content)
+                if content is not drawn:  # or it is tried again
+                    (description, text), drawn = self._draw(content), content
                 try:
                     if artifact is None:
-                        made = create_markdown_artifact(text, self._key, sentence)
+                        made = create_markdown_artifact(text, self._key, description)
                         assert isinstance(made, UUID)  # a coroutine only where there is an event loop
                         artifact = made
                     else:
-                        replace_artifact(artifact, sentence, text)
+                        replace_artifact(artifact, description, text)
                     self._shown = content
                 except AWAY:
                     time.sleep(AGAIN_SECONDS)

@@ -38,13 +38,17 @@ def for_the_form(schema: dict[str, Any]) -> None:
     """Changes a model's JSON schema so that its form in the Prefect UI sends only what a person filled in.
 
     The form sends every default it finds, which would override a recipe's values: defaults move to the description, and
-    bounds beside them. It cannot set a constant, which becomes a list of one.
+    bounds beside them. For a truth value it shows a switch, and sends false for an untouched one: it becomes a choice.
+    It cannot set a constant, which becomes a list of one.
     """
     for name, field in schema["properties"].items():
         branches = (field, *field.get("anyOf", ()))
         for branch in branches:
             if "const" in branch:
                 branch["enum"] = [branch.pop("const")]
+        if field.get("type") == "boolean":
+            field["enum"] = [True, False]
+            del field["type"]
         default = field.pop("default", None)
         notes = [] if default in (None, []) or isinstance(default, dict) else [f"default: {json.dumps(default)}"]
         notes += [
