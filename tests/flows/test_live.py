@@ -104,7 +104,7 @@ def test_a_page_grows_in_place() -> None:
     """In Prefect's own server: one artifact of the run, and its key leads to its newest state."""
     states = list[tuple[str | None, object]]()
 
-    of_key = ArtifactCollectionFilter.model_validate({"key": {"any_": ["training"]}})
+    of_key = ArtifactCollectionFilter.model_validate({"key": {"any_": ["growing"]}})
 
     def look() -> list[tuple[str | None, object]]:
         """Adds what the key leads to, if it is new."""
@@ -115,7 +115,7 @@ def test_a_page_grows_in_place() -> None:
 
     @flow(name="grows")
     def grows() -> None:
-        with live.Growing("training", page_of) as page:
+        with live.Growing("growing", page_of) as page:
             for epoch in (1, 2, 3):
                 page.show([epoch])
                 wait_until(lambda: len(look()) == epoch, "growing")  # noqa: B023  at once
