@@ -73,7 +73,7 @@ def write_ledger(registry: Registry) -> None:
             after = version if promoted else champion
             entry = Entry(
                 at=AGO + timedelta(seconds=LINES * number + line),
-                by=f"retrain-{NAME}-5-epochs ({UUID(int=number)})",
+                by=f"{NAME} mlp 2026-01-02 ({UUID(int=number)})",
                 decision="promoted" if promoted else "kept",
                 version=version,
                 champion_before=champion,

@@ -13,14 +13,19 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 
+from flows.names import dated
 from flows.places import confine
 from hemline.config.data import DataConfig
 from hemline.config.paths import root
 from hemline.registry.prune import Retention, removable, remove, summary
-from tasks.live import in_ui
+from tasks.live import in_ui, sentence
 
 
-@flow(name="prune", flow_run_name="prune-delete-{delete}", result_serializer="json")
+@flow(
+    name="prune",
+    flow_run_name=dated(lambda name, delete, **_: ("prune" if delete else "prune look", name)),
+    result_serializer="json",
+)
 def prune(
     retention: Retention = Retention(),  # noqa: B008  it is frozen
     delete: bool = False,
@@ -28,6 +33,8 @@ def prune(
     artifacts_dir: Path = Path("artifacts"),
 ) -> int:
     """Remove what is old; by default only say what would go. Returns bytes.
+
+    Its artifact `pruned` has the list. Read on in `docs/gate-and-registry.md`.
 
     Args:
         retention: what is kept of each model's name
@@ -40,8 +47,8 @@ def prune(
     removals = removable(artifacts, DataConfig().data_path, retention, datetime.now(UTC), name)
     if delete:
         removals = remove(removals, artifacts)
-    sentence = f"{'removed' if delete else 'would remove'} {summary(removals)}"
-    get_run_logger().info(sentence)
+    said = f"{'removed' if delete else 'would remove'} {summary(removals)}"
+    get_run_logger().info(said)
     rows = [{"what": each.kind, **each.model_dump(mode="json", exclude={"kind"})} for each in removals]
-    in_ui(create_table_artifact, key="pruned", table=rows or [{"what": "nothing"}], description=sentence)
+    in_ui(create_table_artifact, key="pruned", table=rows or [{"what": "nothing"}], description=sentence(said))
     return sum(each.bytes for each in removals)

@@ -11,6 +11,7 @@ from prefect.states import Completed
 
 from flows.approval import ask
 from flows.attempt import working_on
+from flows.names import dated
 from flows.nights import made_up_for
 from flows.places import confine
 from hemline.config.retrain import RetrainConfig
@@ -35,35 +36,41 @@ from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers
 
 
-@flow(name="retrain", flow_run_name="retrain-{config.name}-{config.epochs}-epochs", result_serializer="json")
+@flow(name="retrain", flow_run_name=dated(lambda config: (config.title,)), result_serializer="json")
 def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assignment]  # noqa: B006  of a RetrainConfig() the UI's form would send every field
-    """Retrain the image classifier, publish it as a model version, and promote it if it is better."""
+    """Retrain the image classifier, publish it as a model version, and promote it if it is better.
+
+    Its final state is the verdict: *Promoted*, *Kept*, *Needs approval*, or *Unchanged* if there was nothing to train.
+
+    While it trains, its artifact `training` grows; afterwards `report` has all of it. A run that fails or is cancelled
+    goes on from its newest checkpoint by *Retry*. Read on in `docs/use.md` and `docs/operate.md`.
+    """
     places = {"data_dir": config.data_dir, "manual_dir": config.manual_dir, "resume": config.resume_path}
     confine(artifacts_dir=config.artifacts_dir, dataset=config.folder, **places)
     this = runtime.flow_run
     if skipped := made_up_for():  # only of several late nights
         return skipped  # type: ignore[return-value]  # Prefect takes it for the run's state, and its data for the result
     config = config.of_night(this.scheduled_start_time)
-    directory = open_run(config, this.scheduled_start_time, this.name, str(this.id))
+    directory = open_run(config, this.scheduled_start_time, str(this.id))
     log = noise_in(directory / "run.log", loggers=("absl", "tensorflow"), copied=("prefect", "hemline"))
     with log, working_on(directory, config.attempts):
-        device = preflight(config)
+        selected = preflight(config)
         on_disk = verified(config.data)
-        if same := unchanged(config, on_disk, device, directory):
+        if same := unchanged(config, on_disk, selected, directory):
             return same  # type: ignore[return-value]
-        device = check_model(config, device)
-        dataset = prepare_dataset(config, on_disk, directory)
+        device = check_model(config, selected)
+        dataset = prepare_dataset(config, on_disk, directory, wait_for=[device])
         if on_disk is None and (same := unchanged(config, dataset, device, directory)):  # decoded anew, to the same
             return same  # type: ignore[return-value]
         found = check_data(config, dataset, device, directory)
         parity = verify_layers(device, config.proofs_path, directory)
-        verify_claims(device, config.proofs_path, only=tuple(RELIED_ON))
-        trained = train(config, dataset, device, directory)
+        claims = verify_claims(device, config.proofs_path, only=tuple(RELIED_ON))
+        trained = train(config, dataset, device, directory, wait_for=[found, parity, claims])
         if device.worker > 0:  # every worker has trained the same model; the first one publishes it
             return None
-        evaluation = evaluate(dataset, device, trained)
-        version = publish(config, dataset, device, parity, trained, evaluation)
-        decision = promote(config, dataset, device, version, found.doubts)
+        evaluation = evaluate(trained)
+        version = publish(config, parity, trained, evaluation)
+        decision = promote(config, version, found.doubts)
         if decision.verdict == "needs approval" and config.gate.promotion == "manual" and runtime.deployment.id:
             decision = ask(decision, Registry(config.artifacts_path, config.name), config.gate.approval_hours)
         report(version, decision)

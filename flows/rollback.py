@@ -12,18 +12,21 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
+from flows.names import dated
 from flows.places import confine
 from hemline.config.paths import root
 from hemline.registry.champion import registry_of
-from tasks.live import in_ui
+from tasks.live import in_ui, sentence
 from tasks.promote import this_run
 
 
-@flow(name="rollback", flow_run_name="rollback", result_serializer="json")
+@flow(name="rollback", flow_run_name=dated(lambda name, **_: ("rollback", name)), result_serializer="json")
 def rollback(
     reason: str, to: str | None = None, name: str | None = None, artifacts_dir: Path = Path("artifacts")
 ) -> str:
     """Make an earlier version the champion again.
+
+    The version is verified first, and the ledger keeps the reason. Read on in `docs/gate-and-registry.md`.
 
     Args:
         reason: why, in a sentence; it is written into the ledger
@@ -36,7 +39,7 @@ def rollback(
     # A run that was killed after its line was written, and is retried, must not go back twice.
     done = [entry for entry in registry.entries() if (entry.decision, entry.by) == ("rolled back", this_run())]
     entry = done[0] if done else registry.rollback(this_run(), reason, to)
-    sentence = f"rolled back {registry.name} from {entry.champion_before} to {entry.champion_after}: {reason}"
-    get_run_logger().info(sentence)
-    in_ui(create_markdown_artifact, key="decision", markdown=sentence, description=sentence)
+    said = f"rolled back {registry.name} from {entry.champion_before} to {entry.champion_after}: {reason}"
+    get_run_logger().info(said)
+    in_ui(create_markdown_artifact, key="decision", markdown=sentence(said), description=sentence(said))
     return str(entry.champion_after)

@@ -17,6 +17,7 @@ from prefect import get_run_logger, runtime
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Running
 
+from hemline.config.checks import ANSWERS
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
 from hemline.errors import VersionError
@@ -71,6 +72,12 @@ def check_data(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, d
     return found
 
 
+def _found(found: DataChecks) -> str:
+    numbers = {answer: len(found.sentences(answer)) for answer in reversed(ANSWERS)}
+    listed = ", ".join(f"{number} to {answer}" for answer, number in numbers.items() if number)
+    return f"The checks of the data found {listed or 'nothing'}."
+
+
 def _names(dataset: DatasetRef, split_seed: int) -> Callable[[str, int], str]:
     """What an example is called: in a folder as its file."""
     from hemline.data import folder
@@ -107,5 +114,5 @@ def _show(found: DataChecks, case: "Case", images: "Mapping[str, np.ndarray]", d
         create_markdown_artifact,
         key="data",
         markdown=data_markdown(found, data_uri(picture)),
-        description=f"the data: {len(found.findings)} findings, {len(found.doubts)} for a person",
+        description=_found(found),
     )

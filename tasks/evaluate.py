@@ -1,18 +1,16 @@
-"""The saved model's quality on the untouched test split: evaluation = evaluate(dataset, device, trained)."""
+"""The saved model's quality on the untouched test split: evaluation = evaluate(trained)."""
 
 from prefect import get_run_logger
 
-from hemline.data.dataset import DatasetRef
 from hemline.records.run import Evaluation, TrainedRun
-from hemline.runtime.devices import DeviceInfo
 from tasks.step import step
 
 
 @step("evaluate", timeout_seconds=1800)
-def evaluate(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun) -> Evaluation:
+def evaluate(trained: TrainedRun) -> Evaluation:
     """Writes evaluation.json and confusion.csv beside the model."""
     from hemline.evaluation.saved import evaluate_saved
 
-    evaluation = evaluate_saved(dataset, device, trained)
+    evaluation = evaluate_saved(trained)
     get_run_logger().info("test accuracy %.4f, test loss %.4f", evaluation.accuracy, evaluation.loss)
     return evaluation

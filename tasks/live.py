@@ -1,8 +1,8 @@
 """What a step shows of itself in the UI, where the server may be away for a while.
 
-with Progress("training-progress", "epochs trained") as progress:
-    progress.show(40.0)                             # percent; returns at once
-in_ui(create_table_artifact, key="epochs", table=rows)              # waits for the server, but not for ever
+with Growing("training", draw=page_of) as page:      # page_of(rows): a sentence, and a page in Markdown
+    page.show(rows)                                 # returns at once; the newest counts
+in_ui(create_table_artifact, key="epochs", table=rows, ...)     # waits for the server, but not for ever
 with one_at_a_time(data / ".cpu.lock", "the CPU"): ...              # the run is *Waiting* meanwhile, and says for whom
 """
 
@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Generic, TypeVar
 from uuid import UUID
 
 import httpx
 from prefect import get_run_logger, runtime
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
@@ -24,28 +25,36 @@ from prefect.states import Running, State
 
 from hemline.storage.locks import locked
 
+PAUSE_SECONDS = 2.0  # between two states of a growing page: drawing one takes a twentieth of a second
 AGAIN_SECONDS = 1.0  # after which a server that was away is asked again
-LAST_SECONDS = 5.0  # that the last value may take
+LAST_SECONDS = 5.0  # that the last state may take
 AWAY_SECONDS = 600.0  # that a step waits for a server that is away
 AWAY = (httpx.HTTPError, PrefectHTTPStatusError)  # what a server that is away, or in trouble, raises
 
+Content = TypeVar("Content")
 
-class Progress:
-    """A progress artifact that a thread keeps up to date; of several values the newest counts."""
 
-    def __init__(self, key: str, description: str):
-        self._key, self._description, self._log = key, description, get_run_logger()
-        self._newest, self._shown, self._done, self._changed = 0.0, -1.0, False, threading.Condition()
+class Growing(Generic[Content]):
+    """A Markdown artifact that a thread keeps up to date: of what is shown the newest counts, every few seconds.
+
+    draw: makes a sentence and a page of it, in that thread.
+    """
+
+    def __init__(self, key: str, draw: Callable[[Content], tuple[str, str]]):
+        self._key, self._draw, self._log = key, draw, get_run_logger()
+        self._newest: Content | None = None
+        self._shown: Content | None = None
+        self._done, self._changed = False, threading.Condition()
         context = contextvars.copy_context()  # the run's: Prefect knows by it whose artifact this is
-        self._thread = threading.Thread(target=context.run, args=(self._keep_up,), name="progress", daemon=True)
+        self._thread = threading.Thread(target=context.run, args=(self._keep_up,), name=key, daemon=True)
 
-    def show(self, percent: float) -> None:
-        """Returns at once."""
+    def show(self, content: Content) -> None:
+        """Returns at once. The content must not change any more."""
         with self._changed:
-            self._newest = percent
+            self._newest = content
             self._changed.notify()
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "Growing[Content]":
         self._thread.start()
         return self
 
@@ -54,28 +63,40 @@ class Progress:
             self._done = True
             self._changed.notify()
         self._thread.join(LAST_SECONDS)
-        if self._shown != self._newest:
-            self._log.warning("the server is away: the UI does not show the progress after %.0f %%", self._shown)
+        if self._shown is not self._newest:
+            self._log.warning("the server is away: the UI does not show the end of %s", self._key)
 
     def _keep_up(self) -> None:
         artifact: UUID | None = None
+        drawn: Content | None = None
+        description = text = ""
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
             while True:
                 with self._changed:
-                    self._changed.wait_for(lambda: self._done or self._newest != self._shown)
-                    if self._newest == self._shown:
-                        return
-                    value = self._newest
+                    self._changed.wait_for(lambda: self._done, PAUSE_SECONDS)
+                    self._changed.wait_for(lambda: self._done or self._newest is not self._shown)
+                    content = self._newest
+                if content is None or content is self._shown:
+                    return
+                if content is not drawn:  # or it is tried again
+                    (description, text), drawn = self._draw(content), content
                 try:
                     if artifact is None:
-                        made = create_progress_artifact(progress=value, key=self._key, description=self._description)
+                        made = create_markdown_artifact(text, self._key, description)
                         assert isinstance(made, UUID)  # a coroutine only where there is an event loop
                         artifact = made
                     else:
-                        update_progress_artifact(artifact, progress=value)
-                    self._shown = value
+                        replace_artifact(artifact, description, text)
+                    self._shown = content
                 except AWAY:
                     time.sleep(AGAIN_SECONDS)
+
+
+def replace_artifact(artifact: UUID, description: str, data: str) -> None:
+    """In place, so that a run has one. Prefect's own way to do it keeps an event with every state of the page too."""
+    with get_client(sync_client=True) as client:
+        given = {"description": description, "data": data}
+        client.request("PATCH", "/artifacts/{id}", path_params={"id": artifact}, json=given)
 
 
 def in_ui(create: Callable[..., object], **content: object) -> None:
@@ -90,6 +111,11 @@ def in_ui(create: Callable[..., object], **content: object) -> None:
                 get_run_logger().warning("the UI does not have %s: the server is away (%s)", content["key"], error)
                 return
             time.sleep(AGAIN_SECONDS)
+
+
+def sentence(words: str) -> str:
+    """With a capital letter and a full stop, as a description of an artifact is read."""
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 @contextmanager

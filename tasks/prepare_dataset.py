@@ -4,11 +4,13 @@ The cache is keyed by the data that is asked for and by this task's source, not 
 while every byte it points to is as it was. A run that goes on keeps the snapshot that it began with.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import INPUTS, TASK_SOURCE
+from prefect.utilities.engine import get_state_for_result, link_state_to_task_run_result
 
 from hemline.config.data import DataConfig
 from hemline.config.retrain import RetrainConfig
@@ -20,20 +22,24 @@ from tasks.step import phase
 
 
 @phase("prepare-dataset")
-def prepare_dataset(config: RetrainConfig, on_disk: DatasetRef | None, directory: Path) -> DatasetRef:
+def prepare_dataset(
+    config: RetrainConfig, on_disk: DatasetRef | None, directory: Path, wait_for: Sequence[object] = ()
+) -> DatasetRef:
     """Verified data, enough of it for the run, and dataset.json in the run's directory.
 
-    on_disk: by `hemline.data.decoding.verified`.
+    on_disk: by `hemline.data.decoding.verified`. wait_for: what other steps returned without which no data is fetched.
     """
     if snapshot := _of_this_run(directory):
         return for_run(snapshot, config.streaming)
-    ref = _prepare.with_options(refresh_cache=on_disk is None)(config.data)
+    ref = _prepare.with_options(refresh_cache=on_disk is None)(config.data, wait_for=wait_for)
     if on_disk is not None and on_disk != ref:  # decoded anew by someone else since it was cached
-        ref = _prepare.with_options(refresh_cache=True)(config.data)
+        ref = _prepare.with_options(refresh_cache=True)(config.data, wait_for=wait_for)
     check_sizes(ref, config.validation, config.batch_size)
-    ref = for_run(ref, config.streaming)
     write_json(directory / "dataset.json", ref.record())
-    return ref
+    of_run = for_run(ref, config.streaming)
+    if prepared := get_state_for_result(ref):  # what is given the copy depends on the step too
+        link_state_to_task_run_result(prepared[0], of_run)
+    return of_run
 
 
 def _of_this_run(directory: Path) -> DatasetRef | None:
@@ -47,6 +53,7 @@ def _of_this_run(directory: Path) -> DatasetRef | None:
 
 @task(
     name="prepare-dataset",
+    task_run_name="prepare-dataset",
     cache_policy=INPUTS + TASK_SOURCE,
     persist_result=True,
     result_serializer="json",

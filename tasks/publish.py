@@ -1,6 +1,6 @@
 """The run's result as a numbered model version.
 
-    version = publish(config, dataset, device, parity, trained, evaluation)
+    version = publish(config, parity, trained, evaluation)
 
 A run that is retried publishes once.
 """
@@ -8,24 +8,15 @@ A run that is retried publishes once.
 from prefect import get_run_logger, runtime
 
 from hemline.config.retrain import RetrainConfig
-from hemline.data.dataset import DatasetRef
 from hemline.records.proofs import Parity
 from hemline.records.run import Evaluation, FlowRun, ModelVersion, Record, TrainedRun
-from hemline.runtime.devices import DeviceInfo
 from hemline.runtime.provenance import provenance
 from tasks.compare import identity
 from tasks.step import step
 
 
 @step("publish", timeout_seconds=1800)
-def publish(
-    config: RetrainConfig,
-    dataset: DatasetRef,
-    device: DeviceInfo,
-    parity: Parity,
-    trained: TrainedRun,
-    evaluation: Evaluation,
-) -> ModelVersion:
+def publish(config: RetrainConfig, parity: Parity, trained: TrainedRun, evaluation: Evaluation) -> ModelVersion:
     """Writes the version, unless this run did before it was killed."""
     from hemline.registry import versions
 
@@ -35,14 +26,14 @@ def publish(
         return earlier
     record = Record(
         config=config,
-        dataset=dataset,
-        device=device,
+        dataset=trained.dataset,
+        device=trained.device,
         parity=parity,
         epochs=trained.epochs,
         evaluation=evaluation,
         flow_run=FlowRun(id=str(flow_run.id), name=flow_run.name),
-        fingerprint=dataset.fingerprint,
-        identity=identity(config, dataset, device),
+        fingerprint=trained.dataset.fingerprint,
+        identity=identity(config, trained.dataset, trained.device),
         **provenance(),
     )
     version = versions.publish(artifacts, record, trained.directory)

@@ -37,5 +37,5 @@ def report(version: ModelVersion, decision: Decision) -> None:
         create_markdown_artifact,
         key="report",
         markdown=text,
-        description=f"model {version.title}: {decision.sentence}",
+        description=f"Model {version.title}: {decision.sentence}.",
     )

@@ -4,17 +4,19 @@
     def evaluate(...) -> Evaluation: ...
 
 Never cached, since what a step computes is in files; its result is JSON, since no pickle is ever read back; and its
-start is noted, so that a crash has a place, and how long it takes, so that a person knows where a night goes.
+start is noted, so that a crash has a place, and how long it takes, so that a person knows where a night goes. In the
+UI's graph an edge leads to it from each step whose record it is given, or waits for.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
-from prefect import Task, task
+from prefect import Task
 from prefect.cache_policies import NO_CACHE
+from prefect.context import FlowRunContext
 from prefect.serializers import PickleSerializer
 
 from hemline.errors import DatasetError
@@ -23,6 +25,22 @@ from hemline.storage.timing import spent
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class Step(Task[P, R]):
+    """A task that depends on the steps whose records it is given, and on no others."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Prefect draws an edge for every object that a step returned or that is a field of it, by its address.
+
+        A text such as 'cpu' or '1' is one object wherever it comes from, and an address is used again: it would draw
+        edges that nobody meant. Of a record it knows which one it is, and draws none by mistake.
+        """
+        if context := FlowRunContext.get():
+            for address, (*_, record) in list(context.run_results.items()):
+                if record is None:
+                    del context.run_results[address]
+        return super().__call__(*args, **kwargs)
 
 
 def step(name: str, timeout_seconds: float) -> Callable[[Callable[P, R]], Task[P, R]]:
@@ -34,7 +52,14 @@ def step(name: str, timeout_seconds: float) -> Callable[[Callable[P, R]], Task[P
             with phase(name):
                 return function(*args, **kwargs)
 
-        return task(name=name, timeout_seconds=timeout_seconds, cache_policy=NO_CACHE, result_serializer="json")(noted)
+        return Step(
+            noted,
+            name=name,
+            task_run_name=name,
+            timeout_seconds=timeout_seconds,
+            cache_policy=NO_CACHE,
+            result_serializer="json",
+        )
 
     return decorate
 

@@ -1,4 +1,4 @@
-"""The custom training loop under Prefect: live progress in the UI, a line in the log for each epoch.
+"""The custom training loop under Prefect: a page that grows in the UI, a line in the log for each epoch.
 
     trained = train(config, dataset, device, run_directory)
 
@@ -14,9 +14,9 @@ from prefect.artifacts import create_table_artifact
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
-from hemline.records.run import TrainedRun
+from hemline.records.run import Rows, TrainedRun
 from hemline.runtime.devices import DeviceInfo
-from tasks.live import Progress, in_ui, one_at_a_time
+from tasks.live import Growing, in_ui, one_at_a_time
 from tasks.step import step
 
 
@@ -24,20 +24,22 @@ from tasks.step import step
 @step("train", timeout_seconds=12 * 3600)
 def train(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path) -> TrainedRun:
     """Leaves tables and model.keras in the run's directory. One training at a time on a device of this machine."""
+    from hemline.report.training import training_markdown
     from hemline.training import seeds
 
     # By machine, as data may be shared; by worker, as processes that train one model together may share a machine.
     lock = config.data.data_path / f".{device.kind}-{device.worker}-{platform.node()}.lock"
-    with one_at_a_time(lock, f"the {device.kind.upper()}"), Progress("training-progress", "epochs trained") as progress:
+    page = Growing[Rows]("training", draw=lambda rows: training_markdown(rows, config.epochs, config.seeds))
+    with one_at_a_time(lock, f"the {device.kind.upper()}"), page:
         trained = seeds.train(
             config,
             dataset,
             device,
             directory,
             say=get_run_logger().info,
-            on_epoch=lambda rows: progress.show(100 * len(rows) / (config.epochs * config.seeds)),
+            on_epoch=lambda rows: page.show(list(rows)),
         )
     table = [{name: round(value, 4) for name, value in row.items()} for row in trained.epochs]
-    description = f"metrics by epoch; every iteration is in {directory / 'iterations.parquet'}"
+    description = f"Loss and accuracy by epoch; every iteration is in {directory / 'iterations.parquet'}."
     in_ui(create_table_artifact, key="epochs", table=table, description=description)
     return trained

@@ -43,7 +43,7 @@ def verify_claims(
         create_table_artifact,
         key="claims",
         table=claim_rows(results),
-        description=f"the chapter's claims on {device.description}: {holding} of {len(results)} hold",
+        description=f"{holding} of {len(results)} claims of the chapter hold on {device.description}.",
     )
     if required:
         claims.require(results)

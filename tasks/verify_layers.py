@@ -46,9 +46,9 @@ def verify_layers(
         create_table_artifact,
         key="layer-norm-parity",
         table=found.rows,
-        description=f"LayerNorm against its references on {device.description}: "
-        f"{found.cases - found.failed} of {found.cases} cases within tolerance. Failures, then the worst case of "
-        "every value of every axis, with its largest difference in units of the tolerance. All cases: parity.csv",
+        description=f"{found.cases - found.failed} of {found.cases} cases of LayerNorm agree with their references on "
+        f"{device.description}. The table has failures, then the worst case of every value of every axis, with its "
+        "largest difference in units of the tolerance; parity.csv has all cases.",
     )
     if required:
         parity_table.require(table)

@@ -37,7 +37,11 @@ class DataConfig(Strict):
     image_key: str = Field("image", min_length=1, max_length=100, description="the TFDS feature that is the image")
     label_key: str = Field("label", min_length=1, max_length=100, description="the TFDS feature that is the class")
     image_size: int | None = Field(
-        None, ge=1, le=4096, description="pixels of a side to which images are scaled; null: they must be of one size"
+        None,
+        ge=1,
+        le=4096,
+        title="Image size (pixels)",
+        description="pixels of a side to which images are scaled; null: they must be of one size",
     )
     grayscale: Choice = Field(None, description="true makes images grey; otherwise they keep their channels")
     test_share: float | None = Field(

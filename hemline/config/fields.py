@@ -26,19 +26,39 @@ def _known_or_importable(name: str) -> str:
 ModelName = Annotated[str, AfterValidator(_known_or_importable)]
 
 
+BOUNDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "more than",
+    "maximum": "at most",
+    "exclusiveMaximum": "less than",
+}
+
+
 def for_the_form(schema: dict[str, Any]) -> None:
     """Changes a model's JSON schema so that its form in the Prefect UI sends only what a person filled in.
 
-    The form sends every default it finds, which would override a recipe's values: defaults move to the description.
+    The form sends every default it finds, which would override a recipe's values: defaults move to the description, and
+    bounds beside them. For a truth value it shows a switch, and sends false for an untouched one: it becomes a choice.
     It cannot set a constant, which becomes a list of one.
     """
-    for field in schema["properties"].values():
-        for branch in (field, *field.get("anyOf", ())):
+    for name, field in schema["properties"].items():
+        branches = (field, *field.get("anyOf", ()))
+        for branch in branches:
             if "const" in branch:
                 branch["enum"] = [branch.pop("const")]
+        if field.get("type") == "boolean":
+            field["enum"] = [True, False]
+            del field["type"]
         default = field.pop("default", None)
-        if default not in (None, []) and not isinstance(default, dict):
-            field["description"] = f"{field.get('description', '')}; default {json.dumps(default)}".removeprefix("; ")
+        notes = [] if default in (None, []) or isinstance(default, dict) else [f"default: {json.dumps(default)}"]
+        notes += [
+            f"{words} {branch[bound]}" for branch in branches for bound, words in BOUNDS.items() if bound in branch
+        ]
+        if notes:
+            field["description"] = f"{field.get('description', '')}  [{'; '.join(notes)}]".lstrip()
+        words = name.replace("_", " ")
+        if field.get("title") in (None, words.title()):  # which is Pydantic's
+            field["title"] = words.capitalize()
 
 
 def _as_choice(schema: dict[str, Any]) -> None:

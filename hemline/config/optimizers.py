@@ -70,10 +70,12 @@ class Schedule(Strict):
     """How a learning rate changes over the run. Times are in epochs; a fraction of one is a time too."""
 
     kind: Literal["constant", "cosine", "piecewise"] = Field("constant", description="what follows the warm-up")
-    warmup_epochs: FiniteFloat = Field(0, ge=0, description="epochs over which the rate first rises linearly")
+    warmup_epochs: FiniteFloat = Field(
+        0, ge=0, title="Warm-up (epochs)", description="epochs over which the rate first rises linearly"
+    )
     final_fraction: float = Field(0, ge=0, le=1, description="cosine: share of the learning rate at the end of the run")
     change_at: list[Annotated[FiniteFloat, Field(gt=0)]] = Field(
-        [], description="piecewise: epochs after which the rate changes, ascending"
+        [], title="Change at (epochs)", description="piecewise: epochs after which the rate changes, ascending"
     )
     change_to: list[Annotated[FiniteFloat, Field(ge=0, le=1000)]] = Field(
         [], description="piecewise: the share of the learning rate from then on, one for each change_at"
@@ -109,7 +111,11 @@ class OptimizerGroup(Strict):
         None, ge=0, le=100, description=_help("weight_decay", "share a weight loses at a step, times the learning rate")
     )
     ns_steps: int | None = Field(
-        None, ge=1, le=5, description=_help("ns_steps", "Newton-Schulz steps towards an orthogonal update")
+        None,
+        ge=1,
+        le=5,
+        title="Newton-Schulz steps",
+        description=_help("ns_steps", "Newton-Schulz steps towards an orthogonal update"),
     )
     clip_norm: FiniteFloat | None = Field(None, gt=0, description="largest norm of all the group's gradients together")
 

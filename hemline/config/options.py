@@ -19,9 +19,8 @@ from hemline.config.explain import explain
 from hemline.config.nested import merge
 
 Model = TypeVar("Model", bound=BaseModel)
-# As typer names kinds and bounds in the help of other commands.
+# As typer names kinds in the help of other commands.
 KINDS = {"string": "str", "integer": "int", "number": "float", "object": "JSON"}
-BOUNDS = {"minimum": "x>=", "exclusiveMinimum": "x>", "maximum": "x<=", "exclusiveMaximum": "x<"}
 
 
 def program(model: type[Model], run: Callable[[Model], None], description: str | None = None) -> typer.Typer:
@@ -54,12 +53,8 @@ def _parameters(schema: dict[str, Any], defined: dict[str, Any], outer: str = ""
     for field, about in schema["properties"].items():
         name = outer + field
         branches = [defined.get(part.get("$ref", "").rpartition("/")[2], part) for part in about.get("anyOf", [about])]
-        help_text, *default = about["description"].split("; default ")
-        bounds = [f"{sign}{part[bound]}" for part in branches for bound, sign in BOUNDS.items() if bound in part]
-        if notes := [*(f"default: {value}" for value in default), *bounds]:
-            help_text += f"  [{'; '.join(notes)}]"
         flag, kinds = "--" + name.replace("__", ".").replace("_", "-"), "|".join(map(_kind, branches))
-        option = typer.Option(None, flag, help=help_text, metavar=f"<{kinds}>")
+        option = typer.Option(None, flag, help=about["description"], metavar=f"<{kinds}>")
         kind = list[str] if "items" in about else str
         yield Parameter(name, Parameter.KEYWORD_ONLY, default=option, annotation=kind | None)
         for part in branches:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from hemline.config import recipes
 from hemline.config.checks import Checks
@@ -21,11 +21,15 @@ from hemline.config.names import Name, model_name
 from hemline.config.nested import merge
 from hemline.config.optimizers import OptimizerGroups
 from hemline.config.paths import root
+from hemline.config.sections import in_sections
 from hemline.models import MODELS
 
 
 class RetrainConfig(WithArtifacts, DataConfig):
-    """One training run. Defaults train the chapter's network on Fashion-MNIST."""
+    """One training run. What you leave out is as the recipe has it, or as by default: the chapter's network, trained on
+    Fashion-MNIST."""
+
+    model_config = ConfigDict(json_schema_extra=in_sections)
 
     recipe: str | None = Field(
         None, exclude=True, description="file in recipes/ whose values replace the defaults; other fields override it"
@@ -42,11 +46,12 @@ class RetrainConfig(WithArtifacts, DataConfig):
     )
     validation: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["test"] = Field(
         5000,
+        title="Validation (examples)",
         description="examples held out from the end of the train split for validation; "
         "'test' validates on the test split as the chapter does, without early_stopping",
     )
     epochs: int = Field(5, ge=1, le=10_000, description="passes over the training examples")
-    batch_size: int = Field(128, ge=1, le=1_000_000, description="examples per step")
+    batch_size: int = Field(128, ge=1, le=1_000_000, title="Batch size (examples)", description="examples per step")
     seed: int | None = Field(
         42,
         ge=0,
@@ -63,7 +68,10 @@ class RetrainConfig(WithArtifacts, DataConfig):
     groups: OptimizerGroups = Field(OptimizerGroups(), description="which optimizer trains which layers")
     frozen: list[str] = Field([], description="patterns of layer names that stay as initialised")
     early_stopping: int | None = Field(
-        None, ge=1, description="epochs without a lower validation loss after which to stop, with the best weights"
+        None,
+        ge=1,
+        title="Early stopping (epochs)",
+        description="epochs without a lower validation loss after which to stop, with the best weights",
     )
     checkpoint_steps: int | None = Field(
         None, ge=1, description="steps between checkpoints within an epoch, besides the one after every epoch"
@@ -76,7 +84,11 @@ class RetrainConfig(WithArtifacts, DataConfig):
         None, description="earlier run to go on with: its name, or its directory; same configuration"
     )
     ema_momentum: float | None = Field(
-        None, ge=0, lt=1, description="use the weights' moving average, keeping this share a step, e.g. 0.99; null: off"
+        None,
+        ge=0,
+        lt=1,
+        title="EMA momentum",
+        description="use the weights' moving average, keeping this share a step, e.g. 0.99; null: off",
     )
     log_lines: int = Field(0, ge=0, le=1000, description="lines of the log within an epoch, besides the one at its end")
     force: bool = Field(False, description="train although nothing has changed since a version was made")
@@ -125,6 +137,11 @@ class RetrainConfig(WithArtifacts, DataConfig):
                 f"seeds={self.seeds}, validation='test'. Give validation a number, or leave seeds out."
             )
         return self
+
+    @property
+    def title(self) -> str:
+        """What its runs are called, and their day: 'fashion_mnist mlp'."""
+        return f"{self.name} {self.model.rpartition(':')[2]}"
 
     @property
     def resume_path(self) -> Path | None:

@@ -1,6 +1,6 @@
 """A trained model on disk: how good it is, and how fast it answers as a server loads it.
 
-    evaluation = evaluate_saved(dataset, device, trained)
+    evaluation = evaluate_saved(trained)
     export(model, class_names, path)        # a SavedModel that needs TensorFlow alone
     latency = measure(path, images)         # median milliseconds through its signature
 
@@ -16,12 +16,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hemline.data.dataset import DatasetRef, load_split
+from hemline.data.dataset import load_split
 from hemline.evaluation.scores import Score, compile_predict, evaluate
 from hemline.models import load
 from hemline.records.run import Evaluation, Latency, Seeds, Serving, TrainedRun
 from hemline.report.charts import mistakes_grid
-from hemline.runtime.devices import DeviceInfo
 from hemline.storage.files import size_of, whole_directory, whole_file, write_json
 
 BATCH = 100  # examples in a batch prediction
@@ -29,17 +28,18 @@ REPEATS = 50
 WARM_UP = 5  # calls that do not count: the first one builds its plan
 
 
-def evaluate_saved(dataset: DatasetRef, device: DeviceInfo, trained: TrainedRun) -> Evaluation:
+def evaluate_saved(trained: TrainedRun) -> Evaluation:
     """Writes saved_model/, evaluation.json, confusion.csv, mistakes.svg; serving.json, whose times do not repeat."""
-    images, labels = load_split(dataset, "test")
+    images, labels = load_split(trained.dataset, "test")
+    class_names = trained.dataset.class_names
     served = trained.directory / "saved_model"
-    with tf.device(device.name):
+    with tf.device(trained.device.name):
         model = load(trained.model_path)
-        quality, table = evaluate(compile_predict(model), images, labels, dataset.class_names)
+        quality, table = evaluate(compile_predict(model), images, labels, class_names)
         if trained.seeds:
             quality.seeds = _seeds(trained, images, labels)
         with whole_directory(served, replace=True) as path:
-            export(model, dataset.class_names, path)
+            export(model, class_names, path)
         latency = measure(served, images)
     serving = Serving(latency=latency, size_bytes=size_of(trained.model_path) + size_of(served))
     with whole_file(trained.directory / "confusion.csv") as path:

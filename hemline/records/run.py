@@ -33,6 +33,8 @@ class TrainedRun(BaseModel):
     """What a finished training leaves in its directory for the steps after it."""
 
     directory: Path
+    dataset: DatasetRef  # that it was trained on
+    device: DeviceInfo
     epochs: Rows  # the table epochs.csv
     seeds: dict[int, float] = {}  # accuracy on validation by seed, if there are several; the best one's is published
 
@@ -116,6 +118,8 @@ class ModelVersion(BaseModel):
     version: str
     path: Path
     run: Path  # the run's directory
+    dataset: DatasetRef  # that it was trained on
+    device: DeviceInfo
     val_accuracy: float
     test_accuracy: float
 

@@ -163,6 +163,8 @@ def _version(manifest: Manifest, artifacts: Path, run: Path) -> ModelVersion:
         version=manifest.version,
         path=artifacts / MODELS / name / manifest.version,
         run=run,
+        dataset=manifest.dataset,
+        device=manifest.device,
         val_accuracy=manifest.epochs[-1]["val_accuracy"],
         test_accuracy=manifest.evaluation.accuracy,
     )

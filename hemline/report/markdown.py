@@ -1,6 +1,6 @@
 """The report a person reads: Markdown made of a run's record.
 
-    text = markdown(record, "retrain-fashion_mnist", pictures={"learning_curves": data_uri(svg), ...})
+    text = markdown(record, "fashion_mnist mlp 2026-11-24", pictures={"learning_curves": data_uri(svg), ...})
     proof = verification_markdown(found)        # of the flow `verify`
     looked_at = data_markdown(checks, picture)  # of the step check-data
 

@@ -2,7 +2,7 @@
 
     with whole_file(path) as temporary: ...             # hemline.storage.files
     with locked(directory / "ledger.lock"): ...         # hemline.storage.locks
-    directory = open_run(config, started, name, run_id) # hemline.storage.runs
+    directory = open_run(config, started, run_id)       # hemline.storage.runs
     with attempt(directory, owner=run_id): ...          # hemline.storage.attempts
 
 Others import anything of it. Only this room and `registry` may assume that a rename

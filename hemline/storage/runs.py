@@ -19,10 +19,10 @@ UNCHANGED = "unchanged.json"  # in a run that had nothing to train: which versio
 SEEDS = "seeds"  # in a run of several seeds, a directory for each; in its version, a model of each
 
 
-def run_directory(artifacts: Path, started: datetime, name: str, run_id: str) -> Path:
-    """artifacts/runs/<date>-<name>-<short id>: the same for every attempt of one flow run."""
-    slug = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")
-    return artifacts / RUNS / f"{started:%Y-%m-%d}-{slug}-{short(run_id)}"
+def run_directory(config: RetrainConfig, started: datetime, run_id: str) -> Path:
+    """artifacts/runs/<date>-<name>-<model>-<short id>: the same for every attempt of one flow run."""
+    title = re.sub(r"[^A-Za-z0-9_.]+", "-", config.title).strip("-")  # a function may be called in any alphabet
+    return config.artifacts_path / RUNS / f"{started:%Y-%m-%d}-{title}-{short(run_id)}"
 
 
 def find_run(artifacts: Path, run_id: str) -> Path | None:
@@ -35,11 +35,11 @@ def short(run_id: str) -> str:
     return run_id.replace("-", "")[:8]
 
 
-def open_run(config: RetrainConfig, started: datetime, name: str, run_id: str) -> Path:
+def open_run(config: RetrainConfig, started: datetime, run_id: str) -> Path:
     """The run's directory, with its configuration in it. Raises StorageError if it cannot be written."""
     require_writable(config.artifacts_path)
     if config.resume_path is None:
-        directory = run_directory(config.artifacts_path, started, name, run_id)
+        directory = run_directory(config, started, run_id)
         write_json(directory / "config.json", config.model_dump(mode="json"))
         return directory
     directory = config.resume_path

@@ -92,7 +92,7 @@ def train(
                 run.display.end_epoch(run.epoch(epoch))
                 on_epoch(history.epochs)
         run.save_model()
-    return TrainedRun(directory=directory, epochs=history.epochs)
+    return TrainedRun(directory=directory, dataset=dataset, device=device, epochs=history.epochs)
 
 
 class _Run:

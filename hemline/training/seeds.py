@@ -70,7 +70,7 @@ def train(
             shutil.copyfile(trained[best].directory / name, path)
     with whole_directory(directory / "iterations.parquet", replace=True) as path:
         shutil.copytree(trained[best].directory / "iterations.parquet", path, dirs_exist_ok=True)
-    return TrainedRun(directory=directory, epochs=trained[best].epochs, seeds=scores)
+    return trained[best].model_copy(update={"directory": directory, "seeds": scores})
 
 
 def at_once(config: RetrainConfig, device: DeviceInfo) -> int:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ import pytest
 import tensorflow as tf
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, TaskRunFilter
-from prefect.client.schemas.objects import Artifact, State
+from prefect.client.schemas.objects import Artifact, State, TaskRun, TaskRunResult
 from prefect.settings import PREFECT_API_URL
 
 from flows.retrain import retrain
@@ -79,10 +80,13 @@ def artifacts(state: State[Any]) -> dict[str, Artifact]:
 
 def task_states(state: State[Any]) -> dict[str, str]:
     """The name of each task run's state by the task's name."""
+    return {run.name: run.state.name or "" for run in task_runs(state) if run.state}
+
+
+def task_runs(state: State[Any]) -> list[TaskRun]:
     of_run = TaskRunFilter.model_validate({"flow_run_id": {"any_": [str(flow_run_id(state))]}})
     with get_client(sync_client=True) as client:
-        runs = client.read_task_runs(task_run_filter=of_run)
-    return {run.name.rpartition("-")[0]: run.state.name or "" for run in runs if run.state}
+        return client.read_task_runs(task_run_filter=of_run)
 
 
 @pytest.fixture
@@ -113,7 +117,7 @@ def test_a_run_leaves_every_file_and_artifact(finished: State[Outcome | None]) -
     epochs = pd.read_csv(version.run / "epochs.csv")
     assert list(epochs["epoch"]) == [1, 2]
     shown = artifacts(finished)
-    assert set(shown) == {"claims", "data", "decision", "epochs", "layer-norm-parity", "report", "training-progress"}
+    assert set(shown) == {"claims", "data", "decision", "epochs", "layer-norm-parity", "report", "training"}
     table = pd.DataFrame(json.loads(str(shown["epochs"].data)))
     np.testing.assert_allclose(table["val_loss"], epochs["val_loss"], atol=5e-5)
     parity = json.loads(str(shown["layer-norm-parity"].data))
@@ -125,12 +129,46 @@ def test_a_run_leaves_every_file_and_artifact(finished: State[Outcome | None]) -
     assert "**Promoted mnist 1: " in report
     assert "There is no champion whose data could be compared.\n\nNo check found anything." in report
     assert len(report) < 200_000  # listings in the UI return whole artifacts
-    assert shown["training-progress"].data == 100
+    assert str(shown["training"].description).startswith("Epoch 2 of 2: accuracy 0.")
+    assert f"| 1 | {epochs['train_loss'][0]:.4f} |" in str(shown["training"].data)
+
+
+GRAPH: dict[str, set[str]] = {
+    "preflight": set(),
+    "compare": {"preflight"},
+    "check-model": {"preflight"},
+    "prepare-dataset": {"check-model"},
+    "check-data": {"check-model", "prepare-dataset"},
+    "verify-layers": {"check-model"},
+    "verify-claims": {"check-model"},
+    "train": {"check-model", "prepare-dataset", "check-data", "verify-layers", "verify-claims"},
+    "evaluate": {"train"},
+    "publish": {"verify-layers", "train", "evaluate"},
+    "promote": {"publish"},
+    "report": {"publish", "promote"},
+}
+
+
+def test_the_graph_has_an_edge_for_each_record_and_no_other(config: RetrainConfig) -> None:
+    """Regression: the device 'cpu' was in the configuration too, so every step seemed to depend on the first."""
+    retrain(config, return_state=True)  # so that there is a champion, called "1", as one worker is
+    runs = task_runs(retrain(config.model_copy(update={"device": "cpu", "seed": 43}), return_state=True))
+    names: dict[UUID, str] = {run.id: run.name for run in runs}
+    edges: dict[str, set[str]] = {run.name: set() for run in runs}
+    for run in runs:
+        for given in chain.from_iterable(run.task_inputs.values()):
+            assert isinstance(given, TaskRunResult)
+            edges[run.name].add(names[given.id])
+    assert edges == GRAPH
 
 
 def test_the_runs_name_says_what_it_is(finished: State[Outcome | None]) -> None:
     with get_client(sync_client=True) as client:
-        assert client.read_flow_run(flow_run_id(finished)).name == "retrain-mnist-2-epochs"
+        run = client.read_flow_run(flow_run_id(finished))
+    assert run.name == f"mnist mlp {run.expected_start_time:%Y-%m-%d}"
+    outcome = finished.result()
+    assert outcome
+    assert outcome.version.run.name == f"{run.expected_start_time:%Y-%m-%d}-mnist-mlp-{run.id.hex[:8]}"
 
 
 def test_a_later_run_reuses_the_data_only_while_it_is_whole(

@@ -10,7 +10,7 @@ from hemline.records.run import Decision, ModelVersion, Outcome
 
 
 def outcome(artifacts: Path) -> Outcome:
-    run = artifacts / "runs" / "2026-11-23-retrain-fashion_mnist-5-epochs-5bcf73b6"
+    run = artifacts / "runs" / "2026-11-23-fashion_mnist-mlp-5bcf73b6"
     path = artifacts / "models" / "fashion_mnist" / "1"
     scores = {"val_accuracy": 0.8924, "test_accuracy": 0.8779}
     version = ModelVersion.model_validate({"name": "fashion_mnist", "version": "1", "path": path, "run": run, **scores})
@@ -30,7 +30,7 @@ def test_the_last_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         "promoted fashion_mnist 1: there was no champion",
         "",
         f"model      {artifacts}/models/fashion_mnist/1",
-        f"report     {artifacts}/runs/2026-11-23-retrain-fashion_mnist-5-epochs-5bcf73b6/report.html",
+        f"report     {artifacts}/runs/2026-11-23-fashion_mnist-mlp-5bcf73b6/report.html",
         "beside it  epochs.csv, iterations.parquet, run.log",
         "in short   hemline show 5bcf73b6",
     ]

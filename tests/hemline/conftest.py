@@ -70,7 +70,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     dataset = write_dataset(directory / "data", {"train": 300, "test": 70})
     said: list[str] = []
     trained = run.train(config, dataset, CPU, directory, said.append)
-    evaluation = evaluate_saved(dataset, CPU, trained)
+    evaluation = evaluate_saved(trained)
     cases = {"case": ["a", "b"], "policy": ["float32", "float64"], "inputs": ["normal", "large"], "ratio": [0.5, 0.01]}
     pd.DataFrame(cases).to_csv(directory / "parity.csv", index=False)
     record = Record(

@@ -146,7 +146,7 @@ def world(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Pa
     }
     ids = dict(zip(sentences, ("5bcf73b6", "0c1d2e3f", "77aa88bb", "a1b2c3d4"), strict=True))
     for version, (verdict, reason) in sentences.items():
-        flow_run = FlowRun(id=f"{ids[version]}-4f50-6172-8394-a5b6c7d8e9f0", name="retrain-fashion_mnist-5-epochs")
+        flow_run = FlowRun(id=f"{ids[version]}-4f50-6172-8394-a5b6c7d8e9f0", name="fashion_mnist mlp 2026-11-23")
         dataset = finished.dataset.model_copy(update={"class_names": ["Bag", "Shirt", "Coat"]})
         dataset = dataset.model_copy(update={"full_name": "fashion_mnist/3.0.1"})
         config = RetrainConfig(name="fashion_mnist", batch_size=128 if version == "5" else 64)

@@ -52,7 +52,7 @@ def work(artifacts: Path, finished: FinishedRun) -> None:
     with whole_file(directory / "parity.csv") as path:
         pd.read_csv(finished.trained.directory / "parity.csv").to_csv(path, index=False)
     trained = run.train(config, finished.dataset, CPU, directory, say=lambda line: None)
-    evaluate_saved(finished.dataset, CPU, trained)
+    evaluate_saved(trained)
     registry = Registry(artifacts, "tiny")
     if versions.published_by(artifacts, "tiny", directory, finished.record.flow_run.id) is None:
         versions.publish(artifacts, finished.record, directory)

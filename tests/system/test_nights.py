@@ -67,7 +67,7 @@ def night(installation: Installation) -> Callable[..., State[Any]]:
         installation.run("-m", "prefect", "deployment", "run", "retrain/smoke", "--params", parameters, "--watch")
         with installation.client() as client:
             (newest,) = client.read_flow_runs(
-                flow_run_filter=FlowRunFilter.model_validate({"name": {"like_": "retrain-shots"}}),
+                flow_run_filter=FlowRunFilter.model_validate({"name": {"like_": "shots mlp"}}),
                 sort=FlowRunSort.START_TIME_DESC,
                 limit=1,
             )

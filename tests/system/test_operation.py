@@ -52,7 +52,7 @@ def joined(installation: Installation, smoke: FlowRun) -> FlowRun:
 def test_smoke_completes_and_leaves_a_verified_model(installation: Installation, smoke: FlowRun) -> None:
     assert smoke.state
     assert smoke.state.is_completed()
-    assert smoke.name == "retrain-fashion_mnist-1-epochs"
+    assert smoke.name == f"fashion_mnist mlp {smoke.expected_start_time:%Y-%m-%d}"
 
     manifest = versions.verify(installation.root / "artifacts" / "models" / "fashion_mnist" / "1")
     assert manifest.flow_run.id == str(smoke.id)
@@ -88,7 +88,7 @@ def test_a_person_sees_the_run_and_the_picture_in_the_report(installation: Insta
     with browser_page() as page:
         page.set_default_timeout(1000 * PATIENCE)
         page.goto(f"{installation.address}/runs/flow-run/{smoke.id}")
-        for text in ("retrain-fashion_mnist-1-epochs", "Completed", "parity-default is proved"):
+        for text in (smoke.name, "Completed", "parity-default is proved"):
             page.get_by_text(text).first.wait_for()
         page.goto(f"{installation.address}/artifacts/artifact/{artifact.id}")
         picture = page.get_by_alt_text("loss and accuracy by epoch")

@@ -49,14 +49,14 @@ def test_help_has_the_programs_name_and_purpose(help_text: str) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "--epochs <int> passes over the training examples [default: 5; x>=1; x<=10000]",
+        "--epochs <int> passes over the training examples [default: 5; at least 1; at most 10000]",
         "--data-dir <path|null> directory",
         "--validation <int|test> examples",
         "--device <auto|cpu|gpu> 'gpu'",
         "--streaming <true|false|null> read",
         "--frozen <str...> patterns",
         "--groups.lower <JSON|null> the lower layers",
-        "[x>=0; x<1]",
+        "[at least 0; less than 1]",
     ],
 )
 def test_help_has_kinds_defaults_and_bounds(words: str, help_text: str) -> None:

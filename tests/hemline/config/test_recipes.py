@@ -89,7 +89,8 @@ def test_the_forms_schema_has_no_defaults_to_send() -> None:
     """Regression: the UI's form filled in every default and sent it, which overrode the recipe."""
     schema = json.dumps(RetrainConfig.model_json_schema())
     assert '"default":' not in schema
-    assert "passes over the training examples; default 5" in schema
+    assert '"boolean"' not in schema  # of which it sends false
+    assert "passes over the training examples  [default: 5; at least 1; at most 10000]" in schema
 
 
 def test_a_made_configuration_needs_no_recipe_any_more(monkeypatch: pytest.MonkeyPatch) -> None:

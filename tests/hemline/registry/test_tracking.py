@@ -212,7 +212,16 @@ def test_the_experiments_name_may_be_given(
 @pytest.fixture
 def version(tmp_path: Path) -> ModelVersion:
     (path,) = make_versions(tmp_path, 1)
-    return ModelVersion(name="tiny", version="1", path=path, run=tmp_path, val_accuracy=0.5, test_accuracy=0.5)
+    return ModelVersion(
+        name="tiny",
+        version="1",
+        path=path,
+        run=tmp_path,
+        dataset=RECORD.dataset,
+        device=RECORD.device,
+        val_accuracy=0.5,
+        test_accuracy=0.5,
+    )
 
 
 @pytest.fixture

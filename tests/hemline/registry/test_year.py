@@ -24,7 +24,7 @@ def test_a_year_leaves_little_and_every_nights_champion_is_known(finished: Finis
     moment, registry = FIRST, Registry(artifacts, "tiny", now=lambda: moment)
     for night in range(365):
         moment, flow_run, identity = FIRST + timedelta(days=night), str(uuid4()), f"{night // 37:064}"
-        run = open_run(config, moment, "retrain-tiny-2-epochs", flow_run)
+        run = open_run(config, moment, flow_run)
         write_json(run / "dataset.json", finished.dataset.record())
         (run / "run.log").write_text(LOG)
         if next(versions.made_from(artifacts, "tiny", identity), None) is None:  # ten times

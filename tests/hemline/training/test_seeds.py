@@ -56,7 +56,7 @@ def test_each_seed_has_the_bits_of_its_own_run_and_the_best_is_published(tiny: D
     for name in ("epochs.csv", "iterations.parquet"):
         read = pd.read_csv if name.endswith("csv") else pd.read_parquet
         pd.testing.assert_frame_equal(read(trained.directory / name), read(tmp_path / str(best) / name))
-    found = evaluate_saved(tiny, CPU, trained).seeds
+    found = evaluate_saved(trained).seeds
     assert found
     assert found.val_accuracy == accuracies
     values = list(found.test_accuracy.values())
@@ -118,7 +118,7 @@ def test_one_seed_is_a_run_as_ever(tiny: DatasetRef, tmp_path: Path) -> None:
     trained = seeds.train(one, tiny, CPU, tmp_path, lambda line: None, lambda epochs: rows.append(list(epochs)))
     assert (trained.seeds, [len(each) for each in rows]) == ({}, [1, 2])
     assert not (tmp_path / "seeds").exists()
-    assert evaluate_saved(tiny, CPU, trained).seeds is None
+    assert evaluate_saved(trained).seeds is None
 
 
 def test_a_seed_that_diverges_ends_the_run_and_is_named(
