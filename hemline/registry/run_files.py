@@ -49,7 +49,7 @@ def state_of(run: Path, tries: Sequence[Attempt]) -> RunState:
 
 def attempts_of(run: Path) -> list[Attempt]:
     """All attempts at it, oldest first."""
-    with _as_written(run / "attempts"):
+    with as_written(run / "attempts"):
         return attempts(run)
 
 
@@ -64,7 +64,7 @@ def epochs_of(run: Path) -> Rows:
 
 def seconds_of(run: Path) -> float | None:
     """How long its steps took, in all of its attempts; None before the first has ended."""
-    with suppress(FileNotFoundError), _as_written(run / TIMING):
+    with suppress(FileNotFoundError), as_written(run / TIMING):
         return sum(by_phase(run).values())
     return None
 
@@ -76,16 +76,16 @@ def json_of(path: Path) -> dict[str, Any]:
 
 def _read(path: Path, parse: Callable[[str], Any]) -> Any:
     """What a file of a run says; None if it is not written yet."""
-    with suppress(FileNotFoundError), _as_written(path):
+    with suppress(FileNotFoundError), as_written(path):
         return parse(path.read_text())
 
 
 @contextmanager
-def _as_written(path: Path) -> Iterator[None]:
+def as_written(path: Path) -> Iterator[None]:
     """Raises RegistryError for what cannot be read."""
     try:
         yield
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise RegistryError(
             f"a file of a run must be as it was written. Received: {path}, which cannot be read. Restore it from a "
             "backup, or remove the run."
