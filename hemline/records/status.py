@@ -50,6 +50,7 @@ class Night(BaseModel):
     interval: tuple[float, float] | None
     seconds: float | None  # that its steps took
     examples: dict[str, int]  # by split; empty before the data was verified
+    doubts: list[str]  # about its data, for a person
     report: bool  # whether it has written one
     later: Later | None = None
 

@@ -64,13 +64,10 @@ def _approval(registry: Registry, decisions: Decisions) -> Iterator[Need]:
 
 def _doubts(registry: Registry, night: Night) -> Iterator[Need]:
     """About the data of the latest run: where its version waits for a person, they are in that sentence."""
-    run = registry.artifacts / RUNS / night.run
-    findings = json_of(run / "data.json").get("findings", [])
-    doubts = [finding["sentence"] for finding in findings if finding["answer"] == "ask"]
-    if doubts and night.state not in ("Promoted", "Needs approval"):
+    if night.doubts and night.state not in ("Promoted", "Needs approval"):
         yield Need(
-            sentence=f"the data is in doubt: {'; '.join(doubts)}; data.svg beside that file shows it",
-            command=f"less {_from_root(run / 'data.json')}",
+            sentence=f"the data is in doubt: {'; '.join(night.doubts)}; data.svg beside that file shows it",
+            command=f"less {_from_root(registry.artifacts / RUNS / night.run / 'data.json')}",
         )
 
 

@@ -104,6 +104,7 @@ class _Told:
         before = self.manifest(version) if same and version else {}  # such a night has no files of its own
         quality = json_of(run / "evaluation.json") or before.get("evaluation", {})
         data = json_of(run / "dataset.json") or before.get("dataset", {})
+        findings = json_of(run / "data.json").get("findings", [])
         state, sentence = _outcome(state_of(run, tries), verdict, same.get("sentence", ""), tries[-1:])
         with as_written(run):
             return Night(
@@ -117,6 +118,7 @@ class _Told:
                 interval=quality.get("accuracy_interval"),
                 seconds=seconds_of(run),
                 examples={split: about["examples"] for split, about in data.get("splits", {}).items()},
+                doubts=[finding["sentence"] for finding in findings if finding["answer"] == "ask"],
                 report=(run / "report.html").exists(),
                 later=self.later.get(version) if version and not same else None,
             )
