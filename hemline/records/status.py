@@ -23,6 +23,11 @@ State = Literal[
 WELL: tuple[State, ...] = ("Promoted", "Kept", "Needs approval", "Unchanged")
 
 
+def who(by: str) -> str:
+    """A person, or a flow run without its id, as the ledger names it."""
+    return by.partition(" (")[0]
+
+
 class Later(BaseModel):
     """What a person decided about a run's version after the run."""
 
@@ -34,7 +39,7 @@ class Later(BaseModel):
     @property
     def sentence(self) -> str:
         """'rolled back 2026-11-24 by ada@laptop: shirts are not recognised'."""
-        return f"{self.decision} {self.at:%Y-%m-%d} by {self.by}: {self.reason}"
+        return f"{self.decision} {self.at:%Y-%m-%d} by {who(self.by)}: {self.reason}"
 
 
 class Night(BaseModel):

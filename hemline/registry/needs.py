@@ -73,10 +73,11 @@ def _doubts(registry: Registry, night: Night) -> Iterator[Need]:
 
 def _not_ended(registry: Registry, night: Night) -> Iterator[Need]:
     """A run that was refused, failed or stopped, and after which none has begun."""
-    if night.state not in ("Refused", "Failed", "Unfinished"):
+    ends = {"Refused": "was refused", "Failed": "failed", "Unfinished": "did not finish"}
+    if night.state not in ends:
         return
     run = registry.artifacts / RUNS / night.run
-    sentence = f"the latest run is {night.state.lower()}: {night.sentence}"
+    sentence = f"the latest run {ends[night.state]}: {night.sentence}"
     if any((run / "checkpoints").glob("[!.]*")):
         yield Need(
             sentence=f"{sentence.rstrip('.')}; once that is put right, Retry on its page, or this, goes on from its "

@@ -8,7 +8,8 @@ leads.
 
 from collections.abc import Callable
 
-from hemline.records.status import ChampionStatus, Night, Status
+from hemline.records.status import ChampionStatus, Night, Status, who
+from hemline.report.figures import accuracy, duration
 from hemline.report.markup import bold, plain, table
 from hemline.report.nights import nights_in_words
 
@@ -22,23 +23,6 @@ def morning_markdown(status: Status, picture: str, address: Callable[[Night], st
         paragraphs.append(table(names, (_row(night, address) for night in reversed(status.nights))))
     paragraphs.append(f"As of {status.at:%Y-%m-%d %H:%M} UTC; `hemline status` says how it is now.")
     return "\n\n".join(paragraphs) + "\n"
-
-
-def duration(seconds: float | None) -> str:
-    """'11 s', '3 min', '2.5 h'; '-' if it is not known."""
-    if seconds is None:
-        return "-"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def accuracy(value: float | None, interval: tuple[float, float] | None) -> str:
-    """'87.86 % (87.20 to 88.49)', percent with the 95 % interval; '-' if it is not known."""
-    if value is None:
-        return "-"
-    span = f" ({100 * interval[0]:.2f} to {100 * interval[1]:.2f})" if interval else ""
-    return f"{100 * value:.2f} %{span}"
 
 
 def _latest(night: Night | None, address: Callable[[Night], str | None]) -> str:
@@ -61,7 +45,7 @@ def _champion(champion: ChampionStatus | None) -> str:
     whole = f", **{plain(champion.problem)}**" if champion.problem else ""
     return (
         f"**Champion {champion.version}**{whole}: test accuracy {accuracy(champion.accuracy, champion.interval)}, 95 % "
-        f"interval in brackets; {champion.decision} {champion.since:%Y-%m-%d %H:%M} UTC by {plain(champion.by)}: "
+        f"interval in brackets; {champion.decision} {champion.since:%Y-%m-%d %H:%M} UTC by {plain(who(champion.by))}: "
         f"{plain(champion.sentence)}"
     )
 

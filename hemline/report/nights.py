@@ -41,6 +41,7 @@ def nights_picture(nights: Sequence[Night]) -> str:
     figure = Figure(figsize=(9, 4.6), layout="constrained", facecolor="white")
     above, middle, below = figure.subplots(3, 1, sharex=True, height_ratios=[3.2, 1, 1])
     _accuracies(above, nights)
+    figure.legend(loc="outside upper center", ncols=len(MARKS), frameon=False, fontsize=8)
     spent = [(place, night.seconds) for place, night in enumerate(nights) if night.seconds is not None]
     middle.bar([place for place, _ in spent], [seconds for _, seconds in spent], width=0.6, color="0.6")
     middle.set(ylabel="seconds", ylim=(0, 1.15 * max((seconds for _, seconds in spent), default=1) or 1))
@@ -74,7 +75,7 @@ def nights_in_words(nights: Sequence[Night]) -> str:
 
 
 def _accuracies(axes: Axes, nights: Sequence[Night]) -> None:
-    """Intervals, marks by fate, and a legend of those that occur."""
+    """Intervals, and marks by fate."""
     ends: list[float] = []
     for place, night in enumerate(nights):
         if night.accuracy is not None:
@@ -93,9 +94,7 @@ def _accuracies(axes: Axes, nights: Sequence[Night]) -> None:
         if heights:
             marks = axes.plot(list(heights), list(heights.values()), marker, markersize=7, label=fate, clip_on=False)
             marks[0].set(markeredgecolor=colour, markerfacecolor=inside, zorder=3)
-    if nights:
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(MARKS), frameon=False, fontsize=8)
-    else:
+    if not nights:
         axes.text(0.5, 0.5, "no run yet", transform=axes.transAxes, ha="center", color="0.4")
 
 

@@ -48,8 +48,7 @@ class Nights:
             verdict=verdict,
             champion=champion,
             challenger=version,
-            sentence=sentence
-            or f"{verdict} {self.registry.name} {champion}: challenger {version} is 0.12 points better",
+            sentence=sentence or f"{before}: challenger {version} is 0.12 points better",
             measurements={"difference_points": 0.12},
         )
         self.registry.record(decision, f"{flow_run.name} ({flow_run.id})")
