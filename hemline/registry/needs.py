@@ -49,11 +49,12 @@ def _approval(registry: Registry, decisions: Decisions) -> Iterator[Need]:
     """The newest version that waits for a person, unless another champion was made since."""
     waiting: dict[str, str] = {}
     for entry in decisions.entries:
-        waiting.pop(entry.version, None)
         if entry.moves:
             waiting.clear()
         if entry.decision == "needs approval":
             waiting[entry.version] = entry.reason
+        elif entry.decision == "kept":  # its run has asked, and the answer was no
+            waiting.pop(entry.version, None)
     there = set(registry.versions())
     for version in [version for version in waiting if version in there][-1:]:
         yield Need(

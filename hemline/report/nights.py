@@ -41,7 +41,8 @@ def nights_picture(nights: Sequence[Night]) -> str:
     figure = Figure(figsize=(9, 4.6), layout="constrained", facecolor="white")
     above, middle, below = figure.subplots(3, 1, sharex=True, height_ratios=[3.2, 1, 1])
     _accuracies(above, nights)
-    figure.legend(loc="outside upper center", ncols=len(MARKS), frameon=False, fontsize=8)
+    if nights:
+        figure.legend(loc="outside upper center", ncols=len(MARKS), frameon=False, fontsize=8)
     spent = [(place, night.seconds) for place, night in enumerate(nights) if night.seconds is not None]
     middle.bar([place for place, _ in spent], [seconds for _, seconds in spent], width=0.6, color="0.6")
     middle.set(ylabel="seconds", ylim=(0, 1.15 * max((seconds for _, seconds in spent), default=1) or 1))
