@@ -8,7 +8,6 @@ import pytest
 from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import Artifact as ArtifactResponse
-from prefect.exceptions import TerminationSignal
 from prefect.settings import PREFECT_UI_URL, temporary_settings
 
 from flows import retrain as retrain_module
@@ -66,11 +65,11 @@ def test_every_end_of_a_run_is_shown(config: RetrainConfig, monkeypatch: pytest.
     assert "Failed " in str(shown("mnist").description)
     assert "ZeroDivisionError: a bug" in page(where)
 
-    def signalled(*_: object) -> None:
-        raise TerminationSignal(15)
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(retrain_module, "check_model", signalled)
-    with pytest.raises(TerminationSignal):
+    monkeypatch.setattr(retrain_module, "check_model", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         retrain(config.model_copy(update={"force": True}), return_state=True)
     assert "<strong>Unfinished</strong>" in page(where)  # by the flow's hook
     assert "Unfinished " in str(shown("mnist").description)
