@@ -58,7 +58,8 @@ def _approval(registry: Registry, decisions: Decisions) -> Iterator[Need]:
     there = set(registry.versions())
     for version in [version for version in waiting if version in there][-1:]:
         yield Need(
-            sentence=f"version {version} waits for your word: {waiting[version]}",
+            sentence=f"version {version} waits for your word, by Resume if its run waits in the UI, else by this: "
+            f"{waiting[version]}",
             command=f"{_hemline(registry.artifacts)} promote {version} --name {registry.name} --reason WHY",
         )
 

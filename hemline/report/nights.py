@@ -1,6 +1,6 @@
 """The picture of the newest nights: how good, how long, on how much, and what became of each.
 
-    svg = nights_picture(status.nights)                 # no pandas; 0.3 s of a processor
+    svg = nights_picture(status.nights)                 # no pandas; 0.2 s of a processor
     alt = nights_in_words(status.nights)                # for who cannot see it
 
 Nights are side by side in their order, however far apart they were. What became of one is told by shape and colour

@@ -133,7 +133,7 @@ def test_a_version_that_waits_needs_a_person_until_another_champion_is_made_or_i
     nights.judged("needs approval")
     nights.judged("kept")
     (need,) = status(nights).needs
-    assert need.sentence.startswith("version 3 waits for your word: needs approval tiny 1: ")
+    assert need.sentence.startswith("version 3 waits for your word, by Resume if its run waits in the UI, else by ")
     assert need.command == f"hemline --artifacts {nights.artifacts} promote 3 --name tiny --reason WHY"
     nights.registry.protect("3", "ada", "look at it later")
     assert status(nights).needs == [need]
@@ -264,3 +264,11 @@ def test_a_month_reads_no_more_than_it_must(tmp_path: Path) -> None:
     assert (of("model.keras", found), of("saved_model.pb", found)) == (0, 0)
     assert of("manifest.json", found) == 2  # the champion's, and that of the version that unchanged nights name
     assert months.counts["Unchanged"] == 2
+
+
+def test_a_rollback_that_is_taken_back_makes_its_version_promoted_again(nights: Nights) -> None:
+    nights.judged("promoted")
+    nights.judged("promoted")
+    nights.registry.rollback("ada@laptop", "worse")
+    nights.registry.rollback("ada@laptop", "no, it was the camera", to="2")
+    assert [night.fate for night in status(nights).nights] == ["Rolled back", "Promoted"]
