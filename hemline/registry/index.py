@@ -19,8 +19,9 @@ from hemline.registry.catalogue import versions_of
 from hemline.registry.champion import Registry
 from hemline.registry.decisions import Decisions
 from hemline.registry.status import statuses
+from hemline.report.blocks import table
+from hemline.report.escaping import escaped
 from hemline.report.html import data_uri, html
-from hemline.report.markup import plain, table
 from hemline.report.morning import morning_markdown
 from hemline.report.nights import nights_picture
 from hemline.storage.files import whole_file
@@ -40,7 +41,7 @@ class Morning(NamedTuple):
 def write_index(artifacts: Path, now: datetime) -> list[Morning]:
     """Writes the page, and returns what it is made of."""
     mornings = [Morning(status, nights_picture(status.nights)) for status in statuses(artifacts, now)]
-    lines = [f"- **{status.name}**: {plain(status.headline)}" for status, _ in mornings]
+    lines = [f"- **{status.name}**: {escaped(status.headline)}" for status, _ in mornings]
     parts = ["\n".join(lines)] if len(lines) > 1 else [] if lines else ["**No run yet.**"]
     for status, picture in mornings:
         parts.append(morning_markdown(status, data_uri(picture), _address))
@@ -70,7 +71,7 @@ def _sections(registry: Registry, decisions: Decisions) -> Iterator[str]:
         names: tuple[str, ...] = ("version", "standing", "decision", "test accuracy", "data", "made (UTC)")
         yield f"## Versions of {registry.name}\n\n{table(names, rows)}"
     said = [
-        (f"{entry.at:%Y-%m-%d %H:%M}", entry.decision, entry.version, plain(entry.by), plain(entry.reason))
+        (f"{entry.at:%Y-%m-%d %H:%M}", entry.decision, entry.version, escaped(entry.by), escaped(entry.reason))
         for entry in reversed(decisions.entries[-NEWEST:])
     ]
     if said:

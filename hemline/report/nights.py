@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator
 
 from hemline.records.status import Night
-from hemline.report.svg import svg_of
+from hemline.report.drawing import to_svg
 
 MARKS = {  # by fate: a marker, its colour, and that of its inside
     "Promoted": ("^", "#009E73", "#009E73"),
@@ -62,7 +62,7 @@ def nights_picture(nights: Sequence[Night]) -> str:
     below.set_xlim(-0.6, last + 0.6)
     below.xaxis.set_major_locator(FixedLocator(places))
     below.xaxis.set_major_formatter(FixedFormatter([f"{nights[place].started:%m-%d}" for place in places]))
-    return svg_of(figure, text="none")  # letters, not their outlines: a third of the size
+    return to_svg(figure)
 
 
 def nights_in_words(nights: Sequence[Night]) -> str:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from hemline.records.status import ChampionStatus, Later, Need, Night, State, Status
+from hemline.report.blocks import table
+from hemline.report.escaping import escaped
 from hemline.report.figures import accuracy, duration
 from hemline.report.html import html
-from hemline.report.markup import plain, table
 from hemline.report.morning import morning_markdown
 from hemline.report.nights import MARKS, nights_in_words, nights_picture
 
@@ -69,7 +70,7 @@ def test_an_accuracy_with_its_interval() -> None:
 @given(st.text())
 def test_text_is_what_it_was_in_a_page_and_in_a_table(text: str) -> None:
     """Whatever an error says: a twin that takes the words out of the page again."""
-    cell = html(table(("what",), [(plain(text),)]), title="x").partition("<tbody>")[2]
+    cell = html(table(("what",), [(escaped(text),)]), title="x").partition("<tbody>")[2]
     shown = re.search("<td>(.*?)</td>", cell, re.DOTALL)
     words = " ".join(text.replace("\0", "\ufffd").split())
     if shown and "&" not in words:
@@ -138,7 +139,7 @@ def test_the_picture_has_a_legend_of_what_occurs_and_a_white_ground() -> None:
     svg = nights_picture(nights)
     legend = [text for text in words(svg) if text in MARKS]
     assert legend == ["Kept", "Rolled back", "Unchanged", "Failed"]  # in their order, and no other
-    assert 'style="fill: #ffffff"' in svg
+    assert "{fill: #ffffff}" in svg
     assert svg == nights_picture(nights)
     assert len(svg) < 60_000
 
