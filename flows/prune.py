@@ -19,6 +19,7 @@ from hemline.config.data import DataConfig
 from hemline.config.paths import root
 from hemline.registry.prune import Retention, removable, remove, summary
 from tasks.live import in_ui, sentence
+from tasks.production import show_production
 
 
 @flow(
@@ -51,4 +52,5 @@ def prune(
     get_run_logger().info(said)
     rows = [{"what": each.kind, **each.model_dump(mode="json", exclude={"kind"})} for each in removals]
     in_ui(create_table_artifact, key="pruned", table=rows or [{"what": "nothing"}], description=sentence(said))
+    show_production(artifacts)
     return sum(each.bytes for each in removals)

@@ -17,6 +17,7 @@ from flows.places import confine
 from hemline.config.paths import root
 from hemline.registry.champion import registry_of
 from tasks.live import in_ui, sentence
+from tasks.production import show_production
 from tasks.promote import this_run
 
 
@@ -42,4 +43,5 @@ def rollback(
     said = f"rolled back {registry.name} from {entry.champion_before} to {entry.champion_after}: {reason}"
     get_run_logger().info(said)
     in_ui(create_markdown_artifact, key="decision", markdown=sentence(said), description=sentence(said))
+    show_production(registry.artifacts, registry.name)
     return str(entry.champion_after)

@@ -20,6 +20,7 @@ from hemline.report.markdown import verification_markdown
 from hemline.runtime.devices import select, set_up
 from hemline.runtime.provenance import package_versions
 from tasks.live import in_ui, sentence
+from tasks.production import show_production
 from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers
 
@@ -45,6 +46,7 @@ def verify(config: VerifyConfig = VerifyConfig()) -> Verification:  # noqa: B008
             "; ".join(found.failures) or f"everything that training relies on holds on {device.description}"
         ),
     )
+    show_production(config.artifacts_path)
     if found.failures:
         raise ProofError(
             f"everything that training relies on must hold. Received: {'; '.join(found.failures)}. The tables "
