@@ -68,6 +68,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
     checkpoint_steps: int | None = Field(
         None, ge=1, description="steps between checkpoints within an epoch, besides the one after every epoch"
     )
+    tensorboard: bool = Field(False, description="write event files for TensorBoard after every epoch")
     keep_checkpoints: int = Field(3, ge=1, le=1000, description="checkpoints kept, the newest ones")
     attempts: int = Field(
         5, ge=1, le=1000, description="crashes in a row after which the run fails and does not come back by itself"
@@ -148,7 +149,5 @@ class RetrainConfig(WithArtifacts, DataConfig):
     def what_is_computed(self) -> dict[str, Any]:
         """The fields that decide the weights: not where things are, how often they are saved, checks or the gate."""
         places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming", "name"}
-        return self.model_dump(
-            mode="json",
-            exclude=places | {"checkpoint_steps", "keep_checkpoints", "attempts", "force", "checks", "gate"},
-        )
+        around = {"checkpoint_steps", "keep_checkpoints", "attempts", "tensorboard", "force", "checks", "gate"}
+        return self.model_dump(mode="json", exclude=places | around)
