@@ -65,7 +65,7 @@ def learning_rate(
         if max(times, default=0) >= epochs:
             raise ConfigurationError(
                 f"groups.{name}.schedule.{field} must be < epochs. "
-                f"Received: {field}={max(times):g} of {epochs} epochs. Change it or epochs."
+                f"Received: {field}={max(times):g}, epochs={epochs}. Change it or epochs."
             )
 
     def steps(duration: float) -> int:

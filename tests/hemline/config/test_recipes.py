@@ -16,7 +16,15 @@ from hemline.training.run import check_model
 
 OF_THE_MACHINE = {"replicas", "streaming", "data_dir", "manual_dir", "artifacts_dir", "device"}
 OF_THE_OPERATION = {"name", "checks", "gate", "recipe", "resume"}
-OF_THE_OPERATION |= {"early_stopping", "checkpoint_steps", "keep_checkpoints", "attempts", "force", "seeds"}
+OF_THE_OPERATION |= {
+    "early_stopping",
+    "checkpoint_steps",
+    "keep_checkpoints",
+    "attempts",
+    "tensorboard",
+    "force",
+    "seeds",
+}
 # Of data that comes as a recipe's does not: its images are of one size, and it has a test split.
 OF_OTHER_DATA = {"image_key", "label_key", "image_size", "grayscale", "test_share", "split_seed", "unreadable"}
 NAMES = list(recipes.known())
