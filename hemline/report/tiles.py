@@ -17,6 +17,7 @@ from hemline.report.drawing import COLOURS, GREY, plain, to_svg
 
 SIDE = 28  # pixels of the longer side of an image as it is shown: a report must stay below 200 KB
 TILE, PICTURE = (1.3, 1.65), 1.15  # inches: a tile's width and height, and the longer side of the picture in it
+BARS = 3.2  # inches: the height of the examples by class
 CLASSES = 20  # whose names fit under an axis: of more, those whose examples have changed most
 
 
@@ -38,8 +39,9 @@ def data_picture(
 ) -> str:
     """Examples by split and class, the champion's beside this run's, and images (H, W, C) under their captions."""
     rows = math.ceil(len(shown) / columns)
-    figure = Figure(figsize=(columns * TILE[0], 3.2 + rows * TILE[1]), layout="constrained")
-    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[3.2, max(0.01, rows * TILE[1])]).flat
+    figure = Figure(figsize=(columns * TILE[0], BARS + rows * TILE[1]))
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[BARS, max(0.01, rows * TILE[1])]).flat
+    above.subplots_adjust(left=0.1, right=0.985, top=0.9, bottom=0.28, wspace=0.3)
     for axes, (split, counts) in zip(above.subplots(1, len(now), squeeze=False).flat, now.items(), strict=True):
         earlier = then.get(split, {})
         changed = sorted(counts, key=lambda name: -abs(counts[name] - earlier.get(name, 0)))[:CLASSES]
@@ -50,7 +52,7 @@ def data_picture(
         title = split if len(names) == len(counts) else f"{split}: {CLASSES} of {len(counts):,} classes"
         axes.set(title=title, ylabel="examples", ylim=(0, None))
         axes.set_xticks(np.arange(len(names)) + 0.5, [plain(name, 12) for name in names], rotation=90, fontsize=7)
-        axes.legend(frameon=False, loc="lower right", fontsize=7)
+        axes.legend(frameon=False, loc="lower center", fontsize=7)
     if rows:
         _tiles(below.add_axes((0, 0, 1, 1)), shown, rows, columns)
     return to_svg(figure)

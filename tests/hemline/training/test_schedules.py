@@ -65,7 +65,10 @@ def test_a_duration_shorter_than_a_step_is_one_step() -> None:
 @pytest.mark.parametrize(
     ("schedule", "sentence"),
     [
-        ({"warmup_epochs": 2}, "groups.all.schedule.warmup_epochs must be < epochs. Received: warmup_epochs=2 of 2"),
+        (
+            {"warmup_epochs": 2},
+            "groups.all.schedule.warmup_epochs must be < epochs. Received: warmup_epochs=2, epochs=2",
+        ),
         (
             {"kind": "piecewise", "change_at": [1, 3.5], "change_to": [0.5, 0.1]},
             "groups.all.schedule.change_at must be < epochs. Received: change_at=3.5, epochs=2. Change it or epochs.",
