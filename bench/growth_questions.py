@@ -30,7 +30,7 @@ IMPORTS = {  # by the first word of the question; what a command line imports on
     "hemline": ("hemline.cli", "hemline.registry.catalogue", "hemline.registry.prune", "hemline.config.nested"),
     "judge": ("hemline.gate.judging", "hemline.gate.paired", "scipy.stats"),
     "rm": ("hemline.registry.prune",),
-    "publish": ("bench.growth_nights", "hemline.report.charts", "hemline.report.markdown"),
+    "publish": ("bench.growth_nights", "hemline.report.card", "hemline.report.curves", "hemline.report.parity"),
 }
 
 

@@ -36,7 +36,7 @@ def main() -> None:
             row = a_round(arguments.epochs, Path(scratch))
         if number:  # the first warms the cache
             measured.append(row)
-    print(f"| {arguments.epochs} epochs each | s, median of {arguments.rounds} | processor s |", end=" ")
+    print(f"| epochs: {arguments.epochs} each | s, median of {arguments.rounds} | processor s |", end=" ")
     print("times the eight at once, median of pairs | processor |\n| --- | --- | --- | --- | --- |")
     together = [row[0] for row in measured]
     for name, column in {"8 seeds at once": 0, "4 single trainings": 1, "8 single trainings": 2}.items():

@@ -30,7 +30,7 @@ def main() -> None:
     DOCS.mkdir(exist_ok=True)
     with browser_page() as page:
         take(page, f"{ui}/runs/flow-run/{flow_run}", "Finished in state", DOCS / "flow-run.png")
-        take(page, f"{ui}/artifacts/artifact/{report}", "Epochs", DOCS / "report.png")
+        take(page, f"{ui}/artifacts/artifact/{report}", "Curves", DOCS / "report.png")
         if deployment:
             take(page, f"{ui}/deployments/deployment/{deployment}/run", "Learning Rate", DOCS / "run-form.png")
 

@@ -91,9 +91,9 @@ def _names(dataset: DatasetRef, split_seed: int) -> Callable[[str, int], str]:
 
 def _show(found: DataChecks, case: "Case", images: "Mapping[str, np.ndarray]", directory: Path) -> None:
     """In the log, as a picture and in the UI."""
-    from hemline.report.charts import data_picture
     from hemline.report.html import data_uri
     from hemline.report.markdown import data_markdown
+    from hemline.report.tiles import data_picture
     from hemline.storage.files import whole_file
 
     for finding in found.findings:

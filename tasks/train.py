@@ -39,7 +39,12 @@ def train(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, direct
             say=get_run_logger().info,
             on_epoch=lambda rows: page.show(list(rows)),
         )
-    table = [{name: round(value, 4) for name, value in row.items()} for row in trained.epochs]
+    table = [{name: _short(value) for name, value in row.items()} for row in trained.epochs]
     description = f"Loss and accuracy by epoch; every iteration is in {directory / 'iterations.parquet'}."
     in_ui(create_table_artifact, key="epochs", table=table, description=description)
     return trained
+
+
+def _short(value: int | float) -> int | float:
+    """With four digits that count: a learning rate may be 3e-05."""
+    return value if isinstance(value, int) else float(f"{value:.4g}")

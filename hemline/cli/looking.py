@@ -97,7 +97,7 @@ def compare(
         import pandas as pd
 
         from hemline.errors import RegistryError
-        from hemline.report.charts import compare_curves
+        from hemline.report.curves import compare_curves
 
         if without := [name for name, found in zip(names, pair, strict=True) if not found.epochs]:
             raise RegistryError(

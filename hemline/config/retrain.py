@@ -76,6 +76,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
     checkpoint_steps: int | None = Field(
         None, ge=1, description="steps between checkpoints within an epoch, besides the one after every epoch"
     )
+    tensorboard: bool = Field(False, description="write event files for TensorBoard after every epoch")
     keep_checkpoints: int = Field(3, ge=1, le=1000, description="checkpoints kept, the newest ones")
     attempts: int = Field(
         5, ge=1, le=1000, description="crashes in a row after which the run fails and does not come back by itself"
@@ -166,8 +167,5 @@ class RetrainConfig(WithArtifacts, DataConfig):
     def what_is_computed(self) -> dict[str, Any]:
         """The fields that decide the weights: not places, how often something is saved or said, checks or the gate."""
         places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming", "name"}
-        return self.model_dump(
-            mode="json",
-            exclude=places
-            | {"checkpoint_steps", "keep_checkpoints", "attempts", "log_lines", "force", "checks", "gate"},
-        )
+        around = {"checkpoint_steps", "keep_checkpoints", "attempts", "log_lines", "tensorboard"}
+        return self.model_dump(mode="json", exclude=places | around | {"force", "checks", "gate"})

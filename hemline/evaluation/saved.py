@@ -20,7 +20,7 @@ from hemline.data.dataset import load_split
 from hemline.evaluation.scores import Score, compile_predict, evaluate
 from hemline.models import load
 from hemline.records.run import Evaluation, Latency, Seeds, Serving, TrainedRun
-from hemline.report.charts import mistakes_grid
+from hemline.report.tiles import mistakes_grid
 from hemline.storage.files import size_of, whole_directory, whole_file, write_json
 
 BATCH = 100  # examples in a batch prediction

@@ -9,7 +9,7 @@ Scores are means over the examples.
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from hemline.records.run import ClassScore, Mistake, Quality
+from hemline.records.run import CalibrationBin, ClassScore, Mistake, Quality
 from hemline.runtime.devices import under_xla
 
 BATCH = 1000  # examples a step; bounds memory, does not change a result
@@ -130,16 +130,25 @@ def probabilities_of(logits: np.ndarray) -> np.ndarray:
     return odds / odds.sum(axis=1, keepdims=True)
 
 
-def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Expected calibration error: how far confidence and accuracy are apart, averaged over the examples.
+def calibration(probabilities: np.ndarray, labels: np.ndarray) -> list[CalibrationBin]:
+    """Confidence and accuracy of the examples binned by the probability of their predicted class.
 
-    Examples are binned by the probability of their predicted class, [0, 1/15), [1/15, 2/15), ...; a bin's gap
-    is between its mean of these and its share of correct ones. probabilities: (N, classes).
+    Bins are [0, 1/15), [1/15, 2/15), ...; one without an example is left out. probabilities: (N, classes).
     """
-    confidence = probabilities.max(axis=1)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)  # (N,)
-    surplus = confidence - (probabilities.argmax(axis=1) == labels)
-    return float(np.abs(np.bincount(bins, weights=surplus, minlength=BINS)).sum() / len(labels))
+    counts, sums, hits = (np.bincount(bins, weights, minlength=BINS) for weights in (None, confidence, right))
+    return [
+        CalibrationBin(confidence=total / n, accuracy=correct / n, examples=n)
+        for n, total, correct in zip(counts.tolist(), sums.tolist(), hits.tolist(), strict=True)
+        if n
+    ]
+
+
+def calibration_error(bins: Sequence[CalibrationBin]) -> float:
+    """Expected calibration error: how far confidence and accuracy of a bin are apart, averaged over the examples."""
+    gaps = sum(one.examples * abs(one.confidence - one.accuracy) for one in bins)
+    return gaps / sum(one.examples for one in bins)
 
 
 def class_scores(predicted: np.ndarray, labels: np.ndarray, class_names: list[str]) -> dict[str, ClassScore]:
@@ -175,6 +184,7 @@ def evaluate(
     logits = predict(images)
     probabilities, predicted = probabilities_of(logits), logits.argmax(axis=1)
     score, table = Score.of(logits, labels), confusion(logits, labels, class_names)
+    bins = calibration(probabilities, labels)
     return Quality(
         split="test",
         examples=len(labels),
@@ -182,7 +192,8 @@ def evaluate(
         accuracy=score.accuracy,
         accuracy_interval=wilson(int((predicted == labels).sum()), len(labels)),
         classes=class_scores(predicted, labels, class_names),
-        calibration_error=calibration_error(probabilities, labels),
+        calibration_error=calibration_error(bins),
         calibration_bins=BINS,
+        calibration=bins,
         mistakes=most_confident_mistakes(probabilities, labels, class_names),
     ), table

@@ -13,7 +13,9 @@ import numpy as np
 
 from hemline.gate.paired import interval, p_value, smallest_gain
 from hemline.gate.spending import Look
-from hemline.records.run import Evaluation
+from hemline.records.run import ClassChange, Evaluation
+
+CHANGES = 20  # classes that a decision names
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,14 @@ class Comparison:
     worst_class: str  # whose recall fell most
     worst_class_drop: float  # in points; negative if even it rose
     same_predictions: bool
+    classes: list[ClassChange]  # of which there is an example
+
+    @property
+    def most_changed(self) -> list[ClassChange]:
+        """At most CHANGES classes, in their order."""
+        by_change = sorted(self.classes, key=lambda one: (-abs(one.difference_points), -one.negative_flips))
+        limit = {one.name for one in by_change[:CHANGES]}
+        return [one for one in self.classes if one.name in limit]
 
     @property
     def difference_points(self) -> float:
@@ -59,18 +69,29 @@ class Comparison:
 def compare(labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray, class_names: Sequence[str]) -> Comparison:
     """labels: (N,). champion, challenger: (models, N), the classes that each of them predicts."""
     before, after = (champion == labels).mean(axis=0), (challenger == labels).mean(axis=0)  # (N,)
-    drops = {class_names[label]: 100 * float((before - after)[labels == label].mean()) for label in np.unique(labels)}
-    worst = max(drops, key=drops.__getitem__)
+    gains, flips = after - before, before * (1 - after)  # (N,)
+    classes = [
+        ClassChange(
+            name=class_names[label],
+            examples=int(own.sum()),
+            difference_points=100 * float(gains[own].mean()),
+            negative_flips=float(flips[own].sum()),
+        )
+        for label in np.unique(labels)
+        for own in [labels == label]
+    ]
+    worst = min(classes, key=lambda one: one.difference_points)
     single = len(champion) == len(challenger) == 1
     number = int if single else float
     return Comparison(
         examples=len(labels),
         challenger_only_right=number((after * (1 - before)).sum()),
-        negative_flips=number((before * (1 - after)).sum()),
-        squares=None if single else float(((after - before) ** 2).sum()),
-        worst_class=worst,
-        worst_class_drop=drops[worst],
+        negative_flips=number(flips.sum()),
+        squares=None if single else float((gains**2).sum()),
+        worst_class=worst.name,
+        worst_class_drop=0 - worst.difference_points,
         same_predictions=np.array_equal(champion, challenger),
+        classes=classes,
     )
 
 

@@ -81,6 +81,7 @@ def decide(gate: Gate, case: Case) -> Decision:
         challenger=case.challenger.version,
         sentence=f"{_outcome(verdict, case)}: {'; '.join(once)}",
         measurements=_measurements(case, gate.margin),
+        classes=case.comparison.most_changed if case.comparison else [],
     )
 
 

@@ -67,6 +67,14 @@ class Mistake(BaseModel):
     probability: float  # of the predicted class
 
 
+class CalibrationBin(BaseModel):
+    """The examples whose predicted class has about the same probability."""
+
+    confidence: float  # mean probability of the predicted class
+    accuracy: float
+    examples: int
+
+
 class Latency(BaseModel):
     """Medians of the time that the saved signature takes, once loaded and warm."""
 
@@ -96,6 +104,7 @@ class Quality(BaseModel):
     classes: dict[str, ClassScore]
     calibration_error: float
     calibration_bins: int
+    calibration: list[CalibrationBin] = []  # those with examples, least confident first; early versions have none
     mistakes: list[Mistake]  # the most confident ones, worst first
     seeds: Seeds | None = None  # if the run trained several models
 
@@ -129,6 +138,15 @@ class ModelVersion(BaseModel):
         return f"{self.name} {self.version}"
 
 
+class ClassChange(BaseModel):
+    """What became of a class, from the version compared with to the challenger. Of several models a side, means."""
+
+    name: str
+    examples: int
+    difference_points: float  # of the recall, in percent of the class's examples
+    negative_flips: float  # examples that the version compared with alone gets right
+
+
 class Decision(BaseModel):
     """Whether a version becomes the champion, and why."""
 
@@ -137,6 +155,7 @@ class Decision(BaseModel):
     challenger: str
     sentence: str
     measurements: Measurements = {}
+    classes: list[ClassChange] = []  # those that changed most, in the data's order
 
 
 class Outcome(BaseModel):

@@ -103,8 +103,9 @@ def publish(artifacts: Path, record: Record, run: Path) -> ModelVersion:
     import numpy as np
     import pandas as pd
 
-    from hemline.report.charts import learning_curves, parity_map
-    from hemline.report.markdown import markdown
+    from hemline.report.card import model_card
+    from hemline.report.curves import learning_curves
+    from hemline.report.parity import parity_map
 
     name, (images, _) = record.config.name, load_split(record.dataset, "train")
     while True:
@@ -124,7 +125,7 @@ def publish(artifacts: Path, record: Record, run: Path) -> ModelVersion:
             np.sort(hashes(images)).tofile(directory / SEEN)
             (directory / PICTURES["learning_curves"]).write_text(learning_curves(pd.DataFrame(record.epochs)))
             (directory / PICTURES["parity"]).write_text(parity_map(pd.read_csv(directory / "parity.csv")))
-            (directory / "MODEL_CARD.md").write_text(markdown(record, f"Model {name} {version}", PICTURES))
+            (directory / "MODEL_CARD.md").write_text(model_card(record, f"Model {name} {version}", PICTURES))
             return _version(seal(directory, record, version), artifacts, run)
 
 

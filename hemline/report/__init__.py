@@ -1,7 +1,9 @@
 """What a person reads: Markdown, HTML and pictures, made of records; the same record gives the same bytes.
 
-    html(markdown(record, title, pictures))             # hemline.report.html and hemline.report.markdown
+    html(run_report(record, title, pictures, ending))   # hemline.report.html and hemline.report.run
     html(morning_markdown(status, picture, address))    # hemline.report.morning
 
-Others import anything of it. A section of the report is a function and a row of the table in `markdown`.
+`run` is the report of a run and `card` a version's, `markdown` what single steps show, all of them made of `blocks`.
+Pictures are in `curves`, `quality`, `tiles` and `parity`, drawn as `drawing` says; `gallery` makes those of a report.
+Others import anything of it. A section is a function and a row of the table in `run_report` or `model_card`.
 """

@@ -10,9 +10,9 @@ It is drawn again and again, so it stays small however long a training is.
 import pandas as pd
 
 from hemline.records.run import Rows
-from hemline.report.charts import learning_curves
+from hemline.report.card import epochs_table
+from hemline.report.curves import learning_curves
 from hemline.report.html import data_uri
-from hemline.report.markdown import epochs_table
 
 POINTS = 100  # epochs in the picture at most
 NEWEST = 20  # epochs in the table

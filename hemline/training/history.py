@@ -2,7 +2,7 @@
 
     history = History(run_dir, State(epoch=1, step=0), trainer.batch_sizes)
     history.add_chunk(chunk)                        # keeps every step's exact values
-    history.end_epoch(score)                        # writes the epoch's rows
+    history.end_epoch(score, measures.after(1))     # writes the epoch's rows
 
 `iterations.parquet` is a directory with a file for each epoch, which pandas reads as one table: a long run
 writes each row once and keeps none in memory.
@@ -75,8 +75,8 @@ class History:
         accuracy = self._correct.sum() / self.batch_sizes[:steps].sum()
         return self._epoch, steps, float(self._losses.mean(dtype=np.float64)), float(accuracy)
 
-    def end_epoch(self, validation: Score) -> Row:
-        """Closes the current epoch, writes the tables and returns the epoch's row."""
+    def end_epoch(self, validation: Score, measures: Row) -> Row:
+        """Closes the current epoch, writes the tables and returns the epoch's row. measures: further columns."""
         last = self._write_iterations().iloc[-1]
         row: Row = {
             "epoch": int(last["epoch"]),
@@ -86,6 +86,7 @@ class History:
             "train_accuracy": float(last["running_accuracy"]),
             "val_loss": validation.loss,
             "val_accuracy": validation.accuracy,
+            **measures,
         }
         self.epochs.append(row)
         self._losses, self._correct = self._losses[:0], self._correct[:0]

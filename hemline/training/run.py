@@ -36,7 +36,9 @@ from hemline.training.identity import code_of, what_decides
 from hemline.training.interruption import Interruption, deferred
 from hemline.training.loop import Trainer
 from hemline.training.loss_scale import LossScale
+from hemline.training.measures import Measures
 from hemline.training.progress import Bars, Display, Say
+from hemline.training.tensorboard import write_events
 
 
 def check_model(
@@ -126,6 +128,9 @@ class _Run:
             feed=shared.feed,
             programs=shared.programs,
         )
+        self.measures = Measures(
+            config, self.model, self.groups, self.trainer, scale.tape if scale else tf.GradientTape
+        )
         self.predict = compile_predict(self.model)
         decides = what_decides(config, dataset, device)
         self.checkpoints = Checkpoints(
@@ -154,10 +159,13 @@ class _Run:
         self.display.begin_epoch(first_step, began)
         self._train(epoch, first_step)
         trained = time.perf_counter()
+        measures = self.measures.after(epoch)  # of the weights that are trained, not of their averages
         with averaged(self.groups):
             score = self._validate(epoch)
             validated = time.perf_counter()
-            row = self.history.end_epoch(score)
+            row = self.history.end_epoch(score, measures)
+            if self.config.tensorboard:
+                write_events(self.directory, epoch)
             if self.config.early_stopping and self.history.best_epoch() == epoch:
                 self.checkpoints.save_best(epoch)
         self.checkpoints.save(self.history.state(epoch + 1, 0))

@@ -126,8 +126,10 @@ def test_a_run_leaves_every_file_and_artifact(finished: State[Outcome | None]) -
     assert parity[0]["what"] != "failed"
     assert len(json.loads(str(shown["claims"].data))) == len(RELIED_ON)
     report = str(shown["report"].data)
-    assert report.count("data:image/svg+xml;base64,") == 3
+    assert report.count("data:image/svg+xml;base64,") == 7  # all but the comparison with a champion
     assert "**Promoted mnist 1: " in report
+    assert "| verdict | promoted |" in report
+    assert "| resumed | no |" in report
     assert "There is no champion whose data could be compared.\n\nNo check found anything." in report
     assert len(report) < 200_000  # listings in the UI return whole artifacts
     assert str(shown["training"].description).startswith("Epoch 2 of 2: accuracy 0.")

@@ -22,6 +22,7 @@ OF_THE_OPERATION |= {
     "keep_checkpoints",
     "attempts",
     "log_lines",
+    "tensorboard",
     "force",
     "seeds",
 }

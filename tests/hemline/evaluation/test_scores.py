@@ -12,6 +12,7 @@ from hemline.evaluation import scores as evaluation
 from hemline.evaluation.scores import (
     BINS,
     Score,
+    calibration,
     calibration_error,
     class_scores,
     compile_predict,
@@ -109,11 +110,16 @@ def test_evaluate_gives_recall_by_class_and_none_for_an_absent_class() -> None:
     assert judged.calibration_bins == 15
     # Confidence 7/9 each, half of them right.
     assert judged.calibration_error == pytest.approx(7 / 9 - 1 / 2)
+    assert [(one.confidence, one.accuracy, one.examples) for one in judged.calibration] == [
+        (pytest.approx(7 / 9), 0.5, 4)
+    ]
     assert [(mistake.index, mistake.true, mistake.predicted) for mistake in judged.mistakes] == [
         (2, "a", "b"),
         (3, "b", "a"),
     ]
     assert Quality.model_validate_json(judged.model_dump_json()) == judged
+    early = judged.model_dump(exclude={"calibration"})
+    assert Quality.model_validate(early).calibration == []
 
 
 def test_wilson_worked_by_hand() -> None:
@@ -136,14 +142,20 @@ def test_the_shape_of_wilsons_interval(correct: int, more: int) -> None:
 def test_calibration_worked_by_hand() -> None:
     # Two in the bin around 0.95, of which one is right; one right in the bin around 0.6; one wrong around 0.5.
     probabilities = np.array([[0.95, 0.05], [0.05, 0.95], [0.6, 0.4], [0.5, 0.5]])
-    error = calibration_error(probabilities, np.array([0, 0, 0, 1]))
+    bins = calibration(probabilities, np.array([0, 0, 0, 1]))
+    assert [(one.confidence, one.accuracy, one.examples) for one in bins] == [
+        (pytest.approx(0.5), 0, 1),
+        (pytest.approx(0.6), 1, 1),
+        (pytest.approx(0.95), 0.5, 2),
+    ]
+    error = calibration_error(bins)
     assert error == pytest.approx((2 * abs(0.95 - 0.5) + abs(0.6 - 1) + abs(0.5 - 0)) / 4)
 
 
 def test_certainty_is_in_the_last_bin() -> None:
     probabilities = np.eye(2)[[0, 1, 1]]
-    assert calibration_error(probabilities, np.array([0, 1, 1])) == 0
-    assert calibration_error(probabilities, np.array([1, 0, 0])) == 1
+    assert calibration_error(calibration(probabilities, np.array([0, 1, 1]))) == 0
+    assert calibration_error(calibration(probabilities, np.array([1, 0, 0]))) == 1
 
 
 def test_calibration_agrees_with_a_naive_loop() -> None:
@@ -160,7 +172,9 @@ def test_calibration_agrees_with_a_naive_loop() -> None:
             confidence = sum(pair[0] for pair in inside) / len(inside)
             accuracy = sum(pair[1] for pair in inside) / len(inside)
             total += len(inside) / 500 * abs(confidence - accuracy)
-    assert calibration_error(probabilities, labels) == pytest.approx(total)
+    bins = calibration(probabilities, labels)
+    assert calibration_error(bins) == pytest.approx(total)
+    assert sum(one.examples for one in bins) == 500
 
 
 def test_probabilities_do_not_overflow() -> None:

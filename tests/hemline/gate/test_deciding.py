@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from hemline.config.gate import Gate
 from hemline.config.retrain import RetrainConfig
-from hemline.gate.case import Candidate, Case
+from hemline.gate.case import CHANGES, Candidate, Case
 from hemline.gate.rules import RULES, decide
 from hemline.gate.spending import Look
 from hemline.records.run import Decision
@@ -177,6 +177,36 @@ def test_other_mistakes_on_the_same_examples_are_kept() -> None:
     labels, before, after = np.array([0, 1]), np.array([0, 0]), np.array([0, 2])
     decision = decide(Gate(), case(labels, before, after, ["a", "b", "c"]))
     assert decision.sentence.startswith("kept tiny 7: challenger 8 is right on the same examples; 364 more")
+
+
+def test_a_decision_says_what_became_of_each_class() -> None:
+    labels = np.array([0, 0, 0, 0, 1, 1, 2])
+    before = np.array([0, 0, 1, 1, 1, 0, 0])
+    after = np.array([1, 0, 0, 0, 1, 0, 0])  # of the first class one lost and two gained
+    decision = decide(Gate(), case(labels, before, after, ["a", "b", "c", "absent"]))
+    assert [tuple(one.model_dump().values()) for one in decision.classes] == [
+        ("a", 4, 25.0, 1.0),
+        ("b", 2, 0.0, 0.0),
+        ("c", 1, 0.0, 0.0),
+    ]
+    assert decided(Gate(), 1, 0, 9, champion=None, compared_with=None).classes == []
+    assert Decision.model_validate(decision.model_dump(exclude={"classes"})).classes == []  # of an early run
+
+
+def test_of_many_classes_a_decision_names_those_that_changed_most() -> None:
+    """Whatever the number of classes, it is small; equal changes are told apart by their flips."""
+    classes = CHANGES + 10
+    labels = np.repeat(np.arange(classes), 10)
+    before = np.where(np.arange(10 * classes) % 10 == 0, (labels + 1) % classes, labels)  # one of ten is wrong
+    after = before.copy()
+    changed = np.arange(0, classes, 3)[:CHANGES]
+    after[10 * changed + 5] = (changed + 1) % classes  # lost
+    after[10 * changed[::2]] = changed[::2]  # and as much gained
+    decision = decide(Gate(), case(labels, before, after, [f"class {number}" for number in range(classes)]))
+    assert len(decision.classes) == CHANGES
+    names = [one.name for one in decision.classes]
+    assert {f"class {number}" for number in changed} <= set(names)
+    assert names == sorted(names, key=lambda name: int(name.split()[1]))
 
 
 def test_a_class_that_falls_is_said() -> None:

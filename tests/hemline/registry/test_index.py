@@ -8,7 +8,7 @@ import pytest
 
 from hemline.registry.index import write_index
 from tests.hemline.registry.nights import FIRST, Nights, month
-from tests.hemline.report.test_markdown import Tags
+from tests.hemline.report.test_html import Tags
 
 
 @pytest.fixture(scope="module")

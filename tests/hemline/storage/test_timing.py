@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from hemline.errors import SupersededError
-from hemline.report.phases import phases_markdown
 from hemline.storage.attempts import attempt
 from hemline.storage.files import write_json
 from hemline.storage.timing import by_phase, spent
@@ -25,7 +24,6 @@ def test_rows_of_all_attempts_stay_in_order(tmp_path: Path) -> None:
     assert table["phase"].tolist() == ["start", "steps", "saving", "start", "train"]
     assert table["epoch"].fillna(0).tolist() == [0, 1, 1, 0, 0]
     assert by_phase(tmp_path) == {"start": 4.0, "train": 6.0}
-    assert "| start | 4.00 | 40% |\n| train | 6.00 | 60% |" in phases_markdown(by_phase(tmp_path))
 
 
 def test_an_attempt_that_was_taken_over_adds_nothing(tmp_path: Path) -> None:

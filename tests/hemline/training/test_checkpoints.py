@@ -221,7 +221,7 @@ def test_other_code_is_refused_with_the_commit_to_go_back_to(
 @pytest.mark.parametrize(
     ("path", "old", "new"),
     [
-        ("report/markdown.py", "def markdown(", "def other(): ...\n\n\ndef markdown("),
+        ("report/card.py", "def model_card(", "def other(): ...\n\n\ndef model_card("),
         ("gate/rules.py", "def decide(", "def other(): ...\n\n\ndef decide("),
         ("models/__init__.py", "MODELS = {", 'MODELS = {\n    "other": None,'),
         ("config/optimizers.py", "OPTIMIZERS = {", 'OPTIMIZERS = {\n    "other": None,'),

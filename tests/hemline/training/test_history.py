@@ -8,11 +8,13 @@ import pytest
 
 from hemline.errors import DivergenceError
 from hemline.evaluation.scores import Score
+from hemline.records.run import Row
 from hemline.training.checkpoints import State
 from hemline.training.history import History
 from hemline.training.loop import Chunk
 
 SCORE = Score(loss=0.25, accuracy=0.75)
+MEASURES: Row = {"lower_learning_rate": 0.001}
 BATCH_SIZES = np.array([4, 4, 2], np.int32)
 
 
@@ -37,7 +39,7 @@ def iterations(history: History) -> pd.DataFrame:
 def test_both_running_means(tmp_path: Path) -> None:
     history = new(tmp_path)
     add_epoch(history, 1)
-    history.end_epoch(SCORE)
+    history.end_epoch(SCORE, MEASURES)
     table = iterations(history)
     # As the chapter's Mean metric: 1/1, 3/2, 9/3. The last batch, half as large, counts as much.
     assert table["running_loss"].tolist() == [1.0, 1.5, 3.0]
@@ -58,7 +60,7 @@ def test_running_is_the_epoch_so_far(tmp_path: Path) -> None:
 def test_an_epochs_row(tmp_path: Path) -> None:
     history = new(tmp_path)
     add_epoch(history, 1)
-    row = history.end_epoch(SCORE)
+    row = history.end_epoch(SCORE, MEASURES)
     assert row == {
         "epoch": 1,
         "iterations": 3,
@@ -67,6 +69,7 @@ def test_an_epochs_row(tmp_path: Path) -> None:
         "train_accuracy": 0.5,
         "val_loss": 0.25,
         "val_accuracy": 0.75,
+        "lower_learning_rate": 0.001,
     }
     assert history.epochs == [row]
 
@@ -75,7 +78,7 @@ def test_an_epoch_starts_afresh(tmp_path: Path) -> None:
     history = new(tmp_path)
     for epoch in (1, 2):
         add_epoch(history, epoch)
-        history.end_epoch(SCORE)
+        history.end_epoch(SCORE, MEASURES)
     first, second = (table for _, table in iterations(history).groupby("epoch"))
     assert second["running_loss"].tolist() == first["running_loss"].tolist()
     assert second["iteration"].tolist() == [1, 2, 3]
@@ -87,7 +90,7 @@ def two_epochs(tmp_path: Path) -> History:
     history = new(tmp_path)
     for epoch in (1, 2):
         add_epoch(history, epoch)
-        history.end_epoch(SCORE)
+        history.end_epoch(SCORE, MEASURES)
     return history
 
 
@@ -116,7 +119,7 @@ def test_the_epochs_table_on_disk(name: str, two_epochs: History) -> None:
     path = two_epochs.directory / name
     table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     assert table.to_dict("records") == two_epochs.epochs
-    assert [str(dtype) for dtype in table.dtypes] == ["int64"] * 2 + ["float64"] * 5
+    assert [str(dtype) for dtype in table.dtypes] == ["int64"] * 2 + ["float64"] * 6
 
 
 def test_an_interrupted_epoch_leaves_the_tables_of_the_earlier_ones(two_epochs: History) -> None:
@@ -129,12 +132,12 @@ def test_an_interrupted_epoch_leaves_the_tables_of_the_earlier_ones(two_epochs: 
 def test_a_history_that_goes_on_writes_the_same_tables(two_epochs: History, tmp_path: Path) -> None:
     """In the midst of an epoch, as from a checkpoint."""
     add_epoch(two_epochs, 3)
-    two_epochs.end_epoch(SCORE)
+    two_epochs.end_epoch(SCORE, MEASURES)
     at_step_1 = State(epoch=3, step=1, epochs=two_epochs.epochs[:2], losses=[1.0], correct=[1])
     later = History(tmp_path / "later", at_step_1, BATCH_SIZES)
     assert later.state(3, 1) == at_step_1
     later.add_chunk(chunk(3, 1, [2.0, 6.0], [2, 2]))
-    later.end_epoch(SCORE)
+    later.end_epoch(SCORE, MEASURES)
     for name in ("epochs.csv", "epochs.parquet", "iterations.parquet/epoch-00003.parquet"):
         assert (tmp_path / "later" / name).read_bytes() == (tmp_path / name).read_bytes(), name
 
