@@ -33,6 +33,8 @@ SECTIONS = {
         "attempts",
         "checkpoint_steps",
         "keep_checkpoints",
+        "log_lines",
+        "tensorboard",
         "artifacts_dir",
         "data_dir",
         "manual_dir",

@@ -141,15 +141,8 @@ class _Run:
             self.say(resumed(f"epoch {restored.epoch}, iteration {restored.step + 1}"))
         self.first = restored or State(epoch=1, step=0)
         self.history = History(directory, self.first, self.trainer.batch_sizes)
-        self.display = Display(
-            config.epochs,
-            self.trainer.steps,
-            self.trainer.examples,
-            self.say,
-            shared.bars,
-            title,
-            config.log_lines,
-        )
+        steps, examples = self.trainer.steps, self.trainer.examples
+        self.display = Display(config.epochs, steps, examples, self.say, shared.bars, title, config.log_lines)
         self.interruption = Interruption()
 
     def epoch(self, epoch: int) -> Row:
