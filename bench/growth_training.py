@@ -21,7 +21,6 @@ from bench.training import Worker
 from bench.work import BATCH_SIZE, SEED
 from bench.worker import Epoch
 from hemline.config.retrain import RetrainConfig
-from hemline.models.layer_norm import LayerNorm
 from hemline.models.mlp import build_mlp
 from hemline.runtime.devices import scope, select, set_up
 from hemline.training.groups import partition
@@ -31,18 +30,6 @@ TIMES = 10  # as many examples
 __all__ = ["about"]  # bench.worker asks a contestant's module
 UNITS = (2800, 3000)  # 100 times as many parameters as 128 and 64 have
 FEW = 6_000  # examples of an epoch of those
-
-
-def build_large(image_shape: tuple[int, int, int], classes: int, seed: int, units: tuple[int, ...]) -> keras.Model:
-    """The network of hemline.models.mlp with other numbers of units."""
-    layers = [keras.Input(image_shape, dtype="uint8", name="image"), keras.layers.Rescaling(1 / 255, name="scale")]
-    layers.append(keras.layers.Flatten(name="flatten"))
-    for number, width in enumerate(units, start=1):
-        glorot = keras.initializers.GlorotUniform(seed=seed + number)
-        layers.append(keras.layers.Dense(width, kernel_initializer=glorot, name=f"hidden_{number}"))
-        layers += [LayerNorm(name=f"norm_{number}"), keras.layers.Activation("relu", name=f"relu_{number}")]
-    glorot = keras.initializers.GlorotUniform(seed=seed)
-    return keras.Sequential([*layers, keras.layers.Dense(classes, kernel_initializer=glorot, name="logits")])
 
 
 def default(images: np.ndarray, labels: np.ndarray) -> Epoch:
@@ -55,7 +42,7 @@ default_streamed = default  # bench.worker maps the images of what is called so
 
 def large(images: np.ndarray, labels: np.ndarray) -> Epoch:
     """The same with 100 times the parameters, on fewer examples."""
-    return _epochs(build_large(images.shape[1:], 10, SEED, UNITS), images[:FEW], labels[:FEW])
+    return _epochs(build_mlp(images.shape[1:], 10, SEED, units=UNITS), images[:FEW], labels[:FEW])
 
 
 def few(images: np.ndarray, labels: np.ndarray) -> Epoch:

@@ -5,18 +5,24 @@
 The optimizer groups' patterns name its layers: hidden_1, norm_1, hidden_2, norm_2 below, logits on top.
 """
 
+from collections.abc import Sequence
+
 import keras
 
 from hemline.models.layer_norm import LayerNorm
 
 
 def build_mlp(
-    image_shape: tuple[int, int, int], classes: int, seed: int, precision: str = "float32"
+    image_shape: tuple[int, int, int],
+    classes: int,
+    seed: int,
+    precision: str = "float32",
+    units: Sequence[int] = (128, 64),
 ) -> keras.Sequential:
     """Flatten, Dense 128, LayerNorm, relu, Dense 64, LayerNorm, relu, Dense classes.
 
     It scales the pixels itself, so that training, evaluation and serving cannot disagree about it.
-    precision: Keras's dtype policy of all but the logits, which are float32.
+    precision: Keras's dtype policy of all but the logits, which are float32. units: of each hidden layer.
     """
 
     def dense(units: int, number: int, name: str, dtype: str = precision) -> keras.layers.Dense:
@@ -24,18 +30,15 @@ def build_mlp(
         glorot = keras.initializers.GlorotUniform(seed=seed + number)
         return keras.layers.Dense(units, kernel_initializer=glorot, name=name, dtype=dtype)
 
-    return keras.Sequential(
-        [
-            keras.Input(image_shape, dtype="uint8", name="image"),
-            keras.layers.Rescaling(1 / 255, name="scale", dtype=precision),
-            keras.layers.Flatten(name="flatten", dtype=precision),
-            dense(128, 0, "hidden_1"),
-            LayerNorm(name="norm_1", dtype=precision),
-            keras.layers.Activation("relu", name="relu_1", dtype=precision),
-            dense(64, 1, "hidden_2"),
-            LayerNorm(name="norm_2", dtype=precision),
-            keras.layers.Activation("relu", name="relu_2", dtype=precision),
-            dense(classes, 2, "logits", dtype="float32"),
-        ],
-        name="mlp",
-    )
+    layers = [
+        keras.Input(image_shape, dtype="uint8", name="image"),
+        keras.layers.Rescaling(1 / 255, name="scale", dtype=precision),
+        keras.layers.Flatten(name="flatten", dtype=precision),
+    ]
+    for number, width in enumerate(units, start=1):
+        layers += [
+            dense(width, number - 1, f"hidden_{number}"),
+            LayerNorm(name=f"norm_{number}", dtype=precision),
+            keras.layers.Activation("relu", name=f"relu_{number}", dtype=precision),
+        ]
+    return keras.Sequential([*layers, dense(classes, len(units), "logits", dtype="float32")], name="mlp")
