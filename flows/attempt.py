@@ -23,9 +23,10 @@ from uuid import UUID
 import psutil
 from prefect import get_run_logger, runtime
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import TaskRunFilter
 from prefect.exceptions import Abort, TerminationSignal
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
-from prefect.states import Cancelled, Running, State
+from prefect.states import Cancelled, Crashed, Running, State
 
 from hemline.storage.attempts import Attempt, attempt
 from hemline.storage.timing import spent
@@ -45,6 +46,7 @@ def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
         with attempt(directory, str(flow_run), _how_it_ended(flow_run), limit, _pause) as this:
             if this.after:
                 get_run_logger().info("attempt %d, after: %s", this.number, this.after)
+                end_steps(flow_run, this.after)
             spent(directory, {"start": _age()})  # with its own server, if it has one
             watch.start()
             try:
@@ -55,6 +57,14 @@ def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
         if _cancelled(flow_run, alone=watch.told and not runtime.deployment.id):
             raise Abort("the run was cancelled") from None  # which Prefect does not call a crash
         raise
+
+
+def end_steps(flow_run: UUID, reason: str) -> None:
+    """Those that the attempt before began and did not end are *Crashed*: of a killed process nobody says so."""
+    running = {"flow_run_id": {"any_": [str(flow_run)]}, "state": {"type": {"any_": ["RUNNING"]}}}
+    with suppress(*AWAY), get_client(sync_client=True) as client:
+        for step in client.read_task_runs(task_run_filter=TaskRunFilter.model_validate(running)):
+            client.set_task_run_state(step.id, Crashed(message=reason), force=True)
 
 
 def _age() -> float:

@@ -88,7 +88,9 @@ def photograph(chromium: Browser, nights: History, picture: Picture, look: Look,
     page.wait_for_timeout(1000)  # drawers and graphs slide into their place
     page.screenshot(path=path)
     page.context.close()
-    Image.open(path).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )
     return path
 
 
