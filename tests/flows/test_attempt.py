@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from uuid import UUID
 
 from prefect import flow, task
@@ -59,15 +60,14 @@ def test_steps_that_a_killed_attempt_left_running_are_crashed_and_others_stay() 
         def step(flow_run: UUID, key: str, state: State) -> UUID:
             return client.create_task_run(train, flow_run, dynamic_key=key, state=state).id
 
-        left, ended, theirs = (
-            step(one.id, "0", Running()),
-            step(one.id, "1", Completed()),
-            step(other.id, "0", Running()),
-        )
-        end_steps(one.id, "killed by SIGKILL")
-        found = {step: client.read_task_run(step).state for step in (left, ended, theirs)}
-    assert [state and (state.name, state.message) for state in found.values()] == [
+        steps = [step(one.id, "0", Running()), step(one.id, "1", Completed()), step(other.id, "0", Running())]
+        began = datetime.now(UTC)
+        steps.append(step(one.id, "2", Running()))  # of the attempt that goes on
+        end_steps(one.id, began, "killed by SIGKILL")
+        found = [client.read_task_run(each).state for each in steps]
+    assert [state and (state.name, state.message) for state in found] == [
         ("Crashed", "killed by SIGKILL"),
         ("Completed", None),
+        ("Running", None),
         ("Running", None),
     ]

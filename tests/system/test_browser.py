@@ -118,6 +118,14 @@ def test_a_run_that_was_killed_says_so_and_how_it_went_on(nights: History, show:
     page = show(nights.page("better"), height=2000)
     page.get_by_text("after: killed by SIGKILL").first.wait_for()
     page.get_by_text(re.compile(r"resumed at epoch \d")).first.wait_for()
+    of_run = TaskRunFilter.model_validate({"flow_run_id": {"any_": [str(nights.runs["better"])]}})
+    left = [
+        task for task in nights.lane.client.read_task_runs(task_run_filter=of_run) if task.state_name != "Completed"
+    ]
+    assert {(task.name.split("-")[0], task.state_name) for task in left} <= {
+        ("train", "Crashed"),
+        ("prepare", "Cached"),
+    }
 
 
 def test_a_refusal_is_a_sentence_on_the_runs_page(nights: History, show: Callable[..., Page]) -> None:
