@@ -24,6 +24,7 @@ from bench.growth_nights import LINES, make_nights
 ROOT = Path(__file__).parents[1]
 SIZES, ROUNDS = (10, 100, 1000), 3
 LOOKING = (
+    "hemline status",
     "hemline runs",
     "hemline versions",
     "hemline ledger",

@@ -20,6 +20,7 @@ import pandas as pd
 from bench.growth_questions import NAME
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef, write_split
+from hemline.records.data import DataChecks
 from hemline.records.proofs import Parity
 from hemline.records.run import ClassScore, Evaluation, FlowRun, Latency, Mistake, Record, Serving
 from hemline.registry import versions
@@ -73,7 +74,7 @@ def write_ledger(registry: Registry) -> None:
             after = version if promoted else champion
             entry = Entry(
                 at=AGO + timedelta(seconds=LINES * number + line),
-                by=f"retrain-{NAME}-5-epochs ({UUID(int=number)})",
+                by=f"retrain-{NAME}-5-epochs ({UUID(int=int(version) << 96)})",
                 decision="promoted" if promoted else "kept",
                 version=version,
                 champion_before=champion,
@@ -118,11 +119,17 @@ def run_files(run: Path) -> Path:
     sizes |= {f"iterations.parquet/epoch-0000{epoch}.parquet": 12_000 for epoch in range(1, EPOCHS + 1)}
     sizes |= {f"checkpoints/epoch-0000{number}-step-000000/{name}": 3_000 for number in (5, 6) for name in "abcd"}
     sizes |= dict.fromkeys(("chart.svg", "mistakes.svg", "report.html", "run.log", "examples.parquet"), 5_000)
-    sizes |= dict.fromkeys(("confusion.csv", "data.json", "run.lock"), 500)
+    sizes |= dict.fromkeys(("confusion.csv", "run.lock"), 500)
     for name, size in sizes.items():
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_bytes(bytes(size))
     (run / "attempts").mkdir()
+    counts = {"train": dict.fromkeys(CLASSES, EXAMPLES)}
+    looked_at = DataChecks(
+        fingerprint="0" * 64, champion=None, remarks=[], counts=counts, champion_counts={}, change=None, findings=[]
+    )
+    (run / "data.json").write_text(looked_at.model_dump_json())
+    (run / "timing.csv").write_text("attempt,phase,epoch,seconds\n1,start,,3.0\n1,steps,1,0.25\n1,train,,2.5\n")
     (run / "model.keras").write_bytes(bytes(WEIGHTS))
     serving = set(Serving.model_fields)
     (run / "serving.json").write_text(evaluation().model_dump_json(include=serving))

@@ -20,6 +20,7 @@ from hemline.records.run import Decision
 from hemline.registry.champion import Registry
 from hemline.report.markdown import decision_markdown
 from tasks.live import show_state
+from tasks.production import show_production
 from tasks.promote import show, this_run
 
 
@@ -34,6 +35,7 @@ def ask(decision: Decision, registry: Registry, hours: float) -> Decision:
     """The decision after the answer. No answer in time keeps the champion."""
     get_run_logger().info("waiting up to %g hours for an approval: Resume on this run's page", hours)
     show_state(Running(name="Needs approval", message=decision.sentence))  # of which a person is told
+    show_production(registry.artifacts, registry.name)
     form = Approval.with_initial_data(description=decision_markdown(decision))
     try:
         # A key of its own: a run that is retried would be given the answer to its earlier question.
@@ -57,4 +59,5 @@ def ask(decision: Decision, registry: Registry, hours: float) -> Decision:
         )
         registry.record(answered, this_run())
     show(answered)
+    show_production(registry.artifacts, registry.name)
     return answered

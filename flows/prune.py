@@ -18,6 +18,7 @@ from hemline.config.data import DataConfig
 from hemline.config.paths import root
 from hemline.registry.prune import Retention, removable, remove, summary
 from tasks.live import in_ui
+from tasks.production import show_production
 
 
 @flow(name="prune", flow_run_name="prune-delete-{delete}", result_serializer="json")
@@ -44,4 +45,5 @@ def prune(
     get_run_logger().info(sentence)
     rows = [{"what": each.kind, **each.model_dump(mode="json", exclude={"kind"})} for each in removals]
     in_ui(create_table_artifact, key="pruned", table=rows or [{"what": "nothing"}], description=sentence)
+    show_production(artifacts)
     return sum(each.bytes for each in removals)

@@ -27,6 +27,7 @@ from tasks.compare import unchanged
 from tasks.evaluate import evaluate
 from tasks.preflight import preflight
 from tasks.prepare_dataset import prepare_dataset
+from tasks.production import show_after, shown_in_the_end
 from tasks.promote import promote
 from tasks.publish import publish
 from tasks.report import report
@@ -35,7 +36,13 @@ from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers
 
 
-@flow(name="retrain", flow_run_name="retrain-{config.name}-{config.epochs}-epochs", result_serializer="json")
+@flow(
+    name="retrain",
+    flow_run_name="retrain-{config.name}-{config.epochs}-epochs",
+    result_serializer="json",
+    on_crashed=[show_after],
+    on_cancellation=[show_after],
+)
 def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assignment]  # noqa: B006  of a RetrainConfig() the UI's form would send every field
     """Retrain the image classifier, publish it as a model version, and promote it if it is better."""
     places = {"data_dir": config.data_dir, "manual_dir": config.manual_dir, "resume": config.resume_path}
@@ -46,7 +53,7 @@ def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assig
     config = config.of_night(this.scheduled_start_time)
     directory = open_run(config, this.scheduled_start_time, this.name, str(this.id))
     log = noise_in(directory / "run.log", loggers=("absl", "tensorflow"), copied=("prefect", "hemline"))
-    with log, working_on(directory, config.attempts):
+    with log, shown_in_the_end(config), working_on(directory, config.attempts):
         device = preflight(config)
         on_disk = verified(config.data)
         if same := unchanged(config, on_disk, device, directory):

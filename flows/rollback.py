@@ -16,6 +16,7 @@ from flows.places import confine
 from hemline.config.paths import root
 from hemline.registry.champion import registry_of
 from tasks.live import in_ui
+from tasks.production import show_production
 from tasks.promote import this_run
 
 
@@ -39,4 +40,5 @@ def rollback(
     sentence = f"rolled back {registry.name} from {entry.champion_before} to {entry.champion_after}: {reason}"
     get_run_logger().info(sentence)
     in_ui(create_markdown_artifact, key="decision", markdown=sentence, description=sentence)
+    show_production(registry.artifacts, registry.name)
     return str(entry.champion_after)

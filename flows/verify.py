@@ -18,6 +18,7 @@ from hemline.records.run import Verification
 from hemline.report.markdown import verification_markdown
 from hemline.runtime.devices import select, set_up
 from hemline.runtime.provenance import package_versions
+from tasks.production import show_production
 from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers
 
@@ -33,6 +34,7 @@ def verify(config: VerifyConfig = VerifyConfig()) -> Verification:  # noqa: B008
     claims = verify_claims(device, config.proofs_path, required=False)
     found = Verification(device=device, parity=parity, claims=claims, packages=package_versions())
     create_markdown_artifact(key="verification", markdown=verification_markdown(found))
+    show_production(config.artifacts_path)
     if found.failures:
         raise ProofError(
             f"everything that training relies on must hold. Received: {'; '.join(found.failures)}. The tables "

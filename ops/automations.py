@@ -26,6 +26,7 @@ from prefect.types import SecretDict
 
 from flows.attempt import LOST
 from flows.notices import Notices
+from hemline.records.status import NIGHT_HOURS
 
 PREFIX = "hemline: "
 BLOCK = "hemline"  # the name of our blocks
@@ -62,7 +63,6 @@ MESSAGES: dict[str, tuple[set[str], str | None, str]] = {
     "failed": ({"Failed", "TimedOut"}, None, ".venv/bin/prefect flow-run retry {{ flow_run.id }}"),
     "late": ({"Late"}, "nightly", "start a worker: make up, or .venv/bin/prefect worker start --pool gpu"),
 }
-NIGHT_HOURS = 26  # between the ends of two nights
 TAG = {"prefect.resource.id": "prefect.tag.hemline"}  # of runs that a worker can take up again: a deployment's
 # Of all runs, those from a terminal too.
 FLOWS = {"prefect.resource.role": "flow", "prefect.resource.name": ["retrain", "verify", "rollback", "prune"]}

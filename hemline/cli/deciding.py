@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,17 @@ def _write(context: typer.Context, name: str | None, as_json: bool, decide: "Cal
 
     registry = registry_of(artifacts_of(context), name)
     terminal.show(decision_row(registry, decide(registry)), as_json, DECISION)
+    _update_index(registry.artifacts)
+
+
+def _update_index(artifacts: Path) -> None:
+    """The morning page after a decision, which stands whether or not that can be written."""
+    from hemline.registry.index import write_index
+
+    try:
+        write_index(artifacts, datetime.now(UTC))
+    except Exception as error:  # whatever it is
+        print(f"{artifacts / 'index.html'} is not up to date: {type(error).__name__}: {error}", file=sys.stderr)
 
 
 def _decision(decision: str, help_text: str) -> None:
@@ -78,6 +90,7 @@ def prune(
     removals = removable(artifacts_of(context), data, retention, datetime.now(UTC), name)
     if yes:
         removals = remove(removals, artifacts_of(context))
+        _update_index(artifacts_of(context))
     terminal.show(removals, as_json)
     remark = "Removed" if yes else "Nothing is removed without --yes"
     print(f"{remark}: {summary(removals)}.", file=sys.stderr)

@@ -9,11 +9,9 @@ Each takes the name of a model too: to list no other, or where a number would me
 pandas, and without waiting for those who write.
 """
 
-import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,11 +20,11 @@ from pydantic import BaseModel
 from hemline.errors import RegistryError
 from hemline.records.run import Evaluation, Rows
 from hemline.registry.champion import Registry, registries, registry_of
-from hemline.registry.decisions import Entry
+from hemline.registry.decisions import Decisions, Entry
+from hemline.registry.run_files import RunState, attempts_of, epochs_of, json_of, run_directories, started, state_of
 from hemline.registry.versions import MANIFEST, Manifest, verify
-from hemline.storage.attempts import Attempt, attempts
-from hemline.storage.locks import is_locked
-from hemline.storage.runs import LOCK, RUNS, UNCHANGED, short
+from hemline.storage.attempts import Attempt
+from hemline.storage.runs import UNCHANGED, short
 
 Published = dict[str, list[tuple[str, str]]]  # name and number of versions by `short` of their flow run
 
@@ -37,7 +35,7 @@ class RunRow(BaseModel):
     run: str
     name: str | None  # the model's, as the run was told
     started: datetime  # its latest attempt, UTC
-    state: Literal["running", "finished", "unchanged", "refused", "unfinished"]
+    state: RunState
     epochs: int  # finished
     of: int | None  # the configured number
     val_accuracy: float | None  # after the last of them
@@ -79,20 +77,17 @@ class Details(BaseModel):
 def run_rows(artifacts: Path, name: str | None = None) -> list[RunRow]:
     """Every run, oldest first."""
     published, rows = _published(artifacts), list[RunRow]()
-    for path in _run_directories(artifacts):
-        config = _json(path / "config.json")
+    for path in run_directories(artifacts):
+        config = json_of(path / "config.json")
         if name not in (None, own := config.get("name")):
             continue
-        epochs, same, tries = _epochs(path), _json(path / UNCHANGED), _attempts(path)
-        state = "unchanged" if same else "finished" if (path / "report.html").exists() else "unfinished"
-        if state == "unfinished" and tries and tries[-1].refused:
-            state = "refused"
+        epochs, same, tries = epochs_of(path), json_of(path / UNCHANGED), attempts_of(path)
         versions = [(same["name"], same["version"])] if same else _versions_of(path, tries, published)
         row = RunRow(
             run=path.name,
             name=own,
-            started=datetime.fromtimestamp((path / "config.json").stat().st_mtime, UTC),
-            state="running" if is_locked(path / LOCK) else state,
+            started=started(path),
+            state=state_of(path, tries),
             epochs=len(epochs),
             of=config.get("epochs"),
             val_accuracy=epochs[-1]["val_accuracy"] if epochs else None,
@@ -104,14 +99,18 @@ def run_rows(artifacts: Path, name: str | None = None) -> list[RunRow]:
 
 def version_rows(artifacts: Path, name: str | None = None) -> list[VersionRow]:
     """Every version, oldest first; none is verified. An unreadable one is a row too, and a champion that is gone."""
-    return [row for registry in registries(artifacts, name) for row in _version_rows(registry)]
+    rows = []
+    for registry in registries(artifacts, name):
+        registry.repair(decisions := registry.decisions())
+        rows += versions_of(registry, decisions)
+    return rows
 
 
-def _version_rows(registry: Registry) -> list[VersionRow]:
-    registry.repair(decisions := registry.decisions())
+def versions_of(registry: Registry, decisions: Decisions, newest: int = 0) -> list[VersionRow]:
+    """Those of one name. newest: so many of them and the champion; 0 is all."""
     champion, protected, rows = decisions.champion, decisions.protected(), []
     latest = {entry.version: entry.decision for entry in decisions.entries if "protected" not in entry.decision}
-    for version in sorted({*registry.versions(), *filter(None, [champion])}, key=int):
+    for version in sorted({*registry.versions()[-newest:], *filter(None, [champion])}, key=int):
         standing = ["champion"] * (version == champion) + ["protected"] * (version in protected)
         row = VersionRow(name=registry.name, version=version, standing=standing, decision=latest.get(version))
         try:
@@ -152,7 +151,7 @@ def find(artifacts: Path, what: str, name: str | None = None) -> Details:
         )
     if (Path(what) / "config.json").exists():
         return _of_run(artifacts, Path(what))
-    every = _run_directories(artifacts)
+    every = run_directories(artifacts)
     found = [path for path in every if path.name == what] or [path for path in every if what and what in path.name]
     if len(found) == 1:
         return _of_run(artifacts, found[0])
@@ -192,21 +191,17 @@ def metrics(epochs: Rows, evaluation: Evaluation | None) -> dict[str, float]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _run_directories(artifacts: Path) -> list[Path]:
-    return sorted(path.parent for path in (artifacts / RUNS).glob("[!.]*/config.json"))
-
-
 def _of_run(artifacts: Path, path: Path) -> Details:
-    dataset, serving = _json(path / "dataset.json"), _json(path / "serving.json")  # written after evaluation.json
-    versions = _versions_of(path, _attempts(path), _published(artifacts))
+    dataset, serving = json_of(path / "dataset.json"), json_of(path / "serving.json")  # written after evaluation.json
+    versions = _versions_of(path, attempts_of(path), _published(artifacts))
     return Details(
         kind="run",
         title=path.resolve().name,
         path=path,
-        config=_json(path / "config.json"),
+        config=json_of(path / "config.json"),
         data={name: dataset[name] for name in ("full_name", "fingerprint") if name in dataset},
-        epochs=_epochs(path),
-        evaluation=Evaluation(**_json(path / "evaluation.json"), **serving) if serving else None,
+        epochs=epochs_of(path),
+        evaluation=Evaluation(**json_of(path / "evaluation.json"), **serving) if serving else None,
         decisions=_about(artifacts, versions),
     )
 
@@ -238,37 +233,3 @@ def _versions_of(run: Path, tries: list[Attempt], published: Published) -> list[
     flow_runs = {run.resolve().name.rpartition("-")[2], *(short(attempt.owner) for attempt in tries)}
     versions = [version for flow_run in flow_runs for version in published.get(flow_run, [])]
     return sorted(versions, key=lambda version: (version[0], int(version[1])))
-
-
-def _attempts(run: Path) -> list[Attempt]:
-    with _as_written(run / "attempts"):
-        return attempts(run)
-
-
-def _epochs(run: Path) -> Rows:
-    def rows(text: str) -> Rows:
-        return [{name: json.loads(cell) for name, cell in row.items()} for row in csv.DictReader(text.splitlines())]
-
-    return list(_read(run / "epochs.csv", rows) or [])
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return dict(_read(path, lambda text: dict(json.loads(text))) or {})
-
-
-def _read(path: Path, parse: Callable[[str], Any]) -> Any:
-    """What a file of a run says; None if it is not written yet."""
-    with suppress(FileNotFoundError), _as_written(path):
-        return parse(path.read_text())
-
-
-@contextmanager
-def _as_written(path: Path) -> Iterator[None]:
-    """Raises RegistryError for what cannot be read."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        raise RegistryError(
-            f"a file of a run must be as it was written. Received: {path}, which cannot be read. Restore it from a "
-            "backup, or remove the run."
-        ) from error

@@ -9,12 +9,10 @@
 The same table gives the same bytes: no date, no ids of the process.
 """
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -23,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hemline.records.run import Mistake
+from hemline.report.svg import svg_of as _svg
 from hemline.storage.files import whole_file
 
 SIDE = 40  # pixels of a mistaken image that are shown, by leaving some out: a report must stay below 200 KB
@@ -131,10 +130,3 @@ def parity_map(table: pd.DataFrame) -> str:
     axes.tick_params(length=0)
     axes.set_title("largest difference in units of its tolerance (red: out of it)", fontsize=10)
     return _svg(figure, text="none")  # letters, not their outlines: a quarter of the size
-
-
-def _svg(figure: Figure, text: str = "path") -> str:
-    with matplotlib.rc_context({"svg.hashsalt": "hemline", "svg.fonttype": text}):
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    return file.getvalue()

@@ -9,12 +9,14 @@ the model card of a version: a stranger can read it. A paragraph is one line: Pr
 as the end of one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from hemline.config.optimizers import DEFAULT_LAYERS, OptimizerGroup
 from hemline.records.data import DataChecks
 from hemline.records.proofs import ClaimResult, Parity
 from hemline.records.run import Decision, Evaluation, Record, Rows, Verification
+from hemline.report.markup import bold as _bold
+from hemline.report.markup import table as _table
 
 
 def markdown(
@@ -278,10 +280,6 @@ def _optimizer(group: OptimizerGroup) -> str:
     return ", ".join([group.optimizer, f"learning rate {group.learning_rate:g}", *words])
 
 
-def _bold(sentence: str) -> str:
-    return f"**{sentence[:1].upper()}{sentence[1:]}.**"
-
-
 def _listed(values: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
@@ -292,8 +290,3 @@ def _code(patterns: Iterable[str]) -> str:
 
 def _value(text: str) -> str:
     return "`" + " ".join(text.replace("`", "'").split()) + "`"  # an error may have any characters in it
-
-
-def _table(names: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    lines = [names, ["---"] * len(names), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -46,6 +46,7 @@ class Attempt(BaseModel):
     place: str = "the start"  # what it does: the step it has reached
     ended: bool = False  # by itself: with a result, a refusal, a signal that it heeded
     refused: str = ""  # the refusal, if it ended with one
+    failed: str = ""  # any other error, if it ended with one
 
     @property
     def alive(self) -> psutil.Process | None:
@@ -91,6 +92,9 @@ def attempt(
             yield this
         except HemlineError as error:
             this.refused = str(error)
+            raise
+        except Exception as error:
+            this.failed = f"{type(error).__name__}: {error}"
             raise
         finally:
             this.ended = True

@@ -113,7 +113,16 @@ def test_a_run_leaves_every_file_and_artifact(finished: State[Outcome | None]) -
     epochs = pd.read_csv(version.run / "epochs.csv")
     assert list(epochs["epoch"]) == [1, 2]
     shown = artifacts(finished)
-    assert set(shown) == {"claims", "data", "decision", "epochs", "layer-norm-parity", "report", "training-progress"}
+    assert set(shown) == {
+        "claims",
+        "data",
+        "decision",
+        "epochs",
+        "layer-norm-parity",
+        "production-mnist",
+        "report",
+        "training-progress",
+    }
     table = pd.DataFrame(json.loads(str(shown["epochs"].data)))
     np.testing.assert_allclose(table["val_loss"], epochs["val_loss"], atol=5e-5)
     parity = json.loads(str(shown["layer-norm-parity"].data))

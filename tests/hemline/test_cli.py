@@ -129,7 +129,9 @@ def run_and_list(words: list[str], modules: str) -> tuple[str, str]:
 def test_help_imports_nothing_slow_and_names_every_command() -> None:
     help_text, modules = run_and_list(["--help"], "tensorflow keras pandas numpy prefect pydantic rich")
     assert modules == "[]"
-    commands = "runs versions show compare ledger checksums predict promote rollback protect unprotect prune serve"
+    commands = (
+        "status runs versions show compare ledger checksums predict promote rollback protect unprotect prune serve"
+    )
     listed = [line.split()[0] for line in help_text.partition("Commands:\n")[2].splitlines()]
     assert listed == [*commands.split(), "retrain", "verify"]
     assert "..." not in help_text.partition("Commands:")[2]  # what a command does fits its line

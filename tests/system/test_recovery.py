@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolUpdate
+from prefect.client.schemas.filters import ArtifactFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
 
@@ -205,3 +206,27 @@ def test_a_run_whose_worker_is_gone_can_be_cancelled_and_the_worker_comes_back(m
     assert "The worker ended by itself (exit code -9); it is started again." in up.log.read_text()
     assert up.run("-m", "prefect", "flow-run", "retry", str(run.id)).returncode == 0
     wait_until(lambda: name(up, run) in ("Promoted", "Kept"), "going on")
+
+
+def test_the_morning_page_tells_of_a_crash_and_of_a_cancel(machine: list[Installation]) -> None:
+    """By hooks, since no process of the run is left to do it."""
+    (up,) = machine
+    page = up.root / "artifacts" / "index.html"
+
+    def told() -> bool:
+        return page.exists() and "<strong>Unfinished</strong>" in page.read_text()
+
+    run = begin(up)
+    wait_until_trained(up, run, 3)
+    page.unlink(missing_ok=True)
+    process_of(up, run).kill()
+    wait_until(told, "a page after a crash")
+    wait_until(lambda: len(attempts(directory(up, run.id))) == 2, "coming back")
+    page.unlink()
+    assert up.run("-m", "prefect", "flow-run", "cancel", str(run.id)).returncode == 0
+    wait_until(lambda: name(up, run) == "Cancelled", "cancelling")
+    wait_until(told, "a page after a cancel")
+    newest = ArtifactFilter.model_validate({"key": {"any_": ["production-mnist"]}})
+    with up.client() as client:
+        said = {artifact.description for artifact in client.read_artifacts(artifact_filter=newest)}
+    assert any(str(sentence).startswith("1 thing needs you. Unfinished ") for sentence in said)
