@@ -17,6 +17,7 @@ from uuid import UUID
 
 from prefect.client.schemas.filters import ArtifactFilter
 from prefect.client.schemas.objects import State
+from prefect.client.schemas.sorting import ArtifactSort
 
 from hemline.data.dataset import DatasetRef
 from ops.chaos.lane import Lane, wait_until
@@ -69,12 +70,16 @@ class History:
         return f"{self.ui}/deployments/deployment/{deployment.id}/run"
 
     def artifact(self, name: str, key: str) -> str:
-        """Address of an artifact of a run."""
+        """Address of a run's artifact, the newest of that key."""
         of_run = ArtifactFilter.model_validate(
             {"key": {"any_": [key]}, "flow_run_id": {"any_": [str(self.runs[name])]}}
         )
-        (found,) = self.lane.client.read_artifacts(artifact_filter=of_run)
-        return f"{self.ui}/artifacts/artifact/{found.id}"
+        newest, *_ = self.lane.client.read_artifacts(artifact_filter=of_run, sort=ArtifactSort.CREATED_DESC)
+        return f"{self.ui}/artifacts/artifact/{newest.id}"
+
+    def index(self) -> str:
+        """Address of the page that needs no server."""
+        return (self.lane.root / "artifacts" / "index.html").as_uri()
 
 
 def make(lane: Lane, dataset: DatasetRef) -> History:

@@ -22,11 +22,11 @@ from hemline.config.paths import CHECKOUT
 from hemline.data.decoding import prepare
 from ops.browser import Look, browser, open_page
 from ops.chaos.lane import Lane
-from ops.history import History, make
+from ops.history import NAME, History, make
+from tasks.production import key_of
 
 DOCS = CHECKOUT / "docs"
 LOOKS = [Look(dark, width) for dark, width in product((False, True), (1400, 800))]
-COLOURS = 256  # of a picture: pages have few
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ PICTURES = {
     "runs": Picture(lambda nights: f"{nights.ui}/runs", "Unchanged", 1460),
     "flow-run": Picture(lambda nights: nights.page("first"), "Finished in state"),
     "resumed": Picture(lambda nights: nights.page("better"), "Finished in state"),
+    "production": Picture(lambda nights: nights.artifact("waiting", key_of(NAME)), "What needs you now", 1500),
+    "index": Picture(History.index, "What needs you now", 1800),
     "approval": Picture(
         lambda nights: nights.page("waiting"), "Resume", act=lambda page: page.get_by_text("Resume").click()
     ),
@@ -88,9 +90,9 @@ def photograph(chromium: Browser, nights: History, picture: Picture, look: Look,
     page.wait_for_timeout(1000)  # drawers and graphs slide into their place
     page.screenshot(path=path)
     page.context.close()
-    Image.open(path).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-        path, optimize=True
-    )
+    # Rare colours, as of a state, are kept by MAXCOVERAGE, and the exact shade of the ground by k-means.
+    image = Image.open(path).convert("RGB")
+    image.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
     return path
 
 

@@ -25,6 +25,7 @@ from ops.browser import Look, browser, find_chromium, open_page
 from ops.chaos.lane import Lane, wait_until
 from ops.history import NAME, NIGHTS, History, make
 from ops.screenshots import PICTURES, photograph
+from tasks.production import key_of
 from tests.system.conftest import PATIENCE, ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -142,6 +143,27 @@ def test_every_picture_of_the_report_is_there(dark: bool, nights: History, show:
         page.get_by_alt_text("loss and accuracy by epoch").wait_for()
         widths = page.locator("img").evaluate_all(LOADED)
         assert len(widths) >= 2
+        assert all(widths), widths
+
+
+@DARK_AND_LIGHT
+def test_the_morning_page_answers_did_it_run_is_it_better_and_why(
+    dark: bool, nights: History, show: Callable[..., Page]
+) -> None:
+    """In the UI and, without a server, in artifacts/index.html."""
+    for address in (nights.artifact("waiting", key_of(NAME)), nights.index()):
+        page = show(address, dark=dark)
+        latest = re.compile(r"^Needs approval \(20\d\d-.*points better.*promotion is manual")
+        page.get_by_text(latest).wait_for()
+        page.get_by_text(re.compile("^Champion 1: test accuracy")).wait_for()  # after the rollback
+        page.locator("pre", has_text="hemline promote 4").first.wait_for()
+        rows = page.locator("table").filter(has_text="became").locator("tbody tr").all()
+        became = [row.locator("td").nth(1).inner_text() for row in rows]
+        assert became == ["Needs approval", "Rolled back", "Refused", "Kept", "Unchanged", "Promoted"]
+        why = rows[2].locator("td").last.inner_text()
+        assert why.startswith("every trainable variable must be in exactly one optimizer group or frozen")
+        widths = page.locator("img").evaluate_all(LOADED)
+        assert widths
         assert all(widths), widths
 
 
