@@ -26,7 +26,6 @@ from ops.history import History, make
 
 DOCS = CHECKOUT / "docs"
 LOOKS = [Look(dark, width) for dark, width in product((False, True), (1400, 800))]
-COLOURS = 256  # of a picture: pages have few
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,9 @@ def photograph(chromium: Browser, nights: History, picture: Picture, look: Look,
     page.wait_for_timeout(1000)  # drawers and graphs slide into their place
     page.screenshot(path=path)
     page.context.close()
-    Image.open(path).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-        path, optimize=True
-    )
+    # Rare colours, as of a state, are kept by MAXCOVERAGE, and the exact shade of the ground by k-means.
+    image = Image.open(path).convert("RGB")
+    image.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
     return path
 
 
