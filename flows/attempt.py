@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,9 +24,10 @@ from uuid import UUID
 import psutil
 from prefect import get_run_logger, runtime
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import TaskRunFilter
 from prefect.exceptions import Abort, TerminationSignal
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
-from prefect.states import Cancelled, Running, State
+from prefect.states import Cancelled, Crashed, Running, State
 
 from hemline.storage.attempts import Attempt, attempt
 from hemline.storage.timing import spent
@@ -40,21 +42,36 @@ LOST = "lost without a sign of life"  # what the automations say of a run that t
 def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
     """Holds the run until the block ends, or until the server takes it away. limit: of crashes in a row."""
     flow_run = UUID(str(runtime.flow_run.id))
-    watch = _Watch(flow_run)
+    watch, began = _Watch(flow_run), datetime.now(UTC)
     try:
         with attempt(directory, str(flow_run), _how_it_ended(flow_run), limit, _pause) as this:
             if this.after:
                 get_run_logger().info("attempt %d, after: %s", this.number, this.after)
+                end_steps(flow_run, began, this.after)
             spent(directory, {"start": _age()})  # with its own server, if it has one
             watch.start()
             try:
                 yield this
             finally:
                 watch.done.set()
+            if this.after:
+                end_steps(flow_run, began, this.after)  # again: a busy server can hear of a step minutes later
     except TerminationSignal:
         if _cancelled(flow_run, alone=watch.told and not runtime.deployment.id):
             raise Abort("the run was cancelled") from None  # which Prefect does not call a crash
         raise
+
+
+def end_steps(flow_run: UUID, before: datetime, reason: str) -> None:
+    """Those that were begun before and have not ended are *Crashed*: of a killed process nobody says so."""
+    running = {"state": {"type": {"any_": ["RUNNING"]}}, "start_time": {"before_": before}}
+    left = TaskRunFilter.model_validate(running | {"flow_run_id": {"any_": [str(flow_run)]}})
+    try:
+        with get_client(sync_client=True) as client:
+            for step in client.read_task_runs(task_run_filter=left):
+                client.set_task_run_state(step.id, Crashed(message=reason), force=True)
+    except AWAY as error:
+        get_run_logger().warning("the UI shows steps of an attempt that has ended as running: %s", error)
 
 
 def _age() -> float:

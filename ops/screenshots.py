@@ -1,83 +1,99 @@
-"""Pictures for README.md and docs/, taken of a real run in a real browser.
+"""The pictures of README.md and docs/: of real nights, in a real browser.
 
-    make screenshots                    # of the newest completed run at PREFECT_API_URL
+    make screenshots                                    # into docs/, light; 3 minutes on 2 quiet cores
+    make screenshots ARGS="--look /tmp/pictures"        # to look at: each wide and narrow, light and dark
 
-Needs a server with a completed retrain run, and a Chromium on the PATH (Debian: apt-get install chromium).
-Writes docs/flow-run.png, docs/report.png and docs/run-form.png.
+It starts a server and a worker of its own, in a temporary directory, and has ops/history.py make the nights. Needs a
+Chromium on the PATH (Debian: apt-get install chromium). A picture more is a row of PICTURES.
 """
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import argparse
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, FlowFilter, FlowRunFilter
-from prefect.client.schemas.sorting import FlowRunSort
+from PIL import Image
+from playwright.sync_api import Browser, Page
 
-DOCS = Path(__file__).parents[1] / "docs"
-# Chromium's own background requests have no place in a picture, and --no-sandbox lets root take it.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+from hemline.config.data import DataConfig
+from hemline.config.paths import CHECKOUT
+from hemline.data.decoding import prepare
+from ops.browser import Look, browser, open_page
+from ops.chaos.lane import Lane
+from ops.history import NAME, History, make
+from tasks.production import key_of
+
+DOCS = CHECKOUT / "docs"
+LOOKS = [Look(dark, width) for dark, width in product((False, True), (1400, 800))]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Where it is taken. text: shows when the page is there; act: what a person does first."""
+
+    address: Callable[[History], str]
+    text: str
+    height: int = 900
+    act: Callable[[Page], object] = lambda page: None
+
+
+PICTURES = {
+    "runs": Picture(lambda nights: f"{nights.ui}/runs", "Unchanged", 1460),
+    "flow-run": Picture(lambda nights: nights.page("first"), "Finished in state"),
+    "resumed": Picture(lambda nights: nights.page("better"), "Finished in state"),
+    "production": Picture(lambda nights: nights.artifact("waiting", key_of(NAME)), "What needs you now", 1500),
+    "index": Picture(History.index, "What needs you now", 1800),
+    "approval": Picture(
+        lambda nights: nights.page("waiting"), "Resume", act=lambda page: page.get_by_text("Resume").click()
+    ),
+    "run-form": Picture(History.form, "Learning Rate"),
+    "artifacts": Picture(lambda nights: f"{nights.ui}/artifacts", "layer-norm-parity", 640),
+    "report": Picture(lambda nights: nights.artifact("better", "report"), "Epochs"),
+}
 
 
 def main() -> None:
-    """Takes every picture the README shows."""
-    api = os.environ.get("PREFECT_API_URL", "http://127.0.0.1:4200/api")
-    ui = api.removesuffix("/api")
-    flow_run, report, deployment = newest_run()
-    DOCS.mkdir(exist_ok=True)
-    with browser_page() as page:
-        take(page, f"{ui}/runs/flow-run/{flow_run}", "Finished in state", DOCS / "flow-run.png")
-        take(page, f"{ui}/artifacts/artifact/{report}", "Curves", DOCS / "report.png")
-        if deployment:
-            take(page, f"{ui}/deployments/deployment/{deployment}/run", "Learning Rate", DOCS / "run-form.png")
+    """Makes the nights, and takes every picture of them."""
+    parser = argparse.ArgumentParser(prog="python -m ops.screenshots", description=__doc__.partition("\n")[0])
+    parser.add_argument("--look", type=Path, metavar="DIRECTORY", help="take them to look at, into this directory")
+    parser.add_argument("--only", choices=PICTURES, nargs="+", default=PICTURES, help="these pictures alone")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="hemline-pictures-") as scratch, Lane(Path(scratch) / "root") as lane:
+        nights = make(lane, prepare(DataConfig()))
+        with browser() as chromium:
+            for path in take(chromium, nights, arguments.only, arguments.look):
+                print(f"{path}  {path.stat().st_size:,} bytes")
 
 
-def newest_run() -> tuple[str, str, str | None]:
-    """Ids of the newest completed retrain run, of its report and of its deployment, if it has one."""
-    with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(
-            flow_filter=FlowFilter.model_validate({"name": {"any_": ["retrain"]}}),
-            flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": ["COMPLETED"]}}}),
-            sort=FlowRunSort.END_TIME_DESC,
-            limit=1,
-        )
-        if not runs:
-            raise SystemExit("There must be a completed retrain run to look at. Run make deploy, then retrain/smoke.")
-        artifacts = client.read_artifacts(
-            artifact_filter=ArtifactFilter.model_validate(
-                {"key": {"any_": ["report"]}, "flow_run_id": {"any_": [str(runs[0].id)]}}
-            )
-        )
-    deployment = runs[0].deployment_id
-    return str(runs[0].id), str(artifacts[0].id), str(deployment) if deployment else None
+def take(chromium: Browser, nights: History, names: Iterable[str], directory: Path | None) -> Iterator[Path]:
+    """The files of the pictures. directory: where they are taken in every look; None takes those of docs/."""
+    for name in names:
+        if directory is None:
+            yield photograph(chromium, nights, PICTURES[name], Look(), DOCS / f"{name}.png")
+        else:
+            directory.mkdir(parents=True, exist_ok=True)
+            for look in LOOKS:
+                path = directory / f"{name}-{look.width}-{look.scheme}.png"
+                yield photograph(chromium, nights, PICTURES[name], look, path)
 
 
-def find_chromium() -> str | None:
-    """Path of an installed Chromium."""
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-@contextmanager
-def browser_page() -> Iterator[Page]:
-    """A page of a headless Chromium that is installed on the machine."""
-    chromium = find_chromium()
-    if chromium is None:
-        raise SystemExit("A Chromium must be on the PATH. Received: none. Install it: apt-get install chromium.")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser.new_page(viewport={"width": 1280, "height": 900})
-        browser.close()
-
-
-def take(page: Page, address: str, text: str, path: Path) -> None:
-    """Opens the address, waits for the text to show and for the page to settle, and takes the picture."""
-    page.goto(address)
-    page.get_by_text(text).first.wait_for(timeout=60_000)
+def photograph(chromium: Browser, nights: History, picture: Picture, look: Look, path: Path) -> Path:
+    """Opens the page, waits for it to show and to settle, and takes the picture."""
+    page = open_page(chromium, replace(look, height=picture.height))
+    page.goto(picture.address(nights))
+    page.get_by_text(picture.text).first.wait_for(timeout=60_000)
+    picture.act(page)
     page.wait_for_load_state("networkidle")
+    page.evaluate("document.fonts.ready")
+    page.wait_for_timeout(1000)  # drawers and graphs slide into their place
     page.screenshot(path=path)
+    page.context.close()
+    # Rare colours, as of a state, are kept by MAXCOVERAGE, and the exact shade of the ground by k-means.
+    image = Image.open(path).convert("RGB")
+    image.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
+    return path
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A machine for the rounds: a root of its own, with server, worker, deployments and automations on it.
+"""A machine of its own, for rounds and for ops/history.py: a root with server, worker, deployments and automations.
 
     with Lane(root) as lane:
         run = lane.run("retrain/smoke", {"config": {...}})

@@ -1,8 +1,16 @@
-"""A cancelled process ends, even one whose main thread does not listen."""
+"""A cancelled process ends, even one whose main thread does not listen; and what a killed one leaves is ended."""
 
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
+from uuid import UUID
+
+from prefect import flow, task
+from prefect.client.orchestration import get_client
+from prefect.states import Completed, Running, State
+
+from flows.attempt import end_steps
 
 # Cancelled by a person, its worker gone; its main thread goes on, as it does while XLA compiles.
 DEAF = """
@@ -33,3 +41,33 @@ def test_a_cancelled_process_that_does_not_listen_is_killed() -> None:
     """In the middle of compiling it went on for as long as that took, and then for as long as Python took to end."""
     ended = subprocess.run([sys.executable, "-c", DEAF], capture_output=True, text=True, timeout=120)
     assert (ended.stdout, ended.returncode) == ("asked to end\nCancelled\n", -signal.SIGKILL), ended.stderr
+
+
+def test_steps_that_a_killed_attempt_left_running_are_crashed_and_others_stay() -> None:
+    """The page of a run that had come back and ended showed a step that went on for ever."""
+
+    @flow
+    def night() -> None:
+        return None
+
+    @task
+    def train() -> None:
+        return None
+
+    with get_client(sync_client=True) as client:
+        one, other = (client.create_flow_run(night) for _ in range(2))
+
+        def step(flow_run: UUID, key: str, state: State) -> UUID:
+            return client.create_task_run(train, flow_run, dynamic_key=key, state=state).id
+
+        steps = [step(one.id, "0", Running()), step(one.id, "1", Completed()), step(other.id, "0", Running())]
+        began = datetime.now(UTC)
+        steps.append(step(one.id, "2", Running()))  # of the attempt that goes on
+        end_steps(one.id, began, "killed by SIGKILL")
+        found = [client.read_task_run(each).state for each in steps]
+    assert [state and (state.name, state.message) for state in found] == [
+        ("Crashed", "killed by SIGKILL"),
+        ("Completed", None),
+        ("Running", None),
+        ("Running", None),
+    ]

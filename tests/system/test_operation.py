@@ -1,4 +1,4 @@
-"""As its operator has it: server, worker, deployments, runs, the UI, and what happens when things end early."""
+"""As its operator has it: server, worker, deployments, runs, artifacts, and what happens when things end early."""
 
 import json
 from pathlib import Path
@@ -6,13 +6,12 @@ from uuid import UUID
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Locator
 from prefect.client.schemas.filters import ArtifactFilter, DeploymentFilter, TaskRunFilter
 from prefect.client.schemas.objects import FlowRun
 
 from hemline.registry import versions
 from hemline.registry.champion import Registry
-from tests.system.conftest import PATIENCE, Installation, free_port, user, wait_until
+from tests.system.conftest import Installation, free_port, user, wait_until
 
 pytestmark = pytest.mark.system
 
@@ -77,27 +76,6 @@ def test_the_ui_has_tables_and_a_report(installation: Installation, smoke: FlowR
     assert epoch["epoch"] == 1
 
 
-def test_a_person_sees_the_run_and_the_picture_in_the_report(installation: Installation, smoke: FlowRun) -> None:
-    from ops.screenshots import browser_page, find_chromium
-
-    if find_chromium() is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    with installation.client() as client:
-        report = ArtifactFilter.model_validate({"flow_run_id": {"any_": [str(smoke.id)]}, "key": {"any_": ["report"]}})
-        (artifact,) = client.read_artifacts(artifact_filter=report)
-    with browser_page() as page:
-        page.set_default_timeout(1000 * PATIENCE)
-        page.goto(f"{installation.address}/runs/flow-run/{smoke.id}")
-        for text in (smoke.name, "Completed", "parity-default is proved"):
-            page.get_by_text(text).first.wait_for()
-        page.goto(f"{installation.address}/artifacts/artifact/{artifact.id}")
-        picture = page.get_by_alt_text("loss and accuracy by epoch")
-        picture.wait_for()
-        assert picture.evaluate("image => image.complete && image.naturalWidth") > 100
-        page.goto((run_directory(installation, smoke.id) / "report.html").as_uri())
-        assert page.get_by_alt_text("loss and accuracy by epoch").evaluate("image => image.naturalWidth") > 100
-
-
 def test_a_run_from_a_terminal_is_in_the_ui_with_its_tasks(
     installation: Installation, smoke: FlowRun, joined: FlowRun
 ) -> None:
@@ -111,37 +89,6 @@ def test_a_run_from_a_terminal_is_in_the_ui_with_its_tasks(
         ]
     assert {task.task_key for task in tasks[1]} == {task.task_key for task in tasks[0]}
     assert {task.state_name for task in tasks[1]} <= {"Completed", "Cached"}
-
-
-def test_the_run_form_sends_what_a_person_filled_in_and_nothing_else(installation: Installation) -> None:
-    """Regression: it sent every default and an untouched switch as false, which overrode the recipe."""
-    from ops.screenshots import browser_page, find_chromium
-
-    if find_chromium() is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    with installation.client() as client:
-        deployment = client.read_deployment_by_name("retrain/smoke")
-
-    def field(name: str) -> Locator:
-        label = page.get_by_text(f"{name} (Optional)", exact=True).first
-        return label.locator("xpath=ancestor::*[.//textarea or .//input][1]").locator("textarea,input").last
-
-    with browser_page() as page:
-        # No run starts.
-        page.route("**/create_flow_run", lambda route: route.fulfill(status=422, json={"exception_detail": []}))
-        page.goto(f"{installation.address}/deployments/deployment/{deployment.id}/run")
-        field("Recipe").fill("best-mlp")
-        field("Batch Size").fill("128")  # the default, and asked for all the same
-        field("Model Arguments").fill('{"units": 100}')
-        # Its answer is waited for: a page that is closed before the route was taken lets the request through.
-        with page.expect_response("**/create_flow_run") as response:
-            page.get_by_role("button", name="Submit").click()
-        posted = response.value.request.post_data_json
-    assert posted
-    asked = {"recipe": "best-mlp", "batch_size": 128, "model_arguments": '{"units": 100}'}
-    assert (
-        posted["parameters"]["config"] == {"epochs": 1, "device": "auto", "force": True} | asked
-    )  # the deployment's own, and these
 
 
 def test_a_better_model_is_promoted_and_no_other(installation: Installation, joined: FlowRun) -> None:
