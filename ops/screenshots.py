@@ -50,7 +50,7 @@ PICTURES = {
     ),
     "run-form": Picture(History.form, "Learning Rate"),
     "artifacts": Picture(lambda nights: f"{nights.ui}/artifacts", "layer-norm-parity", 640),
-    "report": Picture(lambda nights: nights.artifact("better", "report"), "Epochs"),
+    "report": Picture(lambda nights: nights.artifact("better", "report"), "Curves"),
 }
 
 
