@@ -128,9 +128,7 @@ class _Run:
             feed=shared.feed,
             programs=shared.programs,
         )
-        self.measures = Measures(
-            config, self.model, self.groups, self.trainer, scale.tape if scale else tf.GradientTape
-        )
+        self.measures = Measures(config, self.model, self.groups, self.trainer, scale)
         self.predict = compile_predict(self.model)
         decides = what_decides(config, dataset, device)
         self.checkpoints = Checkpoints(

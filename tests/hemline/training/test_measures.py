@@ -34,7 +34,7 @@ def measures_of(
     steps = math.ceil(len(images) / batch_size)
     groups = partition(model, config.groups.by_name(), steps_per_epoch=steps, epochs=2)
     trainer = Trainer(model, groups, images, np.array(labels, np.int32), batch_size=batch_size, seed=1)
-    return Measures(config, model, groups, trainer, **({"new_tape": loss_scale.tape} if loss_scale else {}))
+    return Measures(config, model, groups, trainer, loss_scale)
 
 
 def of_one_pixel(penalty: float = 0) -> keras.Model:
@@ -86,6 +86,26 @@ def test_what_is_not_finite_is_left_out() -> None:
     measures = measures_of(model, PIXELS, [0, 1], batch_size=2)
     model.set_weights([np.array([[np.inf, 1]], np.float32)])
     assert measures.after(1) == {"all_learning_rate": 1.0}
+
+
+def test_weights_that_inference_does_not_use_have_no_gradient() -> None:
+    """An embedding, whose gradient is sparse, and a layer that only training looks at."""
+
+    @keras.saving.register_keras_serializable("test")
+    class Aside(keras.layers.Layer):
+        def build(self, shape: tuple[int, ...]) -> None:
+            self.weight = self.add_weight(shape=(), initializer="ones", name="weight")
+
+        def call(self, inputs: Any, training: bool = False) -> Any:
+            return inputs * self.weight if training else inputs
+
+    layers = [keras.layers.Flatten(), keras.layers.Embedding(256, 2, name="table"), keras.layers.Flatten()]
+    model = keras.Sequential([keras.Input((1, 1, 1), dtype="uint8"), *layers, Aside(name="aside")])
+    model.get_layer("table").set_weights([np.zeros((256, 2), np.float32)])
+    for loss_scale in (None, LossScale()):
+        row = measures_of(model, PIXELS, [0, 1], batch_size=2, loss_scale=loss_scale).after(1)
+        assert row["all_gradient_norm"] == pytest.approx(1 / 2)  # four times 1/4
+        assert row["all_weight_norm"] == 1
 
 
 def with_state() -> keras.Model:
