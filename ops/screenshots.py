@@ -48,7 +48,7 @@ PICTURES = {
     "approval": Picture(
         lambda nights: nights.page("waiting"), "Resume", act=lambda page: page.get_by_text("Resume").click()
     ),
-    "run-form": Picture(History.form, "Learning Rate"),
+    "run-form": Picture(History.form, "Learning rate"),
     "artifacts": Picture(lambda nights: f"{nights.ui}/artifacts", "layer-norm-parity", 640),
     "report": Picture(lambda nights: nights.artifact("better", "report"), "Curves"),
 }

@@ -227,11 +227,11 @@ def drop(page: Page, name: str, content: bytes) -> None:
 
 def test_the_form_of_a_run_refuses_a_value_and_names_its_field(nights: History, show: Callable[..., Page]) -> None:
     page = show(nights.form())
-    field(page, "Epochs").fill("0")
+    field(page, "Training: Epochs").fill("0")
     assert submit(page).status == 409
     page.get_by_text("field 'config.epochs'. Failure reason: 0 is less than the minimum of 1").first.wait_for()
     assert page.url == nights.form()  # with all that was filled in
-    assert field(page, "Epochs").input_value() == "0"
+    assert field(page, "Training: Epochs").input_value() == "0"
 
 
 def test_the_form_of_a_run_starts_one_with_what_was_filled_in_and_nothing_else(
@@ -240,8 +240,8 @@ def test_the_form_of_a_run_starts_one_with_what_was_filled_in_and_nothing_else(
     """Regression: it sent every default and an untouched switch as false, which overrode the recipe."""
     page = show(nights.form())
     field(page, "Recipe").fill("chapter")
-    field(page, "Batch Size").fill("128")  # the default, and asked for all the same
-    field(page, "Model Arguments").fill('{"units": [128, 64]}')
+    field(page, "Training: Batch size (examples)").fill("128")  # the default, and asked for all the same
+    field(page, "Model: Model arguments").fill('{"units": [128, 64]}')
     response = submit(page)
     assert response.status == 201, response.text()
     posted = response.request.post_data_json
