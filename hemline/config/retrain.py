@@ -42,7 +42,7 @@ class RetrainConfig(WithArtifacts, DataConfig):
         "mlp", description=f"network that is trained: {', '.join(MODELS)}, or a function as 'package.module:function'"
     )
     model_arguments: Arguments = Field(
-        {}, description='further arguments of the model\'s function, as JSON: {"units": 100}'
+        {}, description='further arguments of the model\'s function, as JSON: {"units": [128, 64]}'
     )
     validation: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["test"] = Field(
         5000,

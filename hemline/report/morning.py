@@ -9,7 +9,7 @@ leads.
 from collections.abc import Callable
 
 from hemline.records.status import ChampionStatus, Night, Status, who
-from hemline.report.blocks import bold, image, table
+from hemline.report.blocks import bold, image
 from hemline.report.escaping import escaped
 from hemline.report.figures import accuracy, duration
 from hemline.report.nights import nights_in_words
@@ -20,8 +20,7 @@ def morning_markdown(status: Status, picture: str, address: Callable[[Night], st
     paragraphs = [f"# {status.name}", _latest(status.latest, address), _needs(status), _champion(status.champion)]
     if status.nights:
         paragraphs.append(image(nights_in_words(status.nights), picture))
-        names = ("started (UTC)", "became", "version", "test accuracy", "took", "examples", "why")
-        paragraphs.append(table(names, (_row(night, address) for night in reversed(status.nights))))
+        paragraphs.append("\n".join(f"- {_line(night, address)}" for night in reversed(status.nights)))
     paragraphs.append(f"As of {status.at:%Y-%m-%d %H:%M} UTC; `hemline status` says how it is now.")
     return "\n\n".join(paragraphs) + "\n"
 
@@ -51,17 +50,14 @@ def _champion(champion: ChampionStatus | None) -> str:
     )
 
 
-def _row(night: Night, address: Callable[[Night], str | None]) -> tuple[str, ...]:
+def _line(night: Night, address: Callable[[Night], str | None]) -> str:
+    """Not a row of a table: in Prefect's UI a column of sentences does not wrap, and is cut off."""
+    made = f"version {night.version}" if night.version else ""
+    tested = accuracy(night.accuracy, night.interval) if night.accuracy is not None else ""
+    facts = ", ".join(filter(None, (made, tested, duration(night.seconds))))
     later = f" ({escaped(night.later.sentence)})" if night.later else ""
-    return (
-        _linked(night, f"{night.started:%Y-%m-%d %H:%M}", address),
-        night.fate,
-        night.version or "-",
-        accuracy(night.accuracy, night.interval),
-        duration(night.seconds),
-        ", ".join(f"{split} {number:,}" for split, number in night.examples.items()) or "-",
-        escaped(night.sentence) + later,
-    )
+    when = _linked(night, f"{night.started:%Y-%m-%d %H:%M}", address)
+    return f"{when} **{night.fate}**, {facts}: {escaped(night.sentence)}{later}"
 
 
 def _linked(night: Night, text: str, address: Callable[[Night], str | None]) -> str:

@@ -10,6 +10,7 @@ The background is white and opaque: so it is legible on a dark page.
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -42,7 +43,7 @@ def nights_picture(nights: Sequence[Night]) -> str:
     above, middle, below = figure.subplots(3, 1, sharex=True, height_ratios=[3.2, 1, 1])
     _accuracies(above, nights)
     if nights:
-        figure.legend(loc="outside upper center", ncols=len(MARKS), frameon=False, fontsize=8)
+        figure.legend(loc="outside upper center", ncols=len(MARKS), frameon=False, fontsize=9)
     spent = [(place, night.seconds) for place, night in enumerate(nights) if night.seconds is not None]
     middle.bar([place for place, _ in spent], [seconds for _, seconds in spent], width=0.6, color="0.6")
     middle.set(ylabel="seconds", ylim=(0, 1.15 * max((seconds for _, seconds in spent), default=1) or 1))
@@ -61,7 +62,7 @@ def nights_picture(nights: Sequence[Night]) -> str:
     places = list(range(len(nights) - 1, -1, -every))[::-1]  # the newest has its date
     below.set_xlim(-0.6, last + 0.6)
     below.xaxis.set_major_locator(FixedLocator(places))
-    below.xaxis.set_major_formatter(FixedFormatter([f"{nights[place].started:%m-%d}" for place in places]))
+    below.xaxis.set_major_formatter(FixedFormatter(_days([nights[place].started for place in places])))
     return to_svg(figure)
 
 
@@ -97,6 +98,12 @@ def _accuracies(axes: Axes, nights: Sequence[Night]) -> None:
             marks[0].set(markeredgecolor=colour, markerfacecolor=inside, zorder=3)
     if not nights:
         axes.text(0.5, 0.5, "no run yet", transform=axes.transAxes, ha="center", color="0.4")
+
+
+def _days(starts: Sequence[datetime]) -> list[str]:
+    """'11-29', with the time below it if two are of one day."""
+    days = [f"{start:%m-%d}" for start in starts]
+    return days if len({*days}) == len(days) else [f"{start:%m-%d\n%H:%M}" for start in starts]
 
 
 def _room(values: Sequence[float], least: float) -> tuple[float, float]:
