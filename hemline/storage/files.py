@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -39,7 +40,7 @@ class Taken(Exception):
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary sibling of `path` with the same suffix, which becomes `path` on success."""
     # Parquet, Keras and matplotlib choose the format by the suffix.
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}-{threading.get_native_id()}{path.suffix}")  # the process, or its thread
     try:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
