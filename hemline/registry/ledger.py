@@ -10,8 +10,8 @@ A line counts once it has its end: one that a killed writer began is not read, a
 
 It is a chain: each line ends with the SHA-256 of the ledger up to it, and champion.json, written after it, repeats how
 many lines there are and the last one's digest. So a line that was changed, moved or taken out is noticed. A new line's
-digest goes on from the bytes that were verified, and the line is refused if the file has others by then. 5,000 lines are
-read and verified in 0.04 s.
+digest goes on from the bytes that were verified, and the line is refused if others are in the file by then. 5,000 lines
+are read and verified in 0.04 s.
 
 Of machines that share a store (hemline.storage.shared) the first to create the object of the next number has written
 that line. The file is this machine's copy of them.
