@@ -30,6 +30,8 @@ _TEMPORARY = re.compile(r"\..+-(\d+(\.[\w-]+)?|[a-z0-9_]{8}(-old)?|deleted)")
 
 # Held while something appears under its name. `hemline.storage.attempts` sets it: a process may lose that right.
 permission: Callable[[], AbstractContextManager[None]] = nullcontext
+# Told of each file and directory once it is there under its name. `hemline.storage.run_copies` sets it.
+appeared: Callable[[Path], object] = Path
 
 
 class Taken(Exception):
@@ -49,6 +51,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             with permission():
                 temporary.replace(path)
             sync(path.parent)
+            appeared(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -79,6 +82,7 @@ def whole_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
                         raise Taken(f"{path} was made by another writer") from error
                     raise
             sync(path.parent)
+            appeared(path)
         finally:
             for leftover in (temporary, old):
                 shutil.rmtree(leftover, ignore_errors=True)
