@@ -112,8 +112,9 @@ class Remote:
 
     def delete(self, *keys: str) -> None:
         """Removes what is there of these."""
-        with suppress(FileNotFoundError), self._reachable(keys[0]):
-            obstore.delete(self._store, list(keys))
+        if keys:
+            with suppress(FileNotFoundError), self._reachable(keys[0]):
+                obstore.delete(self._store, list(keys))
 
     @contextmanager
     def _reachable(self, key: str) -> Iterator[None]:

@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hemline.errors import StorageError
@@ -38,7 +38,7 @@ class Uploads(threading.Thread):
         self.superseded: int | None = None
         self._queue: queue.Queue[Path] = queue.Queue()
         self._ending, self._error = threading.Event(), StorageError("")
-        self._sent: set[str] = set()  # checkpoints
+        self._directories: set[Path] = set()  # that were sent; checkpoints do not stay
 
     def appeared(self, path: Path) -> None:
         """Returns at once. path: a file or directory; one that is not of the run is left alone."""
@@ -83,18 +83,16 @@ class Uploads(threading.Thread):
             return False
 
     def _send(self, path: Path) -> None:
-        name = path.relative_to(self.directory).as_posix()
+        if path.is_dir():
+            self._directories.add(path)
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            try:
+            with suppress(FileNotFoundError):  # an old checkpoint is removed while it is sent
                 if file.is_file():
                     self.shared.upload(file, file.relative_to(self.directory).as_posix())
-            except FileNotFoundError:  # an old checkpoint is removed while a newer one is made
-                return
-        if "checkpoints/" in name and path.is_dir():
-            self._sent.add(name)
-            for old in [each for each in self._sent if not (self.directory / each).exists()]:
-                self.shared.delete([f"{old}/{file}" for file in self.shared.names(f"{old}/")])
-                self._sent.remove(old)
+        for old in [each for each in self._directories if not each.exists()]:
+            name = old.relative_to(self.directory).as_posix()
+            self.shared.delete([f"{name}/{file}" for file in self.shared.names(f"{name}/")])
+            self._directories.remove(old)
 
 
 @contextmanager
