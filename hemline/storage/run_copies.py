@@ -130,6 +130,13 @@ def fetch_attempts(directory: Path, own: Collection[int]) -> None:
             shared.download(f"{ATTEMPTS}{number}.json", directory / f"{ATTEMPTS}{number}.json")
 
 
+def fetch_configuration(directory: Path) -> None:
+    """Brings config.json of a run here, if any machine has begun it."""
+    if shared := shared_at(directory):
+        with suppress(FileNotFoundError):
+            shared.download("config.json", directory / "config.json")
+
+
 def fetch_run(directory: Path) -> None:
     """Brings all files of a run here, over those that this machine has of it."""
     if shared := shared_at(directory):
