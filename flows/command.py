@@ -96,7 +96,7 @@ def _call(run: Callable[[Any], None], model: type[Any], context: typer.Context) 
         quiet_refusals()
         run(config)
 
-    artifacts = [] if context.obj is None else ["--artifacts-dir", str(context.obj.absolute())]
+    artifacts = [] if context.obj is None else ["--artifacts-dir", context.obj]
     program(model, connected, context.command.help)([*artifacts, *context.args], prog_name=context.command_path)
 
 

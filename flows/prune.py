@@ -8,7 +8,6 @@ same without Prefect.
 """
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
@@ -16,7 +15,8 @@ from prefect.artifacts import create_table_artifact
 from flows.names import dated
 from flows.places import confine
 from hemline.config.data import DataConfig
-from hemline.config.paths import root
+from hemline.config.fields import Place
+from hemline.config.paths import artifacts_at, default_artifacts
 from hemline.registry.prune import Retention, removable, remove, summary
 from tasks.live import in_ui, sentence
 from tasks.production import show_production
@@ -31,7 +31,7 @@ def prune(
     retention: Retention = Retention(),  # noqa: B008  it is frozen
     delete: bool = False,
     name: str | None = None,
-    artifacts_dir: Path = Path("artifacts"),
+    artifacts_dir: Place | None = None,
 ) -> int:
     """Remove what is old; by default only say what would go. Returns bytes.
 
@@ -41,10 +41,11 @@ def prune(
         retention: what is kept of each model's name
         delete: whether to remove it
         name: the model's; null for all
-        artifacts_dir: directory of runs and models, relative to HEMLINE_ROOT
+        artifacts_dir: directory of runs and models, as in the configuration of retrain
     """
+    artifacts_dir = artifacts_dir or default_artifacts()
     confine(artifacts_dir=artifacts_dir)
-    artifacts = root() / artifacts_dir
+    artifacts = artifacts_at(artifacts_dir)
     removals = removable(artifacts, DataConfig().data_path, retention, datetime.now(UTC), name)
     if delete:
         removals = remove(removals, artifacts)

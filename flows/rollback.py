@@ -7,14 +7,13 @@ The version is verified before the alias moves, and the ledger keeps the reason.
 without Prefect.
 """
 
-from pathlib import Path
-
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
 from flows.names import dated
 from flows.places import confine
-from hemline.config.paths import root
+from hemline.config.fields import Place
+from hemline.config.paths import artifacts_at, default_artifacts
 from hemline.registry.champion import registry_of
 from tasks.live import in_ui, sentence
 from tasks.production import show_production
@@ -22,9 +21,7 @@ from tasks.promote import this_run
 
 
 @flow(name="rollback", flow_run_name=dated(lambda name, **_: ("rollback", name)), result_serializer="json")
-def rollback(
-    reason: str, to: str | None = None, name: str | None = None, artifacts_dir: Path = Path("artifacts")
-) -> str:
+def rollback(reason: str, to: str | None = None, name: str | None = None, artifacts_dir: Place | None = None) -> str:
     """Make an earlier version the champion again.
 
     The version is verified first, and the ledger keeps the reason. Read on in `docs/gate-and-registry.md`.
@@ -33,10 +30,11 @@ def rollback(
         reason: why, in a sentence; it is written into the ledger
         to: the version, e.g. 7, which must be a former champion; null takes the one before the present one
         name: the model's; may be left out where there is one alone
-        artifacts_dir: directory of runs and models, relative to HEMLINE_ROOT
+        artifacts_dir: directory of runs and models, as in the configuration of retrain
     """
+    artifacts_dir = artifacts_dir or default_artifacts()
     confine(artifacts_dir=artifacts_dir)
-    registry = registry_of(root() / artifacts_dir, name)
+    registry = registry_of(artifacts_at(artifacts_dir), name)
     # A run that was killed after its line was written, and is retried, must not go back twice.
     done = [entry for entry in registry.entries() if (entry.decision, entry.by) == ("rolled back", this_run())]
     entry = done[0] if done else registry.rollback(this_run(), reason, to)

@@ -11,7 +11,7 @@ import logging
 import shlex
 
 from hemline.cli.columns import short_name
-from hemline.config.paths import root
+from hemline.config.paths import option_of
 from hemline.errors import HemlineError
 from hemline.records.run import Outcome, Verification
 from hemline.report.markdown import claim_rows
@@ -30,7 +30,7 @@ def summary(outcome: Outcome) -> str:
     """The last lines of a run."""
     version, decision = outcome.version, outcome.decision
     artifacts = version.run.parent.parent
-    elsewhere = [] if artifacts == root() / "artifacts" else ["--artifacts", str(artifacts)]
+    elsewhere = option_of(artifacts)
     return f"""
 validation accuracy {version.val_accuracy:.4f}, test accuracy {version.test_accuracy:.4f}
 {sentence(decision.sentence, good=decision.verdict == "promoted" or None)}

@@ -37,7 +37,7 @@ def runs_and_versions(context: typer.Context) -> list[str]:
 
 def _directories(context: typer.Context, pattern: str) -> Iterator[str]:
     """Names of those that are not hidden, in the directory of artifacts."""
-    from hemline.config.paths import root
+    from hemline.config.paths import artifacts_at, default_artifacts
 
-    artifacts = context.find_root().params.get("artifacts") or root() / "artifacts"  # no command has begun
+    artifacts = artifacts_at(context.find_root().params.get("artifacts") or default_artifacts())  # no command has begun
     return (path.name for path in artifacts.glob(pattern) if path.is_dir() and not path.name.startswith("."))

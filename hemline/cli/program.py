@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from hemline.cli import completion
+from hemline.config.paths import artifacts_at, default_artifacts, is_store
 from hemline.errors import HemlineError
 
 app = typer.Typer(
@@ -64,19 +65,20 @@ def main(argv: Sequence[str] | None = None) -> None:
 def options(
     context: typer.Context,
     artifacts: Annotated[
-        Path | None,
-        typer.Option(
-            help="Directory of runs and models; HEMLINE_ROOT/artifacts if not given.", exists=True, file_okay=False
-        ),
+        str | None,
+        typer.Option(help="Directory or store of runs and models; HEMLINE_ARTIFACTS, or artifacts, if not given."),
     ] = None,
 ) -> None:
     """What holds for every command."""
+    if artifacts and not is_store(artifacts):
+        if not (directory := Path(artifacts).absolute()).is_dir():
+            problem = f"must be a directory, or the address of a store. Received: {artifacts}."
+            raise typer.BadParameter(problem, param_hint="--artifacts")
+        artifacts = str(directory)
     context.obj = artifacts
     context.call_on_close(lambda: print(end="", flush=True))  # while it can be said that it fails
 
 
 def artifacts_of(context: typer.Context) -> Path:
     """The directory that the command is about."""
-    from hemline.config.paths import root
-
-    return context.obj or root() / "artifacts"
+    return artifacts_at(context.obj or default_artifacts())

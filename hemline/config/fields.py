@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
-from hemline.config.paths import root
+from hemline.config.paths import artifacts_at, default_artifacts
 from hemline.models import MODELS
 
 Device = Literal["auto", "cpu", "gpu"]
@@ -85,6 +85,13 @@ Arguments = Annotated[dict[str, JsonValue], BeforeValidator(_parsed), Field(json
 Choice = Annotated[bool | None, Field(json_schema_extra=_as_choice)]
 
 
+def _as_text(given: Any) -> Any:
+    return str(given) if isinstance(given, Path) else given
+
+
+Place = Annotated[str, BeforeValidator(_as_text)]  # a directory, or an address: a path would make one slash of its two
+
+
 class Strict(BaseModel):
     """Refuses unknown fields, and never changes once it is made."""
 
@@ -94,14 +101,16 @@ class Strict(BaseModel):
 class WithArtifacts(Strict):
     """A configuration of what writes artifacts."""
 
-    artifacts_dir: Path = Field(
-        Path("artifacts"), description="directory of runs, models and proofs, relative to HEMLINE_ROOT"
+    artifacts_dir: Place = Field(
+        default_factory=default_artifacts,
+        description="directory of runs, models and proofs, relative to HEMLINE_ROOT, or the address of a store that "
+        "machines share, s3://bucket/prefix; by default HEMLINE_ARTIFACTS, or artifacts",
     )
 
     @property
     def artifacts_path(self) -> Path:
         """Absolute directory of runs, models and proofs."""
-        return root() / self.artifacts_dir.expanduser()
+        return artifacts_at(self.artifacts_dir)
 
     @property
     def proofs_path(self) -> Path:

@@ -26,10 +26,11 @@ from hemline.config.names import is_name
 from hemline.errors import ChampionChangedError, RegistryError, StorageError, VersionError
 from hemline.records.run import Decision, Measurements
 from hemline.registry.decisions import Action, Decisions, Entry
+from hemline.registry.exchange import pull
 from hemline.registry.ledger import Ledger
 from hemline.registry.served import Served
 from hemline.registry.versions import MANIFEST, Manifest, is_number, numbered, verify
-from hemline.storage.files import sha256_of, write_json
+from hemline.storage.files import Taken, sha256_of, write_json
 from hemline.storage.runs import MODELS, REGISTRY
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ def person() -> str:
 
 def names(artifacts: Path) -> list[str]:
     """Of all models that have a version or a ledger."""
+    pull(artifacts)
     found = {path.name for place in (MODELS, REGISTRY) for path in (artifacts / place).glob("[!.]*") if path.is_dir()}
     return sorted(filter(is_name, found))
 
@@ -89,6 +91,7 @@ class Registry:
 
     def versions(self) -> list[str]:
         """Every version there is, oldest first."""
+        pull(self.artifacts, self.name)
         return numbered(self.models)
 
     def decisions(self) -> Decisions:
@@ -114,6 +117,8 @@ class Registry:
     def path(self, version: str) -> Path:
         """The directory of a version that is there. Raises RegistryError if it is not."""
         path = self.models / version
+        if not path.is_dir():
+            pull(self.artifacts, self.name)
         if not is_number(version) or not path.is_dir():
             known = self.versions()
             some = f"There are {', '.join(known[-5:])}." if known else "Publish one first: there is none yet."
@@ -174,8 +179,8 @@ class Registry:
         path, moves = self.path(version), decision in ("promoted", "rolled back")
         # A broken version can be unprotected too. Verifying takes as long as files are large, so without the lock.
         manifest = verify(path) if decision != "unprotected" else None
-        with self.ledger.locked():
-            decisions = self.decisions()
+
+        def entry(decisions: Decisions) -> Entry:
             before = decisions.champion
             if expected not in ("any", before):
                 raise ChampionChangedError(
@@ -188,8 +193,10 @@ class Registry:
                     "Name another, or leave it."
                 )
             self.path(version)  # pruned meanwhile? From here on a prune waits for the lock
-            entry = Entry(
-                at=self.now().astimezone(UTC),
+            return Entry(
+                at=max(
+                    [self.now().astimezone(UTC), *(entry.at for entry in decisions.entries[-1:])]
+                ),  # no clock is trusted
                 by=by,
                 decision=decision,
                 version=version,
@@ -199,9 +206,18 @@ class Registry:
                 measurements=measurements or {},
                 manifest=self._require_meant(manifest, version, decisions) if manifest else None,
             )
-            decisions = self.ledger.append(entry, after=decisions)
-            self._write_alias(decisions)
-        return decisions.entries[-1]
+
+        return self._append(entry)
+
+    def _append(self, entry: Callable[[Decisions], Entry]) -> Entry:
+        """Writes the line that follows from those there are, and brings the alias to it."""
+        while True:
+            with self.ledger.locked():
+                decisions = self.decisions()
+                with suppress(Taken):  # another machine was first: look again
+                    decisions = self.ledger.append(entry(decisions), after=decisions)
+                    self._write_alias(decisions)
+                    return decisions.entries[-1]
 
     # A person's own decisions: (version, by, reason) -> Entry.
     promote = partialmethod(_write, "promoted")
@@ -217,6 +233,10 @@ class Registry:
             if isinstance(found, dict) and found.get("ledger") == alias["ledger"]:  # no killed writer left that
                 log.warning("%s was changed by hand, and is written again: the ledger says otherwise", self.alias)
             write_json(self.alias, alias)
+        if self.ledger.shared and alias:
+            with suppress(RegistryError, VersionError):  # whoever uses it is told
+                verify(self.path(alias["version"]))  # which fetches it, for whoever serves it
+            self.ledger.shared.put_newer(self.alias.name, self.alias.read_bytes(), _is_newer)
         self.served.point(alias["version"] if alias else None)
 
     def _read_alias(self) -> Any:
@@ -236,3 +256,9 @@ class Registry:
         same = {name: last[name] for name in ("by", "decision", "reason", "manifest")}
         ledger = {"lines": len(decisions.entries), "digest": decisions.entries[-1].digest}
         return {"name": self.name, "version": version, "path": path, "since": last["at"]} | same | {"ledger": ledger}
+
+
+def _is_newer(alias: bytes, than: bytes) -> bool:
+    """Whether one champion.json was written after a longer ledger than another."""
+    mine, theirs = (int(json.loads(content)["ledger"]["lines"]) for content in (alias, than))
+    return mine > theirs

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from hemline.config.nested import ABSENT, differences
-from hemline.config.paths import root
+from hemline.config.paths import option_of, root
 from hemline.config.retrain import RetrainConfig
 from hemline.records.status import NIGHT_HOURS, WELL, ChampionStatus, Need, Night
 from hemline.registry.champion import Registry
@@ -114,7 +114,7 @@ def _resume(artifacts: Path, run: Path) -> str:
 
 def _hemline(artifacts: Path) -> str:
     """The program, told where things are if they are not where it looks."""
-    return "hemline" if artifacts == root() / "artifacts" else f"hemline --artifacts {shlex.quote(str(artifacts))}"
+    return shlex.join(["hemline", *option_of(artifacts)])
 
 
 def _from_root(path: Path) -> str:

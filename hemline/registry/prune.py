@@ -22,6 +22,7 @@ from hemline.data import decoding
 from hemline.errors import CheckpointError
 from hemline.registry import ledger
 from hemline.registry.champion import Registry, registries
+from hemline.registry.exchange import withdraw
 from hemline.storage import runs
 from hemline.storage.files import delete, files_of, hide, is_temporary, size_of
 from hemline.storage.locks import is_locked
@@ -198,7 +199,10 @@ def _hide_versions(registry: Registry, paths: list[Path]) -> list[Hidden]:
     """Those that are there and not in use, all at once: whoever decides meanwhile waits for renames alone."""
     with registry.ledger.locked():  # nobody makes one the champion meanwhile
         in_use = _in_use(registry)
-        return [(path, hide(path)) for path in paths if path.name not in in_use and path.exists()]
+        going = [path for path in paths if path.name not in in_use and path.exists()]
+        for path in going:
+            withdraw(path)
+        return [(path, hide(path)) for path in going]
 
 
 def _hide(removal: Removal) -> Hidden | None:

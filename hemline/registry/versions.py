@@ -14,26 +14,26 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hemline.data.dataset import hashes, load_split
 from hemline.errors import VersionError
 from hemline.records.run import ModelVersion, Record
+from hemline.registry.exchange import DIGEST, MANIFEST, claim, claimed, fetch, pull, push
 from hemline.registry.ledger import Ledger
 from hemline.registry.signatures import SIGNATURE, problem_of, signature_of
 from hemline.runtime.native_log import noise_in
 from hemline.runtime.quick_import import import_tensorflow
 from hemline.storage.files import Taken, sha256_of, whole_directory, whole_file, write_json
 from hemline.storage.runs import MODELS, REGISTRY, SEEDS
+from hemline.storage.shared import shared_at
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-MANIFEST = "manifest.json"
-DIGEST = "manifest.sha256"  # in the format of `sha256sum -c`
 SEEN = "seen.u8"  # which examples it was trained on or chosen by
 
 
@@ -70,7 +70,8 @@ def is_number(name: str) -> bool:
 
 def next_version(artifacts: Path, name: str) -> str:
     """The number after the highest one there is, or that the ledger names: a pruned number does not come back."""
-    taken = numbered(artifacts / MODELS / name)
+    pull(artifacts, name)
+    taken = [*numbered(artifacts / MODELS / name), *claimed(artifacts, name)]
     taken += [entry.version for entry in Ledger(artifacts / REGISTRY / name).read().entries]
     return str(max(map(int, taken), default=0) + 1)
 
@@ -110,7 +111,7 @@ def publish(artifacts: Path, record: Record, run: Path) -> ModelVersion:
     name, (images, _) = record.config.name, load_split(record.dataset, "train")
     while True:
         version = next_version(artifacts, name)
-        with suppress(Taken), whole_directory(artifacts / MODELS / name / version) as directory:
+        with suppress(Taken), _new(artifacts, name, version) as directory:
             (directory / "charts").mkdir()
             for file, origin in FILES.items():
                 if origin is None:
@@ -126,12 +127,21 @@ def publish(artifacts: Path, record: Record, run: Path) -> ModelVersion:
             (directory / PICTURES["learning_curves"]).write_text(learning_curves(pd.DataFrame(record.epochs)))
             (directory / PICTURES["parity"]).write_text(parity_map(pd.read_csv(directory / "parity.csv")))
             (directory / "MODEL_CARD.md").write_text(model_card(record, f"Model {name} {version}", PICTURES))
-            return _version(seal(directory, record, version), artifacts, run)
+            manifest = seal(directory, record, version)
+            push(directory, artifacts, name, version)
+            return _version(manifest, artifacts, run)
+
+
+@contextmanager
+def _new(artifacts: Path, name: str, version: str) -> Iterator[Path]:
+    claim(artifacts, name, version)
+    with whole_directory(artifacts / MODELS / name / version) as directory:
+        yield directory
 
 
 def published_by(artifacts: Path, name: str, run: Path, flow_run_id: str) -> ModelVersion | None:
     """The version that the same flow run made before it was killed, if it is whole."""
-    for path in _mentioning(artifacts / MODELS / name, flow_run_id):
+    for path in _mentioning(artifacts, name, flow_run_id):
         with suppress(VersionError):
             if _manifest(path).flow_run.id == flow_run_id:
                 return _version(verify(path), artifacts, run)
@@ -143,14 +153,16 @@ def made_from(artifacts: Path, name: str, identity: str) -> Iterator[Manifest]:
 
     Each is verified when it is asked for: many nights of `force` make many.
     """
-    for path in _mentioning(artifacts / MODELS / name, identity):
+    for path in _mentioning(artifacts, name, identity):
         with suppress(VersionError):
             if _manifest(path).identity == identity:
                 yield verify(path)
 
 
-def _mentioning(models: Path, digits: str) -> Iterator[Path]:
+def _mentioning(artifacts: Path, name: str, digits: str) -> Iterator[Path]:
     """Versions with these digits in their manifest, newest first: the others need not be verified, nor parsed."""
+    pull(artifacts, name)
+    models = artifacts / MODELS / name
     for version in reversed(numbered(models)):
         with suppress(OSError):
             if digits.encode() in (models / version / MANIFEST).read_bytes():
@@ -195,6 +207,9 @@ def verify(path: Path) -> Manifest:
     found = _files(path)  # before anything is read: a link may lead anywhere
     manifest = _manifest(path)
     expected = set(manifest.files) | {MANIFEST, DIGEST}
+    if shared_at(path) and expected - found:
+        fetch(path, expected - found)
+        found = _files(path)
     problems = [f"{name} is missing" for name in sorted(expected - found)]
     problems += [f"{name} is not in the manifest" for name in sorted(found - expected - {SIGNATURE})]
     # A path that leads outside, or is spelled otherwise, is not among those found: it is missing, and never read.

@@ -21,7 +21,8 @@ import psutil
 from pydantic import BaseModel
 
 from hemline.errors import AttemptError, CheckpointError, HemlineError, StorageError, SupersededError
-from hemline.storage import files
+from hemline.storage import files, run_copies
+from hemline.storage.files import Taken
 from hemline.storage.locks import locked
 from hemline.storage.runs import SEEDS, lease
 
@@ -47,6 +48,8 @@ class Attempt(BaseModel):
     ended: bool = False  # by itself: with a result, a refusal, a signal that it heeded
     refused: str = ""  # the refusal, if it ended with one
     failed: str = ""  # any other error, if it ended with one
+    directory: str = ""  # the run's, on that machine
+    has_all: bool = True  # whether all of the run is there; else what is in the shared store is newer
 
     @property
     def alive(self) -> psutil.Process | None:
@@ -75,7 +78,7 @@ def attempt(
     Raises CheckpointError if the run is another's, AttemptError if it crashes again and again.
     """
     with ExitStack() as stack:
-        earlier = attempts(directory)
+        earlier = _fetched(directory)
         if earlier and not earlier[-1].ended and earlier[-1].owner == owner:
             _end_process(earlier[-1])  # first: one that was stopped while it wrote holds a lock
             this = _begin(directory, owner, after)  # from here on one on another machine cannot write
@@ -86,6 +89,10 @@ def attempt(
             this = _begin(directory, owner, after)
         stack.enter_context(_fenced(directory, this))
         try:
+            if not this.has_all:
+                run_copies.fetch_run(directory)
+                this.has_all = True
+                _write(directory, this)
             _require_progress(attempts(directory), limit)
             if this.crashes > 1:
                 sleep(FIRST_DELAY * 4 ** (this.crashes - 2))
@@ -107,7 +114,7 @@ def _begin(directory: Path, owner: str, after: str) -> Attempt:
     (directory / "attempts").mkdir(exist_ok=True)
     try:
         with locked(directory / "attempts" / "lock", wait=GIVEN_UP):
-            earlier = attempts(directory)
+            earlier = _fetched(directory)
             this = Attempt(
                 number=len(earlier) + 1,
                 owner=owner,
@@ -115,14 +122,19 @@ def _begin(directory: Path, owner: str, after: str) -> Attempt:
                 pid=os.getpid(),
                 started=psutil.Process().create_time(),
                 began=datetime.now(UTC),
+                directory=str(directory.resolve()),
             )
             if earlier:
                 last = earlier[-1]
+                this.has_all = last.has_all and _is_of(directory, last)
                 this.after = after or ("its end" if last.ended else "its process ended")
                 if not last.ended:
                     this.crashed = f"{last.place}, {_newest_checkpoint(directory)}"
                     this.crashes = last.crashes + 1
+            run_copies.begin(directory, this.number, _json(this))
             _write(directory, this)
+    except Taken:  # a machine that shares the store was faster
+        return _begin(directory, owner, after)
     except BlockingIOError as error:
         raise CheckpointError(
             f"only one process may write a run. Received: {directory}, which a process that does not answer is "
@@ -161,10 +173,12 @@ def _end_process(last: Attempt) -> None:
 def _fenced(directory: Path, this: Attempt) -> Iterator[None]:
     """While the block runs, every write of this process asks whether the run is still its."""
 
+    uploads: run_copies.Uploads | None = None
+
     @contextmanager
     def newest() -> Iterator[None]:
         with locked(directory / "attempts" / "lock"):
-            if (number := len(_numbers(directory))) != this.number:
+            if (number := (uploads and uploads.superseded) or len(_numbers(directory))) != this.number:
                 raise SupersededError(
                     f"only the newest attempt may write. Received: attempt {this.number} of {directory}, which "
                     f"attempt {number} has taken over. Nothing is to be done: that one goes on."
@@ -174,7 +188,8 @@ def _fenced(directory: Path, this: Attempt) -> Iterator[None]:
     before, files.permission = files.permission, newest
     current.append((directory, this))
     try:
-        yield
+        with run_copies.uploading(directory, this.number) as uploads:
+            yield
     finally:
         current.pop()
         files.permission = before
@@ -205,7 +220,22 @@ def _numbers(directory: Path) -> list[Path]:
 
 def _write(directory: Path, this: Attempt) -> None:
     with files.whole_file(directory / "attempts" / f"{this.number}.json") as temporary:
-        temporary.write_text(this.model_dump_json() + "\n")
+        temporary.write_bytes(_json(this))
+
+
+def _json(this: Attempt) -> bytes:
+    return this.model_dump_json().encode() + b"\n"
+
+
+def _fetched(directory: Path) -> list[Attempt]:
+    """All attempts, with those that other machines have made."""
+    run_copies.fetch_attempts(directory, own=[each.number for each in attempts(directory) if _is_of(directory, each)])
+    return attempts(directory)
+
+
+def _is_of(directory: Path, other: Attempt) -> bool:
+    """Whether the attempt worked in this directory of this machine."""
+    return (other.host, other.directory or str(directory.resolve())) == (platform.node(), str(directory.resolve()))
 
 
 def _newest_checkpoint(directory: Path) -> str:

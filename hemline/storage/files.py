@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -29,6 +30,8 @@ _TEMPORARY = re.compile(r"\..+-(\d+(\.[\w-]+)?|[a-z0-9_]{8}(-old)?|deleted)")
 
 # Held while something appears under its name. `hemline.storage.attempts` sets it: a process may lose that right.
 permission: Callable[[], AbstractContextManager[None]] = nullcontext
+# Told of each file and directory once it is there under its name. `hemline.storage.run_copies` sets it.
+appeared: Callable[[Path], object] = Path
 
 
 class Taken(Exception):
@@ -39,7 +42,7 @@ class Taken(Exception):
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary sibling of `path` with the same suffix, which becomes `path` on success."""
     # Parquet, Keras and matplotlib choose the format by the suffix.
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}-{threading.get_native_id()}{path.suffix}")  # the process, or its thread
     try:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +51,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             with permission():
                 temporary.replace(path)
             sync(path.parent)
+            appeared(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -78,6 +82,7 @@ def whole_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
                         raise Taken(f"{path} was made by another writer") from error
                     raise
             sync(path.parent)
+            appeared(path)
         finally:
             for leftover in (temporary, old):
                 shutil.rmtree(leftover, ignore_errors=True)

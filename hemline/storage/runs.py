@@ -10,6 +10,7 @@ from hemline.config.retrain import RetrainConfig
 from hemline.errors import CheckpointError, ConfigurationError
 from hemline.storage.files import require_writable, write_json
 from hemline.storage.locks import locked
+from hemline.storage.run_copies import fetch_configuration
 
 LOCK = "run.lock"
 # Beside runs/, each with a directory for every model's name: numbered versions; ledger and champion; what is served.
@@ -43,6 +44,9 @@ def open_run(config: RetrainConfig, started: datetime, run_id: str) -> Path:
         write_json(directory / "config.json", config.model_dump(mode="json"))
         return directory
     directory = config.resume_path
+    if not (directory / "config.json").exists():  # of another machine?
+        directory = config.artifacts_path / RUNS / config.resume_path.name
+        fetch_configuration(directory)
     if not (directory / "config.json").exists():
         raise ConfigurationError(
             f"resume must be the directory of a run. Received: resume={config.resume}, and {directory} has no "

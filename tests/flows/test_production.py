@@ -105,7 +105,7 @@ def test_a_decision_and_a_prune_show_it_of_their_names(tmp_path: Path) -> None:
     other = Nights(tmp_path, "pruned-two")
     other.number = 40
     other.judged("promoted")
-    prune(Retention(), artifacts_dir=tmp_path)
+    prune(Retention(), artifacts_dir=str(tmp_path))
     assert "Promoted 2026-11-02" in str(shown("pruned-one").description)
     assert "Promoted 2026-12-12" in str(shown("pruned-two").description)
     show_production(tmp_path, "pruned-one", logging.getLogger("test"), wait=False)

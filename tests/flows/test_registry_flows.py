@@ -141,12 +141,12 @@ def test_rollback_writes_its_reason_down(registry: Registry, tmp_path: Path) -> 
     registry.promote("2", by="ada@laptop", reason="better")
     make_version(tmp_path, record=OTHER)
     with pytest.raises(RegistryError, match=r"a name must be given where there are several models. Received: none of "):
-        rollback(reason="shirts are not recognised", artifacts_dir=tmp_path)
-    assert rollback(reason="shirts are not recognised", name="tiny", artifacts_dir=tmp_path) == "1"
+        rollback(reason="shirts are not recognised", artifacts_dir=str(tmp_path))
+    assert rollback(reason="shirts are not recognised", name="tiny", artifacts_dir=str(tmp_path)) == "1"
     entry = registry.entries()[-1]
     assert (entry.decision, entry.reason, registry.champion()) == ("rolled back", "shirts are not recognised", "1")
     with pytest.raises(RegistryError, match="reason must not be empty"):
-        rollback(reason=" ", to="2", name="tiny", artifacts_dir=tmp_path)
+        rollback(reason=" ", to="2", name="tiny", artifacts_dir=str(tmp_path))
 
 
 def test_prune_looks_first(registry: Registry, tmp_path: Path) -> None:
@@ -154,11 +154,11 @@ def test_prune_looks_first(registry: Registry, tmp_path: Path) -> None:
     for _ in range(2):
         make_version(tmp_path, record=OTHER)
     retention = Retention(keep_versions=1, keep_days=0)
-    size = prune(retention, name="tiny", artifacts_dir=tmp_path)
-    assert prune(retention, artifacts_dir=tmp_path) > size  # of both
+    size = prune(retention, name="tiny", artifacts_dir=str(tmp_path))
+    assert prune(retention, artifacts_dir=str(tmp_path)) > size  # of both
     assert size > 0
     assert registry.versions() == ["1", "2", "3"]
-    assert prune(retention, delete=True, name="tiny", artifacts_dir=tmp_path) == size
+    assert prune(retention, delete=True, name="tiny", artifacts_dir=str(tmp_path)) == size
     assert Registry(tmp_path, "other").versions() == ["1", "2"]
     assert registry.versions() == ["1", "3"]  # the champion, and the newest
     shown = Artifact.get("pruned")

@@ -141,7 +141,7 @@ def test_help_imports_nothing_slow_and_names_every_command() -> None:
 def test_help_of_a_flow_imports_no_flow(name: str) -> None:
     printed, imported = run_and_list([name, "--help"], "tensorflow keras pandas numpy prefect rich")
     assert printed.startswith(f"Usage: hemline {name} [OPTIONS]\n")
-    assert "\n  --artifacts-dir <path> " in printed
+    assert "\n  --artifacts-dir <str> " in printed
     assert imported == "[]"
 
 

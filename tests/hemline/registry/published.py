@@ -9,6 +9,7 @@ from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef, Split
 from hemline.records.proofs import Parity
 from hemline.records.run import ClassScore, Evaluation, FlowRun, Latency, Record
+from hemline.registry.exchange import claim, push
 from hemline.registry.versions import SEEN, next_version, seal
 from hemline.runtime.devices import DeviceInfo
 from hemline.storage.files import whole_directory
@@ -55,6 +56,7 @@ def make_version(
     """Publishes the next version of the record's name, or one of a given number. seen: (N,) hashes; None, as of old."""
     name = record.config.name
     version = version or next_version(artifacts, name)
+    claim(artifacts, name, version)
     with whole_directory(artifacts / "models" / name / version) as directory:
         (directory / "model.keras").write_bytes(f"weights of {name} {version}".encode())
         (directory / "variables").mkdir()
@@ -63,4 +65,5 @@ def make_version(
         if seen is not None:
             np.sort(seen).tofile(directory / SEEN)
         seal(directory, record, version)
+        push(directory, artifacts, name, version)
     return version

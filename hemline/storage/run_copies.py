@@ -1,0 +1,149 @@
+"""A run's directory in the store that machines share, so that it can go on on another one.
+
+    with uploading(directory, number=2) as upload:      # None where artifacts are not shared
+        ...                                             # each file of the run that appears is in the store soon after
+    fetch_run(directory)                                # what other machines have left there
+
+Files are sent by a thread, one after the other in the order in which they appeared: a checkpoint comes after the tables
+of its epochs. A store that is away is asked again until the run ends, and then for PATIENCE; training does not wait.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hemline.errors import StorageError
+from hemline.storage import files
+from hemline.storage.shared import Shared, shared_at
+
+LOOK_SECONDS = 10.0  # between two looks whether another attempt has begun
+AGAIN_SECONDS = 5.0  # after which a store that was away is asked again
+PATIENCE = 600.0  # seconds that the end of a run waits for a store that is away
+ATTEMPTS = "attempts/"
+GROWING = ("run.log", "timing.csv")  # which do not appear, but grow
+
+log = logging.getLogger(__name__)
+
+
+class Uploads(threading.Thread):
+    """Sends what appears in a run's directory. superseded: the number of an attempt that was begun after this one."""
+
+    def __init__(self, directory: Path, shared: Shared, number: int):
+        super().__init__(name="uploads", daemon=True)
+        self.directory, self.shared, self.number = directory, shared, number
+        self.superseded: int | None = None
+        self._queue: queue.Queue[Path] = queue.Queue()
+        self._ending, self._error = threading.Event(), StorageError("")
+        self._directories: set[Path] = set()  # that were sent; checkpoints do not stay
+
+    def appeared(self, path: Path) -> None:
+        """Returns at once. path: a file or directory; one that is not of the run is left alone."""
+        if path.is_relative_to(self.directory):
+            self._queue.put(path)
+
+    def run(self) -> None:
+        """Until `end`, and then until all is sent."""
+        looked = time.monotonic()
+        while not (self._ending.is_set() and self._queue.empty()):
+            try:
+                path = self._queue.get(timeout=0.2)
+            except queue.Empty:
+                path = None
+            while not self._try(path, look=time.monotonic() - looked > LOOK_SECONDS):
+                time.sleep(AGAIN_SECONDS)
+            looked = time.monotonic() if time.monotonic() - looked > LOOK_SECONDS else looked
+            if path:
+                self._queue.task_done()
+
+    def end(self) -> None:
+        """Waits until all is sent. Raises StorageError if the store stays away."""
+        for name in GROWING:
+            if (self.directory / name).exists():
+                self.appeared(self.directory / name)
+        self._ending.set()
+        self.join(PATIENCE)
+        if self.is_alive():
+            raise self._error
+
+    def _try(self, path: Path | None, look: bool) -> bool:
+        try:
+            if look:
+                newest = max(numbers(self.shared), default=self.number)
+                self.superseded = newest if newest > self.number else None
+            if path and self.superseded is None:
+                self._send(path)
+            return True
+        except StorageError as error:
+            self._error = error
+            log.warning("%s", error)
+            return False
+
+    def _send(self, path: Path) -> None:
+        if path.is_dir():
+            self._directories.add(path)
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            with suppress(FileNotFoundError):  # an old checkpoint is removed while it is sent
+                if file.is_file():
+                    self.shared.upload(file, file.relative_to(self.directory).as_posix())
+        for old in [each for each in self._directories if not each.exists()]:
+            name = old.relative_to(self.directory).as_posix()
+            self.shared.delete([f"{name}/{file}" for file in self.shared.names(f"{name}/")])
+            self._directories.remove(old)
+
+
+@contextmanager
+def uploading(directory: Path, number: int) -> Iterator[Uploads | None]:
+    """Sends what appears while the block runs. number: of the attempt."""
+    if not (shared := shared_at(directory)):
+        yield None
+        return
+    uploads = Uploads(directory, shared, number)
+    uploads.start()
+    before, files.appeared = files.appeared, uploads.appeared
+    try:
+        uploads.appeared(directory / "config.json")
+        yield uploads
+    finally:
+        files.appeared = before
+        uploads.end()
+
+
+def numbers(shared: Shared) -> list[int]:
+    """Those of the attempts that the store knows of. shared: a run's directory."""
+    return [int(name.removesuffix(".json")) for name in shared.names(ATTEMPTS)]
+
+
+def begin(directory: Path, number: int, content: bytes) -> None:
+    """Makes this attempt the newest one for every machine. Raises Taken if another has that number."""
+    if shared := shared_at(directory):
+        shared.create(f"{ATTEMPTS}{number}.json", content)
+
+
+def fetch_attempts(directory: Path, own: Collection[int]) -> None:
+    """Brings the attempts at a run to what the other machines say of them. own: those of this one."""
+    if shared := shared_at(directory):
+        for number in set(numbers(shared)).difference(own):
+            shared.download(f"{ATTEMPTS}{number}.json", directory / f"{ATTEMPTS}{number}.json")
+
+
+def fetch_configuration(directory: Path) -> None:
+    """Brings config.json of a run here, if any machine has begun it."""
+    if shared := shared_at(directory):
+        with suppress(FileNotFoundError):
+            shared.download("config.json", directory / "config.json")
+
+
+def fetch_run(directory: Path) -> None:
+    """Brings all files of a run here, over those that this machine has of it."""
+    if shared := shared_at(directory):
+        before, files.appeared = files.appeared, Path  # where they come from, they are
+        try:
+            for name in shared.names(""):
+                if not name.startswith(ATTEMPTS):
+                    shared.download(name, directory / name)
+        finally:
+            files.appeared = before

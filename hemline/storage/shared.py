@@ -1,0 +1,87 @@
+"""Artifacts that several machines share: each has a directory that is a copy, and an object store has the truth.
+
+    artifacts = artifacts_at("s3://models/hemline")     # HEMLINE_ROOT/shared/s3-models-hemline-1f0c0a9b
+    shared = shared_at(artifacts / "registry" / "shoes")        # None in a directory that is no copy
+    shared.create("ledger/000000012", line)             # keys are relative to the directory, here registry/shoes
+
+A copy knows its store by a file in it, so whoever is given a directory needs no address. What is in a copy may be
+removed at any time, but for what a run is writing there; it is fetched again.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from hemline.config.paths import SHARED
+from hemline.storage.files import Taken
+from hemline.storage.remote import Remote, Stale
+
+TRIED = ".shared-tried"  # in a copy: its store was found to have conditional writes
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A directory of a copy, in its store."""
+
+    remote: Remote
+    prefix: str
+
+    def key(self, name: str) -> str:
+        """The store's own key."""
+        return f"{self.prefix}/{name}" if self.prefix != "." else name
+
+    def create(self, name: str, content: bytes) -> None:
+        """Raises Taken if there is something else already."""
+        self.remote.create(self.key(name), content)
+
+    def read(self, name: str) -> bytes:
+        """Raises FileNotFoundError."""
+        return self.remote.read(self.key(name))[0]
+
+    def names(self, prefix: str, after: str | None = None) -> Iterator[str]:
+        """Those below a prefix such as 'ledger/', without it. after: only those behind it."""
+        begin = self.key(prefix)
+        for key in self.remote.names(begin.rstrip("/"), None if after is None else begin + after):
+            yield key.removeprefix(begin)
+
+    def put_newer(self, name: str, content: bytes, is_newer: Callable[[bytes, bytes], bool]) -> None:
+        """Writes the content unless what is there is as new. is_newer: of two contents."""
+        while True:
+            with suppress(Taken, Stale):
+                try:
+                    there, tag = self.remote.read(self.key(name))
+                except FileNotFoundError:
+                    return self.create(name, content)
+                return self.remote.replace(self.key(name), content, tag) if is_newer(content, there) else None
+
+    def upload(self, path: Path, name: str) -> None:
+        """Writes a file; it appears whole."""
+        self.remote.upload(path, self.key(name))
+
+    def download(self, name: str, path: Path) -> None:
+        """Writes a file here; it appears whole."""
+        self.remote.download(self.key(name), path)
+
+    def delete(self, names: list[str]) -> None:
+        """Removes what is there of these."""
+        self.remote.delete(*map(self.key, names))
+
+
+def shared_at(path: Path) -> Shared | None:
+    """What a path of a copy is in its store; None if it is in no copy."""
+    for directory in (path, *path.parents):
+        if (directory / SHARED).is_file():
+            return Shared(_remote(directory), path.relative_to(directory).as_posix())
+    return None
+
+
+@cache
+def _remote(copy: Path) -> Remote:
+    """Raises StorageError for a store that cannot be shared safely, before anything is written to it."""
+    remote = Remote((copy / SHARED).read_text())
+    if not (tried := copy / TRIED).exists():
+        remote.require_conditional_writes()
+        tried.touch()
+    return remote

@@ -1,0 +1,169 @@
+"""One registry for several machines: copies of a bucket on a real S3 server, which agree."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hemline.errors import ChampionChangedError, StorageError, VersionError
+from hemline.records.run import Decision
+from hemline.registry.champion import Registry, names
+from hemline.registry.prune import Retention, removable, remove
+from hemline.registry.versions import verify
+from hemline.storage.shared import Shared, shared_at
+from tests.hemline.registry.published import make_version
+from tests.hemline.storage.s3 import machine, new_bucket, s3_server, use
+
+HOSTS = 4
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def hosts(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    use(address, monkeypatch)
+    url = new_bucket(address)
+    return [machine(tmp_path / f"host-{number}", url, monkeypatch) for number in range(HOSTS)]
+
+
+def registries(hosts: list[Path]) -> list[Registry]:
+    return [Registry(host, "tiny") for host in hosts]
+
+
+def test_a_version_that_one_publishes_all_have(hosts: list[Path]) -> None:
+    here, there, *_ = hosts
+    assert [make_version(here), make_version(there)] == ["1", "2"]
+    for registry in registries(hosts):
+        assert registry.versions() == ["1", "2"]
+        assert registry.verified("1").version == "1"
+    assert names(hosts[3]) == ["tiny"]
+    assert (there / "models" / "tiny" / "1" / "model.keras").read_bytes() == b"weights of tiny 1"
+
+
+def test_files_are_fetched_when_they_are_used(hosts: list[Path]) -> None:
+    make_version(hosts[0])
+    path = registries(hosts)[1].path("1")
+    assert {each.name for each in path.iterdir()} == {"manifest.json", "manifest.sha256"}
+    verify(path)
+    assert (path / "variables" / "variables.index").read_bytes() == b"index"
+
+
+def test_what_was_changed_in_the_store_is_refused(hosts: list[Path]) -> None:
+    make_version(hosts[0])
+    shared = shared_at(hosts[0])
+    assert shared
+    content, tag = shared.remote.read(key := shared.key("models/tiny/1/model.keras"))
+    shared.remote.replace(key, content[::-1], tag)
+    with pytest.raises(VersionError, match=r"model.keras was changed"):
+        registries(hosts)[1].verified("1")
+
+
+def test_half_a_version_is_invisible(hosts: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its writer ends before the last of its files is in the store."""
+    upload = Shared.upload
+
+    def killed(shared: Shared, path: Path, name: str) -> None:
+        if name.endswith("model.keras"):
+            raise KeyboardInterrupt
+        upload(shared, path, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Shared, "upload", killed)
+        with pytest.raises(KeyboardInterrupt):
+            make_version(hosts[0])
+    assert [registry.versions() for registry in registries(hosts)] == [[]] * HOSTS
+    assert make_version(hosts[1]) == "2"
+
+
+def test_a_decision_of_one_is_that_of_all(hosts: list[Path]) -> None:
+    for host in hosts[:2]:
+        make_version(host)
+    one, other, third, _ = registries(hosts)
+    one.promote("1", by="ada@a", reason="the first")
+    other.promote("2", by="bob@b", reason="better")
+    assert [registry.champion() for registry in registries(hosts)] == ["2"] * HOSTS
+    third.rollback(by="eve@c", reason="worse")
+    assert [registry.champion() for registry in registries(hosts)] == ["1"] * HOSTS
+    contents = {registry.ledger.path.read_bytes() for registry in registries(hosts)}
+    assert len(contents) == 1
+    for host in hosts:  # what a model server reads is whole everywhere
+        assert (host / "serving" / "tiny" / "1" / "model.keras").exists()
+
+
+def test_a_decision_against_an_old_champion_is_refused(hosts: list[Path]) -> None:
+    for host in hosts[:2]:
+        make_version(host)
+    one, other, *_ = registries(hosts)
+    one.promote("1", by="ada@a", reason="the first")
+    old = Decision(verdict="promoted", champion=None, challenger="2", sentence="promoted tiny 2: the first")
+    with pytest.raises(ChampionChangedError):
+        other.record(old, by="a run")
+
+
+def test_twenty_who_promote_at_once_leave_twenty_lines(hosts: list[Path]) -> None:
+    for _ in range(2):
+        make_version(hosts[0])
+    everyone = [Registry(hosts[number % HOSTS], "tiny") for number in range(20)]
+    ready, failed = threading.Barrier(20), list[BaseException]()
+
+    def promote(number: int) -> None:
+        try:
+            ready.wait()
+            everyone[number].protect(str(1 + number % 2), by=f"{number}@host", reason="keep it")
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=promote, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    ledgers = [registry.entries() for registry in registries(hosts)]
+    assert all(ledger == ledgers[0] for ledger in ledgers)
+    assert sorted(entry.by for entry in ledgers[0]) == sorted(f"{number}@host" for number in range(20))
+    assert [entry.at for entry in ledgers[0]] == sorted(entry.at for entry in ledgers[0])
+
+
+def test_what_one_prunes_is_gone_everywhere(hosts: list[Path]) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    for _ in range(3):
+        make_version(hosts[0])
+    registries(hosts)[1].promote("3", by="ada@a", reason="the best")
+    assert all(registry.versions() == ["1", "2", "3"] for registry in registries(hosts))
+    later = datetime.now(UTC) + timedelta(days=60)
+    remove(removable(hosts[2], None, Retention(keep_versions=1), later), hosts[2])
+    assert [registry.versions() for registry in registries(hosts)] == [["3"]] * HOSTS
+    assert make_version(hosts[1]) == "4"
+    shared = shared_at(hosts[0])
+    assert shared
+    assert not [name for name in shared.names("models/tiny/") if name.startswith(("1/", "2/"))]
+
+
+def test_a_copy_may_be_removed(hosts: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    make_version(hosts[0])
+    registries(hosts)[0].promote("1", by="ada@a", reason="the first")
+    for part in ("models", "registry", "serving"):
+        shutil.rmtree(hosts[0] / part)
+    assert registries(hosts)[0].champion() == "1"
+    assert registries(hosts)[0].verified("1")
+
+
+def test_a_store_without_conditional_writes_is_refused(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import obstore
+
+    use(address, monkeypatch)
+    put = obstore.put
+    monkeypatch.setattr(obstore, "put", lambda store, key, content, **of: put(store, key, content))
+    with pytest.raises(StorageError, match=r"must have conditional writes.*a second writer created what was there"):
+        make_version(machine(tmp_path, new_bucket(address), monkeypatch))

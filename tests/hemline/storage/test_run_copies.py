@@ -1,0 +1,132 @@
+"""A run that was begun on one machine goes on on another, with all that its last attempt had left in the store."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hemline.errors import SupersededError
+from hemline.storage import run_copies
+from hemline.storage.attempts import attempt, attempts, reached
+from hemline.storage.files import whole_directory, whole_file
+from hemline.storage.shared import shared_at
+from tests.hemline.storage.s3 import machine, new_bucket, s3_server, use
+
+RUN = "runs/2026-11-29-shoes-5bcf73b6"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def hosts(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    use(address, monkeypatch)
+    url = new_bucket(address)
+    runs = [machine(tmp_path / name, url, monkeypatch) / RUN for name in ("a", "b")]
+    for run in runs:
+        run.mkdir(parents=True)
+        (run / "config.json").write_text("{}")
+    return runs
+
+
+def write(path: Path, content: str) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(content)
+
+
+def checkpoint(run: Path, epoch: int) -> None:
+    with whole_directory(run / "checkpoints" / f"epoch-{epoch:05d}-step-000000") as directory:
+        (directory / "record.json").write_text(str(epoch))
+
+
+class Killed(BaseException):
+    """A process that ends so writes nothing more, but what it had sent is there."""
+
+
+def killed(run: Path, *epochs: int) -> None:
+    def work() -> None:
+        with attempt(run, owner="5bcf73b6"):
+            reached("train")
+            for epoch in epochs:
+                write(run / "epochs.csv", f"of epoch {epoch}")
+                checkpoint(run, epoch)
+            raise Killed
+
+    with pytest.raises(Killed):
+        work()
+
+
+def test_another_machine_has_all_of_it(hosts: list[Path]) -> None:
+    here, there = hosts
+    killed(here, 1, 2)
+    with attempt(there, owner="5bcf73b6") as second:
+        assert second.number == 2
+        assert (there / "epochs.csv").read_text() == "of epoch 2"
+        assert (there / "checkpoints" / "epoch-00002-step-000000" / "record.json").read_text() == "2"
+    assert [each.number for each in attempts(there)] == [1, 2]
+
+
+def test_back_on_the_first_machine_what_the_second_did_counts(hosts: list[Path]) -> None:
+    here, there = hosts
+    killed(here, 1)
+    killed(there, 2, 3)
+    with attempt(here, owner="5bcf73b6") as third:
+        assert (third.number, (here / "epochs.csv").read_text()) == (3, "of epoch 3")
+
+
+def test_on_the_same_machine_nothing_is_fetched(hosts: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    here, _ = hosts
+    killed(here, 1)
+    monkeypatch.setattr(run_copies, "fetch_run", lambda directory: pytest.fail("it has all of it"))
+    with attempt(here, owner="5bcf73b6") as second:
+        assert second.number == 2
+
+
+def test_half_a_fetch_is_begun_anew(hosts: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = hosts
+    killed(here, 1, 2)
+
+    def dies(directory: Path) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_copies, "fetch_run", dies)
+        with pytest.raises(Killed), attempt(there, owner="5bcf73b6"):
+            pass
+    with attempt(there, owner="5bcf73b6"):
+        assert (there / "epochs.csv").read_text() == "of epoch 2"
+
+
+def test_an_attempt_that_was_cut_off_writes_nothing_more(hosts: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no clock to go by: the store says that another one has begun."""
+    here, there = hosts
+    monkeypatch.setattr(run_copies, "LOOK_SECONDS", 0.0)
+
+    def work() -> None:
+        with attempt(here, owner="5bcf73b6"):
+            checkpoint(here, 1)
+            with attempt(there, owner="5bcf73b6"):
+                pass
+            for number in range(2, 1000):
+                checkpoint(here, number)
+
+    with pytest.raises(SupersededError, match=r"attempt 2 has taken over"):
+        work()
+
+
+def test_an_old_checkpoint_goes_from_the_store_too(hosts: list[Path]) -> None:
+    here, _ = hosts
+    with attempt(here, owner="5bcf73b6"):
+        for epoch in range(1, 5):
+            checkpoint(here, epoch)
+            if epoch > 2:
+                shutil.rmtree(here / "checkpoints" / f"epoch-{epoch - 2:05d}-step-000000")
+    shared = shared_at(here)
+    assert shared
+    kept = {name.split("/")[0] for name in shared.names("checkpoints/")}
+    assert kept <= {"epoch-00002-step-000000", "epoch-00003-step-000000", "epoch-00004-step-000000"}
+    assert {"epoch-00003-step-000000", "epoch-00004-step-000000"} <= kept
