@@ -79,6 +79,10 @@ class RetrainConfig(WithArtifacts, DataConfig):
         None, ge=0, lt=1, description="use the weights' moving average, keeping this share a step, e.g. 0.99; null: off"
     )
     force: bool = Field(False, description="train although nothing has changed since a version was made")
+    only_train: bool = Field(
+        False,
+        description="end after training, with the accuracy on validation: nothing is tested, published or judged",
+    )
     checks: Checks = Field(Checks(), description="what is done about what the checks of the data find")
     gate: Gate = Field(Gate(), description="what the new model must show to be promoted")
     device: Device = Field(
@@ -150,5 +154,6 @@ class RetrainConfig(WithArtifacts, DataConfig):
         places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming", "name"}
         return self.model_dump(
             mode="json",
-            exclude=places | {"checkpoint_steps", "keep_checkpoints", "attempts", "force", "checks", "gate"},
+            exclude=places
+            | {"checkpoint_steps", "keep_checkpoints", "attempts", "force", "only_train", "checks", "gate"},
         )

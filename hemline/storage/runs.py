@@ -14,15 +14,15 @@ from hemline.storage.locks import locked
 LOCK = "run.lock"
 # Beside runs/, each with a directory for every model's name: numbered versions; ledger and champion; what is served.
 MODELS, REGISTRY, SERVING = "models", "registry", "serving"
-RUNS = "runs"
+RUNS, SWEEPS = "runs", "sweeps"
 UNCHANGED = "unchanged.json"  # in a run that had nothing to train: which version it would have made again
 SEEDS = "seeds"  # in a run of several seeds, a directory for each; in its version, a model of each
 
 
-def run_directory(artifacts: Path, started: datetime, name: str, run_id: str) -> Path:
-    """artifacts/runs/<date>-<name>-<short id>: the same for every attempt of one flow run."""
+def run_directory(artifacts: Path, started: datetime, name: str, run_id: str, place: str = RUNS) -> Path:
+    """artifacts/runs/<date>-<name>-<short id>: the same for every attempt of one flow run. place: RUNS or SWEEPS."""
     slug = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")
-    return artifacts / RUNS / f"{started:%Y-%m-%d}-{slug}-{short(run_id)}"
+    return artifacts / place / f"{started:%Y-%m-%d}-{slug}-{short(run_id)}"
 
 
 def find_run(artifacts: Path, run_id: str) -> Path | None:
