@@ -17,7 +17,7 @@ from flows.places import confine
 from hemline.config.retrain import RetrainConfig
 from hemline.data.decoding import verified
 from hemline.proofs.questions import RELIED_ON
-from hemline.records.run import Outcome
+from hemline.records.run import Outcome, published_epoch
 from hemline.registry.champion import Registry
 from hemline.registry.tracking import track
 from hemline.runtime.native_log import noise_in
@@ -75,6 +75,9 @@ def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assig
         trained = train(config, dataset, device, directory, wait_for=[found, parity, claims])
         if device.worker > 0:  # every worker has trained the same model; the first one publishes it
             return None
+        if config.only_train:
+            accuracy = published_epoch(config, trained.epochs)["val_accuracy"]
+            return Completed(name="Trained", message=f"validation accuracy {accuracy:.4f}")  # type: ignore[return-value]
         evaluation = evaluate(trained)
         version = publish(config, parity, trained, evaluation)
         decision = promote(config, version, found.doubts)

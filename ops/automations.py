@@ -33,7 +33,7 @@ BLOCK = "hemline"  # the name of our blocks
 
 # Prefect calls an event by the name of the state. All that a run can be in:
 VERDICTS = ("Promoted", "Kept", "Needs approval", "Unchanged")
-FINAL = ("Completed", *VERDICTS, "Skipped", "Failed", "TimedOut", "Cancelled", "Crashed")
+FINAL = ("Completed", *VERDICTS, "Trained", "Skipped", "Failed", "TimedOut", "Cancelled", "Crashed")
 WAITING = ("Scheduled", "Late", "AwaitingRetry", "AwaitingConcurrencySlot", "Paused", "Suspended")
 STARTING = ("Pending", "Submitting", "InfrastructurePending")
 WORKING = ("Running", "Waiting", "Data in doubt", "Retrying")
@@ -65,7 +65,7 @@ MESSAGES: dict[str, tuple[set[str], str | None, str]] = {
 }
 TAG = {"prefect.resource.id": "prefect.tag.hemline"}  # of runs that a worker can take up again: a deployment's
 # Of all runs, those from a terminal too.
-FLOWS = {"prefect.resource.role": "flow", "prefect.resource.name": ["retrain", "verify", "rollback", "prune"]}
+FLOWS = {"prefect.resource.role": "flow", "prefect.resource.name": ["retrain", "verify", "rollback", "prune", "sweep"]}
 
 
 def _events(*states: str) -> set[str]:

@@ -3,6 +3,8 @@
     RetrainConfig(recipe="chapter", epochs=20)          # recipes/chapter.yaml, but longer
     parameters: {config: {recipe: chapter, epochs: 20}} # of a deployment, in prefect.yaml
 
+A recipe of one's own, such as the best of a sweep, is named by its path from HEMLINE_ROOT, which ends in .yaml.
+
 A recipe is replaced by its values when a configuration is made, before anything runs.
 """
 
@@ -11,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from hemline.config.paths import CHECKOUT
+from hemline.config.paths import CHECKOUT, root
 
 
 def known() -> dict[str, Path]:
@@ -22,7 +24,17 @@ def known() -> dict[str, Path]:
 def read(name: Any) -> dict[str, Any]:
     """The values in a recipe file."""
     recipes = known()
-    if not isinstance(name, str) or name not in recipes:
-        raise ValueError(f"recipe must be one of {', '.join(recipes)}. Received: recipe={name!r}.")
-    values: dict[str, Any] = yaml.safe_load(recipes[name].read_text())
+    path = recipes.get(name) if isinstance(name, str) else None
+    own = (root() / str(name)).resolve()  # a deployment's run may read no other files
+    if path is None and own.suffix == ".yaml" and own.is_relative_to(root().resolve()):
+        path = own
+    try:
+        values = yaml.safe_load(path.read_text()) if path else None
+    except (OSError, yaml.YAMLError):
+        values = None
+    if not isinstance(values, dict):
+        raise ValueError(
+            f"recipe must be one of {', '.join(recipes)}, or the path of a YAML file under HEMLINE_ROOT. Received: "
+            f"recipe={name!r}."
+        )
     return values

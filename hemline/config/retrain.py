@@ -93,6 +93,10 @@ class RetrainConfig(WithArtifacts, DataConfig):
     )
     log_lines: int = Field(0, ge=0, le=1000, description="lines of the log within an epoch, besides the one at its end")
     force: bool = Field(False, description="train although nothing has changed since a version was made")
+    only_train: bool = Field(
+        False,
+        description="end after training, with the accuracy on validation: nothing is tested, published or judged",
+    )
     checks: Checks = Field(Checks(), description="what is done about what the checks of the data find")
     gate: Gate = Field(Gate(), description="what the new model must show to be promoted")
     device: Device = Field(
@@ -167,5 +171,5 @@ class RetrainConfig(WithArtifacts, DataConfig):
     def what_is_computed(self) -> dict[str, Any]:
         """The fields that decide the weights: not places, how often something is saved or said, checks or the gate."""
         places = {"data_dir", "manual_dir", "artifacts_dir", "resume", "device", "streaming", "name"}
-        around = {"checkpoint_steps", "keep_checkpoints", "attempts", "log_lines", "tensorboard"}
-        return self.model_dump(mode="json", exclude=places | around | {"force", "checks", "gate"})
+        around = {"checkpoint_steps", "keep_checkpoints", "attempts", "log_lines", "tensorboard", "force", "only_train"}
+        return self.model_dump(mode="json", exclude=places | around | {"checks", "gate"})

@@ -29,6 +29,7 @@ SECTIONS = {
     "Machine": ["device", "replicas", "streaming"],
     "Operation": [
         "force",
+        "only_train",
         "resume",
         "attempts",
         "checkpoint_steps",

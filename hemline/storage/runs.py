@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from hemline.config.retrain import RetrainConfig
+from hemline.config.sweep import SweepConfig
 from hemline.errors import CheckpointError, ConfigurationError
 from hemline.storage.files import require_writable, write_json
 from hemline.storage.locks import locked
@@ -15,15 +16,15 @@ from hemline.storage.run_copies import fetch_configuration
 LOCK = "run.lock"
 # Beside runs/, each with a directory for every model's name: numbered versions; ledger and champion; what is served.
 MODELS, REGISTRY, SERVING = "models", "registry", "serving"
-RUNS = "runs"
+RUNS, SWEEPS = "runs", "sweeps"
 UNCHANGED = "unchanged.json"  # in a run that had nothing to train: which version it would have made again
 SEEDS = "seeds"  # in a run of several seeds, a directory for each; in its version, a model of each
 
 
-def run_directory(config: RetrainConfig, started: datetime, run_id: str) -> Path:
+def run_directory(config: RetrainConfig | SweepConfig, started: datetime, run_id: str, place: str = RUNS) -> Path:
     """artifacts/runs/<date>-<name>-<model>-<short id>: the same for every attempt of one flow run."""
     title = re.sub(r"[^A-Za-z0-9_.]+", "-", config.title).strip("-")  # a function may be called in any alphabet
-    return config.artifacts_path / RUNS / f"{started:%Y-%m-%d}-{title}-{short(run_id)}"
+    return config.artifacts_path / place / f"{started:%Y-%m-%d}-{title}-{short(run_id)}"
 
 
 def find_run(artifacts: Path, run_id: str) -> Path | None:

@@ -1,0 +1,142 @@
+"""The trials of a sweep, in a file that outlives its process.
+
+    study = Study(directory, config)                    # what there is already is taken up
+    trial = study.ask()                                 # trial.number, and study.values(trial): what is to be tried
+    study.note(trial, "flow_run", id)
+    if study.hopeless(trial, rows): ...                 # rows: of its epochs so far
+    study.tell(trial, "Trained", rows)                  # counts once, however often it is told
+
+A trial is in the file before anything is started for it, and ends there once. So a sweep that was killed knows which
+trials it has begun, and neither begins nor counts one twice.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, Trial, TrialState
+from pydantic import BaseModel, JsonValue
+
+from hemline.config.sweep import Range, SweepConfig
+from hemline.records.run import Rows, published_epoch
+
+STARTS = 4  # trials that run to their end before one may be ended for being below their median
+NAME = "sweep"  # of the one study in the file
+
+
+class Leader(BaseModel):
+    """A trial and how it ended."""
+
+    trial: int
+    state: str  # 'trained', 'pruned', 'failed', 'running'
+    val_accuracy: float | None  # of the epoch that a run would publish; of one that was pruned, the last
+    epochs: int
+    values: dict[str, JsonValue]
+    flow_run: str | None
+
+
+class Study:
+    """What was tried, and what is to be tried next."""
+
+    def __init__(self, directory: Path, config: SweepConfig):
+        self.config = config
+        self.space = {name: _distribution(each) for name, each in config.space.items()}
+        directory.mkdir(parents=True, exist_ok=True)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        storage = JournalStorage(JournalFileBackend(str(directory / "trials.journal")))
+        known = storage.get_all_studies()
+        begun = len(storage.get_all_trials(known[0]._study_id)) if known else 0
+        seed = config.seed + begun  # or a sweep that goes on would draw what it has drawn before
+        samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+        pruners = {"median": optuna.pruners.MedianPruner(STARTS), "none": optuna.pruners.NopPruner()}
+        self._study = optuna.create_study(
+            study_name=NAME,
+            storage=storage,
+            direction="maximize",
+            load_if_exists=True,
+            sampler=samplers[config.sampler](seed=seed),
+            pruner=pruners[config.pruner],
+        )
+
+    def begun(self) -> int:
+        """How many trials there are."""
+        return len(self._study.get_trials(deepcopy=False))
+
+    def running(self) -> list[Trial]:
+        """Those that have not ended: in no process's memory, so they are made of the file."""
+        frozen = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return [Trial(self._study, each._trial_id) for each in frozen]
+
+    def ask(self) -> Trial:
+        """A new one."""
+        return self._study.ask(self.space)
+
+    def values(self, trial: Trial | FrozenTrial) -> dict[str, JsonValue]:
+        """What it tries, by field."""
+        lists = {name for name, each in self.config.space.items() if not isinstance(each, Range)}
+        return {name: json.loads(value) if name in lists else value for name, value in trial.params.items()}
+
+    def note(self, trial: Trial, name: str, value: JsonValue) -> None:
+        """Keeps a value with the trial: 'flow_run', or what else the next process must know."""
+        trial.set_user_attr(name, value)
+
+    def noted(self, trial: Trial, name: str) -> Any:
+        """That value, or None."""
+        return trial.user_attrs.get(name)
+
+    def hopeless(self, trial: Trial, rows: Rows) -> bool:
+        """Whether it may end now. rows: of all its epochs so far, in any number at a time."""
+        reported = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
+        for row in rows[len(reported) :]:
+            trial.report(float(row["val_accuracy"]), int(row["epoch"]))
+        return bool(rows) and trial.should_prune()
+
+    def tell(self, trial: Trial, state: str, rows: Rows) -> None:
+        """Ends the trial. state: 'trained', 'pruned' or 'failed'. rows: of its epochs."""
+        if self._study.get_trials(deepcopy=False)[trial.number].state.is_finished():
+            return
+        if state == "trained" and not rows:
+            state = "failed"
+        self.note(trial, "epochs", len(rows))
+        self.note(trial, "state", state)
+        if state == "trained":
+            row = published_epoch(self.config.retrain(self.values(trial)), rows)
+            self._study.tell(trial, float(row["val_accuracy"]))
+        else:
+            ended = TrialState.PRUNED if state == "pruned" and rows else TrialState.FAIL
+            self._study.tell(trial, state=ended)
+
+    def leaders(self) -> list[Leader]:
+        """Every trial, best first."""
+        leaders = [self._leader(each) for each in self._study.get_trials(deepcopy=False)]
+        order = ("trained", "pruned", "running", "failed")
+        return sorted(leaders, key=lambda each: (order.index(each.state), -(each.val_accuracy or 0), each.trial))
+
+    def _leader(self, trial: FrozenTrial) -> Leader:
+        reported = trial.intermediate_values
+        last = reported[max(reported)] if reported else None
+        return Leader(
+            trial=trial.number,
+            state=trial.user_attrs.get("state", "running") if trial.state.is_finished() else "running",
+            val_accuracy=trial.value if trial.value is not None else last,
+            epochs=trial.user_attrs.get("epochs", len(reported)),
+            values=self.values(trial),
+            flow_run=trial.user_attrs.get("flow_run"),
+        )
+
+    @property
+    def optuna(self) -> optuna.Study:
+        """For what Optuna itself draws."""
+        return self._study
+
+
+def _distribution(values: Range | list[JsonValue]) -> BaseDistribution:
+    if not isinstance(values, Range):
+        return CategoricalDistribution([json.dumps(value) for value in values])  # lists and mappings too
+    if isinstance(values.low, int) and isinstance(values.high, int):
+        return IntDistribution(values.low, values.high, log=values.log)
+    return FloatDistribution(float(values.low), float(values.high), log=values.log)
