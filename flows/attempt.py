@@ -140,15 +140,18 @@ class _Watch(threading.Thread):
     def __init__(self, flow_run: UUID):
         super().__init__(name="watch", daemon=True)
         self.flow_run, self.done, self.told = flow_run, threading.Event(), False
-        self._context = contextvars.copy_context()  # Prefect's settings are in it, and where its server is
+        # A request that is tried again for minutes would be answered with an old state. Made here and not in the thread:
+        # TFDS replaces Python's import for moments, and what the client imports then is not there.
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            self._context = contextvars.copy_context()  # Prefect's settings are in it, and where its server is
+            self._client = get_client(sync_client=True)
 
     def run(self) -> None:
         self._context.run(self._watch)
 
     def _watch(self) -> None:
         cancelling = 0  # times that it saw it in a row
-        # A request that is tried again for minutes would be answered with an old state.
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
+        with self._client as client:
             while not self.done.wait(LOOK_SECONDS):
                 with suppress(*AWAY):
                     state = client.read_flow_run(self.flow_run).state
