@@ -140,8 +140,8 @@ class _Watch(threading.Thread):
     def __init__(self, flow_run: UUID):
         super().__init__(name="watch", daemon=True)
         self.flow_run, self.done, self.told = flow_run, threading.Event(), False
-        # A request that is tried again for minutes would be answered with an old state. Made here and not in the thread:
-        # TFDS replaces Python's import for moments, and what the client imports then is not there.
+        # A request that is tried again for minutes would be answered with an old state. The client is not made in the
+        # thread: TFDS replaces Python's import for moments, and what the client imports then is not there.
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
             self._context = contextvars.copy_context()  # Prefect's settings are in it, and where its server is
             self._client = get_client(sync_client=True)

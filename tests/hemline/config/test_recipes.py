@@ -22,6 +22,7 @@ OF_THE_OPERATION |= {
     "keep_checkpoints",
     "attempts",
     "log_lines",
+    "only_train",
     "tensorboard",
     "force",
     "seeds",
@@ -111,7 +112,8 @@ def refused_by_python(**given: Any) -> str:
 @pytest.mark.parametrize("name", ["chapters", "../pyproject", ["chapter"], 3])
 def test_an_unknown_recipe_is_refused_with_the_known_ones(name: Any) -> None:
     assert refused_by_python(recipe=name) == (
-        f"recipe must be one of {', '.join(NAMES)}. Received: recipe={name!r}. Set it under parameters in prefect.yaml."
+        f"recipe must be one of {', '.join(NAMES)}, or the path of a YAML file under HEMLINE_ROOT. Received: "
+        f"recipe={name!r}. Set it under parameters in prefect.yaml."
     )
 
 
