@@ -5,6 +5,8 @@
     directory = open_run(config, started, run_id)       # hemline.storage.runs
     with attempt(directory, owner=run_id): ...          # hemline.storage.attempts
 
+    shared = shared_at(artifacts)                       # hemline.storage.shared: what machines have in common
+
 Others import anything of it. Only this room and `registry` may assume that a rename
 is atomic and that `flock` works: another kind of storage is added here.
 """
