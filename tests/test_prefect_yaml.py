@@ -55,7 +55,10 @@ def test_every_entrypoint_is_a_flow_and_takes_its_parameters(deployments: dict[s
         module, _, name = deployment["entrypoint"].partition(":")
         flow = getattr(import_module(module), name)
         assert flow.name == name
-        required = {"reason": "to see that it is one"} if name == "rollback" else {}
+        required = {
+            "rollback": {"reason": "to see that it is one"},
+            "sweep": {"config": {"space": {"epochs": [1, 2]}}},
+        }.get(name, {})
         flow.validate_parameters(deployment.get("parameters", {}) | required)
 
 
