@@ -170,7 +170,7 @@ def terminal(root: Path, words: list[str]) -> tuple[int, list[str]]:
     """The program on a terminal: its exit code, and the lines that it printed."""
     process, screen = pty.fork()
     if not process:
-        environment = {"HEMLINE_ROOT": str(root), "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
+        environment = {"HEMLINE_ROOT": str(root), "NO_COLOR": "1", "PYTHONPATH": str(ROOT), "COLUMNS": str(COLUMNS)}
         os.chdir(root)
         os.execvpe(sys.executable, [sys.executable, "-m", "flows.command", *words], os.environ | environment)
     fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
