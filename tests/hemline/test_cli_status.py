@@ -20,7 +20,7 @@ def test_a_month_fits_a_terminal(hemline: Run, tmp_path: Path) -> None:  # noqa:
     assert "champion 21: 88.58 % (87.92 to 89.21), promoted 2026-11-27 by nightly: " in " ".join(lines)
     (curve,) = [line for line in lines if line.startswith("nights ")]
     assert curve[len("nights ") :].partition(" 86.12% to 88.82%")[0][6:10] == "▁▄▃ "  # unchanged, two kept, refused
-    assert "! version 24 waits for your word, " in done.out
+    assert "! version 24 waits for your word: " in done.out
 
 
 def test_a_command_can_be_pasted_however_long_it_is(hemline: Run, tmp_path: Path) -> None:  # noqa: F811

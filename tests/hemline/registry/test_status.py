@@ -133,7 +133,7 @@ def test_a_version_that_waits_needs_a_person_until_another_champion_is_made_or_i
     nights.judged("needs approval")
     nights.judged("kept")
     (need,) = status(nights).needs
-    assert need.sentence.startswith("version 3 waits for your word, by Resume if its run waits in the UI, else by ")
+    assert need.sentence.startswith("version 3 waits for your word: Resume on its run's page")
     assert need.command == f"hemline --artifacts {nights.artifacts} promote 3 --name tiny --reason WHY"
     nights.registry.protect("3", "ada", "look at it later")
     assert status(nights).needs == [need]
