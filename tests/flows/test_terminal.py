@@ -7,13 +7,17 @@ import pytest
 
 from flows.terminal import summary
 from hemline.records.run import Decision, ModelVersion, Outcome
+from tests.hemline.registry.published import RECORD
 
 
 def outcome(artifacts: Path) -> Outcome:
     run = artifacts / "runs" / "2026-11-23-fashion_mnist-mlp-5bcf73b6"
     path = artifacts / "models" / "fashion_mnist" / "1"
     scores = {"val_accuracy": 0.8924, "test_accuracy": 0.8779}
-    version = ModelVersion.model_validate({"name": "fashion_mnist", "version": "1", "path": path, "run": run, **scores})
+    of = {"dataset": RECORD.dataset, "device": RECORD.device}
+    version = ModelVersion.model_validate(
+        {"name": "fashion_mnist", "version": "1", "path": path, "run": run, **scores, **of}
+    )
     sentence = "promoted fashion_mnist 1: there was no champion"
     return Outcome(
         version=version, decision=Decision(verdict="promoted", champion=None, challenger="1", sentence=sentence)
