@@ -117,7 +117,7 @@ def test_a_night_that_was_rolled_back_says_by_whom() -> None:
     later = Later(decision="rolled back", at=AT, by="ada@laptop", reason="shirts | coats")
     text = morning_markdown(status(night(8, "Promoted", later=later)), "data:x", lambda _: None)
     assert ": promoted tiny 7 (rolled back 2026-11-24 by ada@laptop: shirts " in text
-    assert "| Rolled back | 8 |" in text
+    assert "**Rolled back**, version 8" in text
 
 
 # --- the picture
