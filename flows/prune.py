@@ -18,7 +18,8 @@ from hemline.config.data import DataConfig
 from hemline.config.fields import Place
 from hemline.config.paths import artifacts_at, default_artifacts
 from hemline.registry.prune import Retention, removable, remove, summary
-from tasks.live import in_ui, sentence
+from hemline.report.blocks import sentence
+from tasks.live import in_ui
 from tasks.production import show_production
 
 

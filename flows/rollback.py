@@ -15,7 +15,8 @@ from flows.places import confine
 from hemline.config.fields import Place
 from hemline.config.paths import artifacts_at, default_artifacts
 from hemline.registry.champion import registry_of
-from tasks.live import in_ui, sentence
+from hemline.report.blocks import sentence
+from tasks.live import in_ui
 from tasks.production import show_production
 from tasks.promote import this_run
 

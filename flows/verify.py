@@ -16,10 +16,11 @@ from hemline.config.verify import VerifyConfig
 from hemline.errors import ProofError
 from hemline.proofs.store import Proofs
 from hemline.records.run import Verification
+from hemline.report.blocks import sentence
 from hemline.report.markdown import verification_markdown
 from hemline.runtime.devices import select, set_up
 from hemline.runtime.provenance import package_versions
-from tasks.live import in_ui, sentence
+from tasks.live import in_ui
 from tasks.production import show_production
 from tasks.verify_claims import verify_claims
 from tasks.verify_layers import verify_layers

@@ -13,9 +13,10 @@ from tasks.step import step
 @step("leaderboard", timeout_seconds=600)
 def leaderboard(directory: Path, config: SweepConfig) -> Path | None:
     """Writes leaderboard.html and best.yaml; returns the latter's path, if any trial was trained to its end."""
+    from hemline.report.blocks import sentence
     from hemline.report.html import html
     from hemline.storage.files import whole_file
-    from hemline.sweeps.leaderboard import markdown, pictures, table, write_recipe
+    from hemline.sweeps.leaderboard import markdown, pictures, table, winner, write_recipe
     from hemline.sweeps.study import Study
 
     study = Study(directory, config)
@@ -23,8 +24,8 @@ def leaderboard(directory: Path, config: SweepConfig) -> Path | None:
     text = markdown(config, leaders, pictures(study))
     with whole_file(directory / "leaderboard.html") as path:
         path.write_text(html(text))
-    sentence = text.splitlines()[2].strip("*")
-    in_ui(create_table_artifact, key="trials", table=table(leaders), description=sentence)
-    in_ui(create_markdown_artifact, key="leaderboard", markdown=text, description=sentence)
-    get_run_logger().info(sentence)
+    description = sentence(winner(leaders))
+    in_ui(create_table_artifact, key="trials", table=table(leaders), description=description)
+    in_ui(create_markdown_artifact, key="leaderboard", markdown=text, description=description)
+    get_run_logger().info(description)
     return write_recipe(directory / "best.yaml", config, leaders)

@@ -113,11 +113,6 @@ def in_ui(create: Callable[..., object], **content: object) -> None:
             time.sleep(AGAIN_SECONDS)
 
 
-def sentence(words: str) -> str:
-    """With a capital letter and a full stop, as a description of an artifact is read."""
-    return f"{words[:1].upper()}{words[1:]}."
-
-
 @contextmanager
 def one_at_a_time(lock: Path, what: str) -> Iterator[None]:
     """Holds the lock. While another run does, this one's state is *Waiting* and names it.

@@ -11,8 +11,9 @@ from prefect.artifacts import create_markdown_artifact
 
 from hemline.config.retrain import RetrainConfig
 from hemline.records.run import Decision, ModelVersion
+from hemline.report.blocks import sentence
 from hemline.report.markdown import decision_markdown
-from tasks.live import in_ui, sentence
+from tasks.live import in_ui
 from tasks.step import step
 
 

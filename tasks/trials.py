@@ -110,7 +110,6 @@ class Trials:
         return "pruned" if self._study.noted(trial, "hopeless") else "failed"
 
     def _end(self, trial: Trial, state: str, rows: Rows) -> None:
-        self._study.hopeless(trial, rows)  # for the curve's last part
         self._study.tell(trial, state, rows)
         self._log.info("trial %d: %s", trial.number, state)
 

@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported: a failure reads better alone
+os.environ.pop("HEMLINE_ARTIFACTS", None)  # or tests would publish to the store of whoever has set it
 
 import shutil
 from contextlib import ExitStack

@@ -181,7 +181,7 @@ class Registry:
         manifest = verify(path) if decision != "unprotected" else None
 
         def entry(decisions: Decisions) -> Entry:
-            before = decisions.champion
+            before, before_it = decisions.champion, [last.at for last in decisions.entries[-1:]]  # by any clock
             if expected not in ("any", before):
                 raise ChampionChangedError(
                     f"the champion must still be the one that was decided against. Received: {expected}, and it is "
@@ -194,9 +194,7 @@ class Registry:
                 )
             self.path(version)  # pruned meanwhile? From here on a prune waits for the lock
             return Entry(
-                at=max(
-                    [self.now().astimezone(UTC), *(entry.at for entry in decisions.entries[-1:])]
-                ),  # no clock is trusted
+                at=max([self.now().astimezone(UTC), *before_it]),
                 by=by,
                 decision=decision,
                 version=version,

@@ -68,8 +68,8 @@ def _pull_manifest(shared: Shared, path: Path) -> None:
                 shared.download(_key(path.parent.name, path.name, name), directory / name)
 
 
-def fetch(path: Path, names: Iterable[str]) -> None:
-    """Files of a version that are not here. A name that leads out of its directory is left out."""
+def fetch(path: Path, names: Iterable[str]) -> bool:
+    """Files of a version that are not here; whether it is shared. A name that leads out of it is left out."""
     if shared := shared_at(path):
         inside = [name for name in names if not {"..", "/"} & {*PurePosixPath(name).parts}]
         # Beside the version: another process that verifies it meanwhile finds no file that is not in its manifest.
@@ -78,6 +78,7 @@ def fetch(path: Path, names: Iterable[str]) -> None:
             for name in inside:
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 (Path(scratch) / name).replace(path / name)
+    return shared is not None
 
 
 def withdraw(path: Path) -> None:

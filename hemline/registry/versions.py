@@ -28,7 +28,6 @@ from hemline.runtime.native_log import noise_in
 from hemline.runtime.quick_import import import_tensorflow
 from hemline.storage.files import Taken, sha256_of, whole_directory, whole_file, write_json
 from hemline.storage.runs import MODELS, REGISTRY, SEEDS
-from hemline.storage.shared import shared_at
 
 if TYPE_CHECKING:
     import keras
@@ -207,8 +206,7 @@ def verify(path: Path) -> Manifest:
     found = _files(path)  # before anything is read: a link may lead anywhere
     manifest = _manifest(path)
     expected = set(manifest.files) | {MANIFEST, DIGEST}
-    if shared_at(path) and expected - found:
-        fetch(path, expected - found)
+    if expected - found and fetch(path, expected - found):
         found = _files(path)
     problems = [f"{name} is missing" for name in sorted(expected - found)]
     problems += [f"{name} is not in the manifest" for name in sorted(found - expected - {SIGNATURE})]

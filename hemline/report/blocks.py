@@ -36,9 +36,14 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def bold(sentence: str) -> str:
+def sentence(words: str) -> str:
+    """With a capital letter and a full stop."""
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def bold(words: str) -> str:
     """As a sentence stands at the top."""
-    return f"**{sentence[:1].upper()}{sentence[1:]}.**"
+    return f"**{sentence(words)}**"
 
 
 def listed(values: Mapping[str, object]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from hemline.records.data import DataChecks
 from hemline.records.proofs import ClaimResult, Parity
 from hemline.records.run import Decision, Verification
-from hemline.report.blocks import bold, image, listed, table, together, verbatim
+from hemline.report.blocks import bold, image, listed, sentence, table, together, verbatim
 
 
 def decision_markdown(decision: Decision) -> str:
@@ -30,7 +30,7 @@ def data_markdown(checks: DataChecks, picture: str) -> str:
 
 def checks_text(checks: DataChecks) -> str:
     """What could not be compared, what has changed since the champion's data, and what was found."""
-    paragraphs = [f"{remark[:1].upper()}{remark[1:]}." for remark in checks.remarks]
+    paragraphs = [sentence(remark) for remark in checks.remarks]
     if change := checks.change:
         paragraphs.append(
             f"Since the data of champion {checks.champion}, {change.new:,} examples came, {change.gone:,} went and "

@@ -1,6 +1,6 @@
 """The report of a run, by which a person decides: what became of it, then what that rests on.
 
-text = run_report(record, "retrain-fashion_mnist: model fashion_mnist 8", pictures, Ending(decision, checks, ...))
+text = run_report(record, "fashion_mnist mlp 2026-11-24: fashion_mnist 8", pictures, Ending(decision, checks, ...))
 
 The same Markdown is the report in the Prefect UI and `report.html` of the run. What the version's MODEL_CARD.md says
 besides, how to load the model and its results by class, is not repeated.

@@ -1,6 +1,6 @@
 """What came of a sweep, for a person: a table, two pictures, and the best as a recipe.
 
-text = markdown(leaders, pictures)                  # pictures: of `pictures(study)`, as addresses
+text = markdown(config, leaders, pictures(study))
 write_recipe(path, config, leaders)                 # which `hemline retrain --recipe PATH` takes
 """
 
@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from hemline.config import recipes
 from hemline.config.nested import merge
 from hemline.config.sweep import SweepConfig
+from hemline.report.blocks import bold, image, page
 from hemline.report.blocks import table as columns
 from hemline.report.html import data_uri
 from hemline.storage.files import whole_file
@@ -51,12 +52,14 @@ def pictures(study: Study) -> dict[str, str]:
         "how much each field matters": drawn.plot_param_importances,
     }
     for name, draw in ways.items():
-        try:
-            with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
-                axes = draw(study.optuna, target_name="validation accuracy")
-        except (RuntimeError, ValueError, optuna.exceptions.OptunaError):  # all trials were equally good
-            continue
-        with rc_context({"svg.hashsalt": "hemline", "svg.fonttype": "none"}):
+        with rc_context(
+            {"svg.hashsalt": "hemline", "svg.fonttype": "none"}
+        ):  # Optuna changes the style of all pictures
+            try:
+                with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
+                    axes = draw(study.optuna, target_name="validation accuracy")
+            except (RuntimeError, ValueError, optuna.exceptions.OptunaError):  # all trials were equally good
+                continue
             figure, file = axes.get_figure(root=True), io.StringIO()
             assert figure
             figure.savefig(file, format="svg", metadata={"Date": None}, bbox_inches="tight", facecolor="white")
@@ -68,14 +71,18 @@ def pictures(study: Study) -> dict[str, str]:
 def markdown(config: SweepConfig, leaders: Sequence[Leader], found: Mapping[str, str]) -> str:
     """The page of a sweep. found: pictures by what they show."""
     rows = table(leaders)
-    sentence = "No trial was trained to its end: the log of each run says why."
-    if leaders and leaders[0].state == "trained":
-        best = leaders[0]
-        sentence = f"**Trial {best.trial} is the best of {len(leaders)}: {best.val_accuracy:.2%} on validation.**"
-    images = [f"## {name.capitalize()}\n\n![{name}]({data_uri(svg)})" for name, svg in found.items()]
     note = "Only validation was looked at. `best.yaml` beside the sweep's file is the recipe of the first row."
     trials = columns(tuple(rows[0]), (row.values() for row in rows)) if rows else ""
-    return "\n\n".join([f"# Sweep {config.name}", sentence, note, trials, *images]) + "\n"
+    images = {name.capitalize(): image(name, data_uri(svg)) for name, svg in found.items()}
+    return page(f"Sweep {config.name}", [bold(winner(leaders)), note, trials], images)
+
+
+def winner(leaders: Sequence[Leader]) -> str:
+    """In a sentence, without its full stop."""
+    if not leaders or leaders[0].state != "trained":
+        return "no trial was trained to its end: the log of each run says why"
+    best = leaders[0]
+    return f"trial {best.trial} is the best of {len(leaders)}: {best.val_accuracy:.2%} on validation"
 
 
 def write_recipe(path: Path, config: SweepConfig, leaders: Sequence[Leader]) -> Path | None:

@@ -4,7 +4,7 @@
     trial = study.ask()                                 # trial.number, and study.values(trial): what is to be tried
     study.note(trial, "flow_run", id)
     if study.hopeless(trial, rows): ...                 # rows: of its epochs so far
-    study.tell(trial, "Trained", rows)                  # counts once, however often it is told
+    study.tell(trial, "trained", rows)                  # counts once, however often it is told
 
 A trial is in the file before anything is started for it, and ends there once. So a sweep that was killed knows which
 trials it has begun, and neither begins nor counts one twice.
@@ -26,13 +26,19 @@ from hemline.records.run import Rows, published_epoch
 
 STARTS = 4  # trials that run to their end before one may be ended for being below their median
 NAME = "sweep"  # of the one study in the file
+STATES = {  # in the order of a leaderboard
+    TrialState.COMPLETE: "trained",
+    TrialState.PRUNED: "pruned",
+    TrialState.RUNNING: "running",
+    TrialState.FAIL: "failed",
+}
 
 
 class Leader(BaseModel):
     """A trial and how it ended."""
 
     trial: int
-    state: str  # 'trained', 'pruned', 'failed', 'running'
+    state: str  # one of STATES
     val_accuracy: float | None  # of the epoch that a run would publish; of one that was pruned, the last
     epochs: int
     values: dict[str, JsonValue]
@@ -90,20 +96,23 @@ class Study:
 
     def hopeless(self, trial: Trial, rows: Rows) -> bool:
         """Whether it may end now. rows: of all its epochs so far, in any number at a time."""
-        reported = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
-        for row in rows[len(reported) :]:
-            trial.report(float(row["val_accuracy"]), int(row["epoch"]))
+        self._report(trial, rows)
         return bool(rows) and trial.should_prune()
+
+    def _report(self, trial: Trial, rows: Rows) -> None:
+        for row in rows[len(self._frozen(trial).intermediate_values) :]:
+            trial.report(float(row["val_accuracy"]), int(row["epoch"]))
+
+    def _frozen(self, trial: Trial) -> FrozenTrial:
+        """As it is in the file."""
+        return self._study.get_trials(deepcopy=False)[trial.number]
 
     def tell(self, trial: Trial, state: str, rows: Rows) -> None:
         """Ends the trial. state: 'trained', 'pruned' or 'failed'. rows: of its epochs."""
-        if self._study.get_trials(deepcopy=False)[trial.number].state.is_finished():
+        if self._frozen(trial).state.is_finished():
             return
-        if state == "trained" and not rows:
-            state = "failed"
-        self.note(trial, "epochs", len(rows))
-        self.note(trial, "state", state)
-        if state == "trained":
+        self._report(trial, rows)
+        if state == "trained" and rows:
             row = published_epoch(self.config.retrain(self.values(trial)), rows)
             self._study.tell(trial, float(row["val_accuracy"]))
         else:
@@ -113,7 +122,7 @@ class Study:
     def leaders(self) -> list[Leader]:
         """Every trial, best first."""
         leaders = [self._leader(each) for each in self._study.get_trials(deepcopy=False)]
-        order = ("trained", "pruned", "running", "failed")
+        order = list(STATES.values())
         return sorted(leaders, key=lambda each: (order.index(each.state), -(each.val_accuracy or 0), each.trial))
 
     def _leader(self, trial: FrozenTrial) -> Leader:
@@ -121,9 +130,9 @@ class Study:
         last = reported[max(reported)] if reported else None
         return Leader(
             trial=trial.number,
-            state=trial.user_attrs.get("state", "running") if trial.state.is_finished() else "running",
+            state=STATES[trial.state],
             val_accuracy=trial.value if trial.value is not None else last,
-            epochs=trial.user_attrs.get("epochs", len(reported)),
+            epochs=len(reported),
             values=self.values(trial),
             flow_run=trial.user_attrs.get("flow_run"),
         )

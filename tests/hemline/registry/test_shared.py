@@ -1,7 +1,6 @@
 """One registry for several machines: copies of a bucket on a real S3 server, which agree."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,22 +12,14 @@ from hemline.registry.prune import Retention, removable, remove
 from hemline.registry.versions import verify
 from hemline.storage.shared import Shared, shared_at
 from tests.hemline.registry.published import make_version
-from tests.hemline.storage.s3 import machine, new_bucket, s3_server, use
+from tests.hemline.storage.s3 import machine
 
 HOSTS = 4
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with s3_server() as address:
-        yield address
-
-
 @pytest.fixture
-def hosts(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    use(address, monkeypatch)
-    url = new_bucket(address)
-    return [machine(tmp_path / f"host-{number}", url, monkeypatch) for number in range(HOSTS)]
+def hosts(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    return [machine(tmp_path / f"host-{number}", bucket, monkeypatch) for number in range(HOSTS)]
 
 
 def registries(hosts: list[Path]) -> list[Registry]:
@@ -158,12 +149,11 @@ def test_a_copy_may_be_removed(hosts: list[Path], monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_store_without_conditional_writes_is_refused(
-    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import obstore
 
-    use(address, monkeypatch)
     put = obstore.put
     monkeypatch.setattr(obstore, "put", lambda store, key, content, **of: put(store, key, content))
     with pytest.raises(StorageError, match=r"must have conditional writes.*a second writer created what was there"):
-        make_version(machine(tmp_path, new_bucket(address), monkeypatch))
+        make_version(machine(tmp_path, bucket, monkeypatch))

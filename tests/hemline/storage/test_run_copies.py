@@ -1,7 +1,6 @@
 """A run that was begun on one machine goes on on another, with all that its last attempt had left in the store."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,22 +10,14 @@ from hemline.storage import run_copies
 from hemline.storage.attempts import attempt, attempts, reached
 from hemline.storage.files import whole_directory, whole_file
 from hemline.storage.shared import shared_at
-from tests.hemline.storage.s3 import machine, new_bucket, s3_server, use
+from tests.hemline.storage.s3 import machine
 
 RUN = "runs/2026-11-29-shoes-5bcf73b6"
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with s3_server() as address:
-        yield address
-
-
 @pytest.fixture
-def hosts(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    use(address, monkeypatch)
-    url = new_bucket(address)
-    runs = [machine(tmp_path / name, url, monkeypatch) / RUN for name in ("a", "b")]
+def hosts(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    runs = [machine(tmp_path / name, bucket, monkeypatch) / RUN for name in ("a", "b")]
     for run in runs:
         run.mkdir(parents=True)
         (run / "config.json").write_text("{}")

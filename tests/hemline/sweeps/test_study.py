@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from matplotlib import rcParams
 
 from hemline.config.retrain import RetrainConfig
 from hemline.config.sweep import SweepConfig
@@ -87,12 +88,13 @@ def test_the_leaderboard_has_the_best_on_top_and_as_a_recipe(study: Study, tmp_p
     for accuracy in (0.7, 0.9, 0.8):
         study.tell(study.ask(), "trained", rows(accuracy))
     study.tell(study.ask(), "failed", [])
-    leaders = study.leaders()
+    leaders, style = study.leaders(), dict(rcParams)
     assert [row["val_accuracy"] for row in table(leaders)] == [0.9, 0.8, 0.7, "-"]
     text = markdown(CONFIG, leaders, found := pictures(study))
     assert "**Trial 1 is the best of 4: 90.00% on validation.**" in text
     assert list(found) == ["validation accuracy by configuration", "how much each field matters"]
     assert text.count("data:image/svg+xml") == 2
+    assert dict(rcParams) == style  # Optuna's own would be that of every later picture
     path = write_recipe(tmp_path / "best.yaml", CONFIG, leaders)
     assert path
     best = RetrainConfig.model_validate(yaml.safe_load(path.read_text()))
