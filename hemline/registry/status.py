@@ -32,6 +32,7 @@ from hemline.registry.run_files import (
 from hemline.registry.versions import MANIFEST
 from hemline.storage.attempts import Attempt
 from hemline.storage.runs import UNCHANGED, short
+from hemline.storage.shared import shared_at
 
 VERDICTS: dict[str, State] = {"promoted": "Promoted", "kept": "Kept", "needs approval": "Needs approval"}
 Runs = list[tuple[datetime, Path]]
@@ -148,6 +149,8 @@ class _Told:
             return "which is missing"
         if "files" not in manifest or "evaluation" not in manifest:
             return f"whose {MANIFEST} cannot be read"
+        if shared_at(path):  # its files are fetched when somebody uses it
+            return ""
         gone = [name for name in manifest["files"] if not (path / name).is_file()]
         return f"without {gone[0]}" if gone else ""
 

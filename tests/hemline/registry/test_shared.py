@@ -1,6 +1,7 @@
 """One registry for several machines: copies of a bucket on a real S3 server, which agree."""
 
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hemline.errors import ChampionChangedError, StorageError, VersionError
 from hemline.records.run import Decision
 from hemline.registry.champion import Registry, names
 from hemline.registry.prune import Retention, removable, remove
+from hemline.registry.status import statuses
 from hemline.registry.versions import verify
 from hemline.storage.shared import Shared, shared_at
 from tests.hemline.registry.published import make_version
@@ -86,6 +88,15 @@ def test_a_decision_of_one_is_that_of_all(hosts: list[Path]) -> None:
         assert (host / "serving" / "tiny" / "1" / "model.keras").exists()
 
 
+def test_a_champion_whose_files_were_not_fetched_yet_is_whole(hosts: list[Path]) -> None:
+    """Regression: the morning page of another machine said that it must be restored, or rolled back."""
+    make_version(hosts[0])
+    registries(hosts)[0].promote("1", by="ada@a", reason="the first")
+    (status,) = statuses(hosts[1], datetime.now(UTC))
+    assert status.champion
+    assert (status.champion.version, status.champion.problem, status.needs) == ("1", "", [])
+
+
 def test_a_decision_against_an_old_champion_is_refused(hosts: list[Path]) -> None:
     for host in hosts[:2]:
         make_version(host)
@@ -122,8 +133,6 @@ def test_twenty_who_promote_at_once_leave_twenty_lines(hosts: list[Path]) -> Non
 
 
 def test_what_one_prunes_is_gone_everywhere(hosts: list[Path]) -> None:
-    from datetime import UTC, datetime, timedelta
-
     for _ in range(3):
         make_version(hosts[0])
     registries(hosts)[1].promote("3", by="ada@a", reason="the best")
