@@ -171,8 +171,11 @@ def terminal(root: Path, words: list[str]) -> tuple[int, list[str]]:
     process, screen = pty.fork()
     if not process:
         environment = {"HEMLINE_ROOT": str(root), "NO_COLOR": "1", "PYTHONPATH": str(ROOT), "COLUMNS": str(COLUMNS)}
+        environment |= {"HOME": str(root)}  # where --install-completion writes
         os.chdir(root)
-        os.execvpe(sys.executable, [sys.executable, "-m", "flows.command", *words], os.environ | environment)
+        # From bash, as a person does: completion is installed for the shell that the program was started by.
+        program = [sys.executable, "-m", "flows.command", *words]
+        os.execvpe("bash", ["bash", "-c", '"$0" "$@"; exit $?', *program], os.environ | environment)
     fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
     printed = b""
     while True:
