@@ -7,6 +7,7 @@ killed half a minute later.
 """
 
 import platform
+import time
 from pathlib import Path
 
 from prefect import get_run_logger
@@ -24,12 +25,17 @@ from tasks.step import step
 @step("train", timeout_seconds=12 * 3600)
 def train(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, directory: Path) -> TrainedRun:
     """Leaves tables and model.keras in the run's directory. One training at a time on a device of this machine."""
-    from hemline.report.training import training_markdown
+    from hemline.report.training import Pace, training_markdown
     from hemline.training import seeds
 
     # By machine, as data may be shared; by worker, as processes that train one model together may share a machine.
     lock = config.data.data_path / f".{device.kind}-{device.worker}-{platform.node()}.lock"
-    page = Growing[Rows]("training", draw=lambda rows: training_markdown(rows, config.epochs, config.seeds))
+    pace, all_epochs = Pace(), config.epochs * config.seeds
+
+    def drawn(rows: Rows) -> tuple[str, str]:
+        return training_markdown(rows, config.epochs, config.seeds, pace.left(len(rows), all_epochs, time.monotonic()))
+
+    page = Growing[Rows]("training", draw=drawn)
     with one_at_a_time(lock, f"the {device.kind.upper()}"), page:
         trained = seeds.train(
             config,

@@ -66,6 +66,7 @@ def _decision(decision: str, help_text: str) -> None:
 
 
 _decision("promote", "Make a version the champion.")
+_decision("keep", "Keep the champion: decline a version that waits for approval.")
 
 
 @app.command()

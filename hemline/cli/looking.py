@@ -46,8 +46,10 @@ def versions(context: typer.Context, name: Name = None, as_json: Json = False, a
 
 
 @app.command()
-def show(context: typer.Context, what: RunOrVersion, name: Name = None, as_json: Json = False) -> None:
-    """Show what a run or version says of itself."""
+def show(
+    context: typer.Context, what: RunOrVersion, name: Name = None, as_json: Json = False, as_csv: Csv = False
+) -> None:
+    """Show what a run or version says of itself; --csv: its epochs."""
     from hemline.config.nested import differences
     from hemline.config.retrain import RetrainConfig
     from hemline.registry import catalogue
@@ -55,6 +57,8 @@ def show(context: typer.Context, what: RunOrVersion, name: Name = None, as_json:
     found = catalogue.find(artifacts_of(context), what, name)
     if as_json:
         return terminal.show(found, as_json)
+    if as_csv:
+        return terminal.show(found.epochs, as_csv=True)
     changed = differences(RetrainConfig().model_dump(mode="json"), found.config)
     terminal.table((found.kind, found.title), [("directory", found.path), *found.data.items()])
     print()

@@ -217,7 +217,18 @@ class Registry:
                     self._write_alias(decisions)
                     return decisions.entries[-1]
 
-    # A person's own decisions: (version, by, reason) -> Entry.
+    def keep(self, version: str, by: str, reason: str) -> Entry:
+        """A person's no to a version that waits for approval."""
+        decisions = self.decisions()
+        if version not in (waiting := decisions.waiting()):
+            there = f"There is {waiting[-1]}." if waiting else "There is none."
+            raise RegistryError(
+                f"a version to decline must be one that waits for approval. Received: version={version!r}, which does "
+                f"not. {there}"
+            )
+        return self._write("kept", version, by, reason, decisions.champion)
+
+    # A person's other decisions: (version, by, reason) -> Entry.
     promote = partialmethod(_write, "promoted")
     protect = partialmethod(_write, "protected")  # from being pruned
     unprotect = partialmethod(_write, "unprotected")

@@ -88,6 +88,18 @@ class Decisions:
                 champions.append(entry.version)
         return champions
 
+    def waiting(self) -> list[str]:
+        """Versions that need a person's approval and have no answer yet, oldest first; a new champion ends them."""
+        waiting: list[str] = []
+        for entry in self.entries:
+            if entry.moves:
+                waiting.clear()
+            if entry.decision == "needs approval":
+                waiting.append(entry.version)
+            elif entry.decision == "kept" and entry.version in waiting:
+                waiting.remove(entry.version)
+        return waiting
+
     def protected(self) -> set[str]:
         """Versions that must not be pruned, whatever their age."""
         latest = {entry.version: entry.decision for entry in self.entries if "protected" in entry.decision}

@@ -46,19 +46,12 @@ def _broken_champion(registry: Registry, champion: ChampionStatus | None) -> Ite
 
 
 def _approval(registry: Registry, decisions: Decisions) -> Iterator[Need]:
-    """The newest version that waits for a person, unless another champion was made since."""
-    waiting: list[str] = []
-    for entry in decisions.entries:
-        if entry.moves:
-            waiting.clear()
-        if entry.decision == "needs approval":
-            waiting.append(entry.version)
-        elif entry.decision == "kept" and entry.version in waiting:  # its run has asked, and the answer was no
-            waiting.remove(entry.version)
+    """The newest version that waits for a person."""
     there = set(registry.versions())
-    for version in [version for version in waiting if version in there][-1:]:
+    for version in [version for version in decisions.waiting() if version in there][-1:]:
         yield Need(
-            sentence=f"version {version} waits for your word: Resume on its run's page if that waits there, else this",
+            sentence=f"version {version} waits for your word: Resume on its run's page if that waits there, else this, "
+            "or `keep` in place of `promote`",
             command=f"{_hemline(registry.artifacts)} promote {version} --name {registry.name} --reason WHY",
         )
 

@@ -5,21 +5,47 @@ looked_at = data_markdown(checks, picture)  # of the step check-data
 proof = verification_markdown(found)        # of the flow `verify`
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from hemline.records.data import DataChecks
 from hemline.records.proofs import ClaimResult, Parity
 from hemline.records.run import Decision, Verification
-from hemline.report.blocks import bold, image, listed, sentence, table, together, verbatim
+from hemline.report.blocks import bold, counted, image, listed, sentence, table, together, verbatim
 
 
 def decision_markdown(decision: Decision) -> str:
-    """The sentence, and the numbers it is made of."""
-    rows = (
-        (name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else value)
-        for name, value in decision.measurements.items()
-    )
-    return f"{bold(decision.sentence)}\n\n{table(('what', 'value'), rows)}\n"
+    """The sentence, and what a person weighs; the ledger has every digit."""
+    return f"{bold(decision.sentence)}\n\n{table(('what', 'found'), _weighed(decision))}\n"
+
+
+def difference(decision: Decision) -> tuple[str, str]:
+    """Whom it was compared with, and by how many points it is better."""
+    found = decision.measurements
+    if "compared_with" not in found:
+        return "difference to the champion", "there is none to compare with"
+    low, high = (f"{float(found[name]) + 0.0:+.2f}" for name in ("interval_low", "interval_high"))
+    whom = f"champion {decision.champion}"
+    if found["compared_with"] != decision.champion:
+        whom = f"{found['compared_with']}, a champion before"
+    return f"difference to {whom}", f"{float(found['difference_points']):+.2f} points, 95 % interval {low} to {high}"
+
+
+def _weighed(decision: Decision) -> Iterator[tuple[str, str]]:
+    found = decision.measurements
+    yield "accuracy", f"{float(found['accuracy']):.2%} of {counted(int(found['examples']), 'test example')}"
+    yield difference(decision)
+    if "compared_with" in found:
+        yield "right now, wrong before", counted(int(found["challenger_only_right"]), "example")
+        yield "wrong now, right before", counted(int(found["negative_flips"]), "example")
+        drop = float(found["worst_class_drop"])
+        yield (
+            "worst class",
+            f"{found['worst_class']}: recall {abs(drop):.2f} points {'lower' if drop > 0 else 'higher'}",
+        )
+        yield "by chance", f"p {float(found['p_value']):.2g}; at most {float(found['level']):.2g} would do"
+        yield "comparisons on this test split", f"{found['decision_number']}"
+    yield "one prediction", f"{float(found['latency_ms']):.2f} ms"
+    yield "size", f"{float(found['size_mb']):.2f} MB"
 
 
 def data_markdown(checks: DataChecks, picture: str) -> str:

@@ -14,7 +14,7 @@ from hemline.records.run import Decision, Record
 from hemline.report import card
 from hemline.report.blocks import bold, counted, image, page, table, together
 from hemline.report.card import Pictures
-from hemline.report.markdown import checks_text
+from hemline.report.markdown import checks_text, difference
 from hemline.report.quality import CLASSES
 from hemline.storage.attempts import Attempt
 
@@ -56,22 +56,11 @@ def _at_a_glance(record: Record, ending: Ending) -> Iterator[tuple[str, str]]:
     yield "verdict", decision.verdict
     examples = counted(evaluation.examples, "test example")
     yield "accuracy", f"{evaluation.accuracy:.2%} of {examples}, 95 % interval {low:.2%} to {high:.2%}"
-    yield _difference(decision)
+    yield difference(decision)
     yield "device", f"{record.device.kind}, {record.device.description}"
     yield "duration", _duration(sum(ending.seconds.values()))
     yield "resumed", _resumed(ending.attempts)
     yield "new in the data", _news(ending.checks)
-
-
-def _difference(decision: Decision) -> tuple[str, str]:
-    found = decision.measurements
-    if "compared_with" not in found:
-        return "difference to the champion", "there is none to compare with"
-    low, high = (f"{float(found[name]) + 0.0:+.2f}" for name in ("interval_low", "interval_high"))
-    whom = f"champion {decision.champion}"
-    if found["compared_with"] != decision.champion:
-        whom = f"{found['compared_with']}, a champion before"
-    return f"difference to {whom}", f"{float(found['difference_points']):+.2f} points, 95 % interval {low} to {high}"
 
 
 def _duration(seconds: float) -> str:

@@ -42,7 +42,7 @@ def waiting(champion: str) -> Decision:
         champion=champion,
         challenger="2",
         sentence=f"needs approval to replace tiny {champion}: challenger 2 is 1.00 points better; promotion is manual",
-        measurements={"difference_points": 1.0},
+        measurements={"examples": 100, "accuracy": 0.75, "latency_ms": 0.5, "size_mb": 1.5},
     )
 
 

@@ -130,7 +130,7 @@ def test_help_imports_nothing_slow_and_names_every_command() -> None:
     help_text, modules = run_and_list(["--help"], "tensorflow keras pandas numpy prefect pydantic rich")
     assert modules == "[]"
     commands = (
-        "status runs versions show compare ledger checksums predict promote rollback protect unprotect prune serve"
+        "status runs versions show compare ledger checksums predict promote keep rollback protect unprotect prune serve"
     )
     listed = [line.split()[0] for line in help_text.partition("Commands:\n")[2].splitlines()]
     assert listed == [*commands.split(), "retrain", "verify"]
@@ -459,6 +459,8 @@ def test_show_a_version(registry: Registry, hemline: Run) -> None:
     shown = hemline("show", "2", "--json").json
     assert (shown["kind"], shown["title"], shown["epochs"]) == ("version", "tiny 2", RECORD.epochs)
     assert [entry["reason"] for entry in shown["decisions"]] == ["better"]
+    names, *rows = hemline("show", "2", "--csv").out.splitlines()
+    assert (names.split(","), len(rows)) == ([*RECORD.epochs[0]], len(RECORD.epochs))
     out = hemline("show", "champion").out
     assert "epochs         5              1" in out  # the default and what it was
     assert "recall of dark     0.7500" in out

@@ -259,6 +259,7 @@ def test_a_person_answers_a_run_that_waits_for_her(nights: History, show: Callab
     page.get_by_role("button", name="Resume").click()
     page.get_by_text("promotion is manual").first.wait_for()
     dialog = page.locator(".p-modal")
+    dialog.get_by_text("of 10,000 test examples").wait_for()
     dialog.locator("[role=switch], input[type=checkbox]").first.click()
     field(page, "Comment").fill("looked at it")
     dialog.get_by_role("button", name="Submit").click()

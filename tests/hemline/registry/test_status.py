@@ -153,6 +153,19 @@ def test_a_version_of_which_the_answer_was_no_waits_no_more(nights: Nights) -> N
     assert (found.needs, found.nights[-1].state) == ([], "Kept")
 
 
+def test_a_person_declines_a_version_that_waits_and_no_other(nights: Nights) -> None:
+    nights.judged("promoted")
+    nights.judged("needs approval")
+    with pytest.raises(RegistryError, match=r"Received: version='1', which does not\. There is 2\."):
+        nights.registry.keep("1", "ada", "no")
+    nights.registry.keep("2", "ada", "its shirts are worse")
+    found = status(nights)
+    assert (found.needs, found.nights[-1].fate) == ([], "Kept")
+    assert nights.registry.champion() == "1"
+    with pytest.raises(RegistryError, match=r"There is none\."):
+        nights.registry.keep("2", "ada", "again")
+
+
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [

@@ -3,7 +3,7 @@
 import re
 
 from hemline.records.run import Row, Rows
-from hemline.report.training import NEWEST, training_markdown
+from hemline.report.training import NEWEST, Pace, training_markdown
 
 
 def row(epoch: int, accuracy: float = 0.5) -> Row:
@@ -25,6 +25,17 @@ def test_it_says_where_it_is_and_how_well_it_does() -> None:
         "| 2 | 1.0000 | 0.2500 | 2.0000 | 0.7500 |\n"
         "| 1 | 1.0000 | 0.2500 | 2.0000 | 0.5000 |"
     )
+
+
+def test_the_time_left_is_what_the_epochs_took_that_were_seen() -> None:
+    """Resumed after 3 of 10 epochs: the two since then took 8 s."""
+    pace = Pace()
+    assert pace.left(3, 10, now=100) is None
+    left = pace.left(5, 10, now=108)
+    assert left == 20
+    assert "░` 10%, 20 s left\n" in training_markdown([row(1)], epochs=10, seeds=1, left=left)[1]
+    assert pace.left(10, 10, now=130) == 0
+    assert "left" not in training_markdown([row(1)], epochs=1, seeds=1, left=0)[1]
 
 
 def test_one_epoch_is_no_curve() -> None:
