@@ -71,6 +71,7 @@ class ChampionStatus(BaseModel):
     """The version in production."""
 
     version: str
+    path: str  # of its files
     since: datetime  # UTC
     decision: str  # 'promoted' or 'rolled back'
     by: str

@@ -133,6 +133,7 @@ class _Told:
         quality = self.manifest(version).get("evaluation", {})
         return ChampionStatus(
             version=version,
+            path=str(self.registry.models / version),
             since=move.at,
             decision=move.decision,
             by=move.by,

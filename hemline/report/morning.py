@@ -9,7 +9,7 @@ leads.
 from collections.abc import Callable
 
 from hemline.records.status import ChampionStatus, Night, Status, who
-from hemline.report.blocks import bold, image
+from hemline.report.blocks import bold, image, verbatim
 from hemline.report.escaping import escaped
 from hemline.report.figures import accuracy, duration
 from hemline.report.nights import nights_in_words
@@ -46,7 +46,7 @@ def _champion(champion: ChampionStatus | None) -> str:
     return (
         f"**Champion {champion.version}**{whole}: test accuracy {accuracy(champion.accuracy, champion.interval)}, 95 % "
         f"interval in brackets; {champion.decision} {champion.since:%Y-%m-%d %H:%M} UTC by {by}: "
-        f"{escaped(champion.sentence)}"
+        f"{escaped(champion.sentence)}. Its files: {verbatim(champion.path)}"
     )
 
 

@@ -168,6 +168,21 @@ def test_the_morning_page_answers_did_it_run_is_it_better_and_why(
         assert all(widths), widths
 
 
+def test_one_click_on_says_where_the_model_is_what_it_gets_wrong_and_what_to_do(
+    nights: History, show: Callable[..., Page]
+) -> None:
+    """From index.html and, since a person may have only the UI, from the report that it lists."""
+    page = show(nights.index())
+    page.locator("pre", has_text="hemline promote 4 --name fashion_mnist").first.wait_for()
+    champion = page.get_by_text(re.compile("^Champion 1: .*Its files: ")).locator("code").inner_text()
+    assert (Path(champion) / "model.keras").is_file()
+    page.locator("li", has_text="Rolled back").get_by_role("link").first.click()
+    page.get_by_role("heading", name="Most confident mistakes").wait_for()
+    page.get_by_alt_text(re.compile("confusion matrix", re.IGNORECASE)).wait_for()
+    page = show(nights.artifact("better", "report"))
+    page.get_by_role("heading", name="Most confident mistakes").wait_for()
+
+
 def test_a_photograph_is_small_and_shows_the_page(nights: History, chromium: Browser, tmp_path: Path) -> None:
     """As `make screenshots` takes it, and not before the page is there."""
     path = photograph(chromium, nights, PICTURES["artifacts"], Look(width=800), tmp_path / "artifacts.png")

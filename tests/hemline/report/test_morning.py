@@ -46,6 +46,7 @@ def status(*nights: Night, needs: tuple[Need, ...] = (), champion: ChampionStatu
 
 CHAMPION = ChampionStatus(
     version="7",
+    path="/a/models/fashion_mnist/7",
     since=AT,
     decision="promoted",
     by="nightly (0b1c2d3e)",
@@ -94,7 +95,7 @@ def test_the_first_lines_answer_without_a_click() -> None:
         f"      {need.command}",
     ]
     assert "**Champion 7**: test accuracy 87.86 % (87.20 to 88.49), 95 % interval in brackets; promoted" in text
-    assert "by nightly: better" in text
+    assert "by nightly: better. Its files: `/a/models/fashion_mnist/7`" in text
     assert "![Test accuracy of the last 1 nights: 87.00% to 87.00%, latest 87.00%; 1 kept](data:x)" in text
     (code,) = [token for token in MarkdownIt("commonmark").parse(text) if token.type == "code_block"]
     assert code.content == f"{need.command}\n"
