@@ -31,7 +31,7 @@ def who(by: str) -> str:
 class Later(BaseModel):
     """What a person decided about a run's version after the run."""
 
-    decision: Literal["promoted", "rolled back"]
+    decision: Literal["promoted", "kept", "rolled back"]
     at: datetime
     by: str
     reason: str
@@ -62,9 +62,7 @@ class Night(BaseModel):
     @property
     def fate(self) -> str:
         """What became of it in the end: the state, unless a person has decided since."""
-        if self.later is None:
-            return self.state
-        return "Rolled back" if self.later.decision == "rolled back" else "Promoted"
+        return self.later.decision.capitalize() if self.later else self.state
 
 
 class ChampionStatus(BaseModel):

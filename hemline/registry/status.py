@@ -191,6 +191,8 @@ def _later(entries: Iterable[Entry]) -> dict[str, Later]:
         if entry.decision == "rolled back" and entry.champion_before:
             later[entry.champion_before] = Later(decision="rolled back", **about)
         back = entry.decision == "rolled back" and entry.version in later  # it was not its run that made it so
-        if back or (entry.decision == "promoted" and not entry.measurements):
+        if back:
             later[entry.version] = Later(decision="promoted", **about)
+        elif entry.decision in ("promoted", "kept") and not entry.measurements:
+            later[entry.version] = Later(decision=entry.decision, **about)
     return later
