@@ -22,6 +22,7 @@ from hemline.storage.files import whole_file
 EPOCHS, POINTS = 20, 300  # whose iterations are drawn, evenly chosen, and how many of these
 NAMED = 8  # epochs, above which there is no room for their numbers
 LABELS = {"loss": "loss, nats", "accuracy": "accuracy"}
+DECADES = 1e4  # a schedule's last rate, nearly 0, would leave the others no room
 MEASURES = {"learning_rate": "learning rate", "gradient_norm": "norm of the gradient", "weight_norm": "norm of weights"}
 
 
@@ -135,6 +136,9 @@ def group_curves(epochs: pd.DataFrame) -> str:
         low, high = axes.dataLim.intervaly
         if low > 0 and high > 20 * low:
             axes.set_yscale("log")
+            axes.set_ylim(bottom=max(low, high / DECADES) / 1.5)
+            for line in axes.lines:
+                line.set_clip_on(True)
             axes.yaxis.set_minor_locator(NullLocator())
             axes.yaxis.set_major_formatter("{x:g}")  # and not mathematics, which takes 0.2 s
         else:

@@ -41,7 +41,7 @@ def class_changes(classes: Sequence[ClassChange]) -> str:
     gains.bar_label(bars, [f"{value:+.1f}" for value in values], padding=2, fontsize=8)
     gains.axvline(0, color="black", linewidth=0.8)
     gains.set_title("recall: points gained or lost", fontsize=10)
-    reach = 1.25 * max(0.4, *(abs(value) for value in values))
+    reach = 1.4 * max(0.4, *(abs(value) for value in values))
     gains.set(xlim=(-reach, reach), xlabel="points")
     bars = flips.barh(places, [one.negative_flips for one in classes], color=GREY)
     labels = [f"{one.negative_flips:g} of {one.examples:,}" for one in classes]
