@@ -3,6 +3,7 @@
 with browser() as chromium:
     page = open_page(chromium, Look(dark=True, width=800))
     page.goto(address)
+    drop(page, "#place", "shirt.png", content)
 """
 
 import shutil
@@ -55,3 +56,15 @@ def open_page(browser: Browser, look: Look) -> Page:
     # Prefect's UI does not ask the browser: it is dark until somebody has chosen, and remembers that here.
     page.add_init_script(f"""localStorage.setItem("color-scheme", '"{look.scheme}"')""")
     return page
+
+
+def drop(page: Page, place: str, name: str, content: bytes) -> None:
+    """A file, as a person does who drags it from a directory onto the page. place: a CSS selector."""
+    page.locator(place).evaluate(
+        """(place, [name, content]) => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([new Uint8Array(content)], name));
+            place.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+        }""",
+        [name, list(content)],
+    )

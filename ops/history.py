@@ -4,14 +4,19 @@
         nights = make(lane, prepare(DataConfig()))      # two minutes on 2 quiet cores
         nights.runs["waiting"]                          # the flow run's id: it is Paused until a person answers
         nights.page("better")                           # its page in the UI
+        with serving(nights) as nights:                 # `hemline serve`, at nights.served
 
 Data and training are real, and so are the crash and the way back from it: `make screenshots` takes its pictures of
 these nights, and the tests look at them in a browser.
 """
 
+import re
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +24,7 @@ from prefect.client.schemas.filters import ArtifactFilter
 from prefect.client.schemas.objects import State
 from prefect.client.schemas.sorting import ArtifactSort
 
+from hemline.config.paths import CHECKOUT
 from hemline.data.dataset import DatasetRef
 from ops.chaos.lane import Lane, wait_until
 
@@ -54,6 +60,7 @@ class History:
 
     lane: Lane
     runs: dict[str, UUID]
+    served: str = ""  # address of the page of `hemline serve`, while that runs
 
     @property
     def ui(self) -> str:
@@ -86,6 +93,21 @@ def make(lane: Lane, dataset: DatasetRef) -> History:
     """dataset: Fashion-MNIST as it was decoded."""
     shutil.copytree(dataset.path, lane.root / "data" / "decoded" / NAME)
     return History(lane, {name: _pass(lane, name, night) for name, night in NIGHTS.items()})
+
+
+@contextmanager
+def serving(nights: History) -> Iterator[History]:
+    """With the champion served, on a free port, until the block ends."""
+    words = [sys.executable, "-m", "flows.command", "serve", "--port", "0"]
+    env = nights.lane.environment
+    with subprocess.Popen(words, env=env, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr
+            while not (found := re.search(r"http://127\.0\.0\.1:\d+", line := process.stderr.readline())):
+                assert line, "it has ended"
+            yield replace(nights, served=found[0])
+        finally:
+            process.kill()
 
 
 def _pass(lane: Lane, name: str, night: Night) -> UUID:

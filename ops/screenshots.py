@@ -11,6 +11,7 @@ import argparse
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from io import BytesIO
 from itertools import product
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from playwright.sync_api import Browser, Page
 
 from hemline.config.data import DataConfig
 from hemline.config.paths import CHECKOUT
+from hemline.data.dataset import load_split
 from hemline.data.decoding import prepare
-from ops.browser import Look, browser, open_page
+from ops.browser import Look, browser, drop, open_page
 from ops.chaos.lane import Lane
-from ops.history import NAME, History, make
+from ops.history import NAME, History, make, serving
 from tasks.production import key_of
 
 DOCS = CHECKOUT / "docs"
@@ -51,6 +53,7 @@ PICTURES = {
     "run-form": Picture(History.form, "Learning rate"),
     "artifacts": Picture(lambda nights: f"{nights.ui}/artifacts", "layer-norm-parity", 640),
     "report": Picture(lambda nights: nights.artifact("better", "report"), "Curves"),
+    "serve": Picture(lambda nights: nights.served, "fashion_mnist", 640, act=lambda page: drop_a_picture(page)),
 }
 
 
@@ -62,9 +65,17 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hemline-pictures-") as scratch, Lane(Path(scratch) / "root") as lane:
         nights = make(lane, prepare(DataConfig()))
-        with browser() as chromium:
+        with serving(nights) as nights, browser() as chromium:
             for path in take(chromium, nights, arguments.only, arguments.look):
                 print(f"{path}  {path.stat().st_size:,} bytes")
+
+
+def drop_a_picture(page: Page) -> None:
+    """The first of the test split."""
+    image = Image.fromarray(load_split(prepare(DataConfig()), "test")[0][0, ..., 0])
+    image.save(file := BytesIO(), "PNG")
+    drop(page, "#place", "ankle boot.png", file.getvalue())
+    page.get_by_alt_text("ankle boot.png").wait_for()
 
 
 def take(chromium: Browser, nights: History, names: Iterable[str], directory: Path | None) -> Iterator[Path]:

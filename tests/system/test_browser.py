@@ -4,8 +4,6 @@ One history for all tests, which leave it as it is; those that add a run to it, 
 """
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -21,12 +19,12 @@ from scipy import ndimage
 
 from hemline.data.dataset import DatasetRef, load_split
 from hemline.registry.champion import Registry
-from ops.browser import Look, browser, find_chromium, open_page
+from ops.browser import Look, browser, drop, find_chromium, open_page
 from ops.chaos.lane import Lane, wait_until
-from ops.history import NAME, NIGHTS, History, make
+from ops.history import NAME, NIGHTS, History, make, serving
 from ops.screenshots import PICTURES, photograph
 from tasks.production import key_of
-from tests.system.conftest import PATIENCE, ROOT
+from tests.system.conftest import PATIENCE
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 DARK_AND_LIGHT = pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -199,21 +197,10 @@ def test_a_picture_that_is_dropped_is_classified_by_the_champion(
     images, labels = load_split(fashion_mnist, "test")
     file = BytesIO()
     Image.fromarray(images[0, ..., 0]).save(file, "PNG")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flows.command", "serve", "--port", "0"],
-        env=nights.lane.environment,
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stderr
-        while not (found := re.search(r"http://127\.0\.0\.1:\d+", line := process.stderr.readline())):
-            assert line, "it has ended"
-        page = show(found[0])
+    with serving(nights) as served:
+        page = show(served.served)
         for name, content in (("coat.png", file.getvalue()), ("coat.txt", b"not a picture")):
-            drop(page, name, content)
+            drop(page, "#place", name, content)
             page.get_by_alt_text(name).wait_for()
             rows = [row.split("\t") for row in page.locator("#classes tr").all_inner_texts()]
             if name == "coat.png":
@@ -224,21 +211,6 @@ def test_a_picture_that_is_dropped_is_classified_by_the_champion(
             else:
                 assert rows == []
                 assert "PNG" in page.get_by_role("status").inner_text()
-    finally:
-        process.kill()
-        process.wait()
-
-
-def drop(page: Page, name: str, content: bytes) -> None:
-    """A file, as a person does who drags it from a directory onto the page."""
-    page.locator("#place").evaluate(
-        """(place, [name, content]) => {
-            const dataTransfer = new DataTransfer();
-            dataTransfer.items.add(new File([new Uint8Array(content)], name));
-            place.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
-        }""",
-        [name, list(content)],
-    )
 
 
 def test_the_form_of_a_run_refuses_a_value_and_names_its_field(nights: History, show: Callable[..., Page]) -> None:
