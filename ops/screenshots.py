@@ -74,8 +74,8 @@ def drop_a_picture(page: Page) -> None:
     """The first of the test split."""
     image = Image.fromarray(load_split(prepare(DataConfig()), "test")[0][0, ..., 0])
     image.save(file := BytesIO(), "PNG")
-    drop(page, "#place", "ankle boot.png", file.getvalue())
-    page.get_by_alt_text("ankle boot.png").wait_for()
+    drop(page, "#place", "coat.png", file.getvalue())
+    page.get_by_alt_text("coat.png").wait_for()
 
 
 def take(chromium: Browser, nights: History, names: Iterable[str], directory: Path | None) -> Iterator[Path]:

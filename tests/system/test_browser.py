@@ -204,9 +204,9 @@ def test_a_picture_that_is_dropped_is_classified_by_the_champion(
             page.get_by_alt_text(name).wait_for()
             rows = [row.split("\t") for row in page.locator("#classes tr").all_inner_texts()]
             if name == "coat.png":
-                assert {label for label, _ in rows} == set(fashion_mnist.class_names)
+                assert {label for label, _, _ in rows} == set(fashion_mnist.class_names)
                 assert rows[0][0] == fashion_mnist.class_names[labels[0]]
-                assert sum(float(probability) for _, probability in rows) == pytest.approx(1, abs=1e-3)
+                assert sum(float(probability) for _, _, probability in rows) == pytest.approx(1, abs=1e-3)
                 assert page.get_by_role("status").inner_text().strip() == "fashion_mnist 1"  # after the rollback
             else:
                 assert rows == []
