@@ -1,12 +1,13 @@
 """How a run from a terminal finds its Prefect server, and how both end.
 
     end_on_signals()                                    # first: Ctrl-C and kill work, however this was started
-    require_home()                                      # before Prefect is imported
+    require_home()                                      # before Prefect is imported, which takes half a second
     connect(meanwhile=import_tensorflow)                # a run: joins that server, or starts a temporary one
     start(["prefect", "server", "start"], environment)  # ops.up: a process that ends with this one
 
 Two servers on one SQLite file lock each other out, and the run on the wrong one loses its tasks. So a run joins the
-server of this user's `make up`; if there is none, its temporary server has a database file of its own.
+server of this user's `make up`; if there is none, its temporary server has a database file of its own. That one takes
+2.5 s, so it starts before anything else.
 """
 
 import atexit
@@ -19,15 +20,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from itertools import count
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from hemline.runtime.quick_import import without_searching
 from hemline.storage.files import require_writable
-from hemline.storage.locks import is_locked, locked
+from hemline.storage.locks import is_locked
 
 HOST = "127.0.0.1"
 SERVER = {  # its environment
@@ -60,7 +60,12 @@ def end_on_signals() -> None:
 
 def require_home() -> None:
     """Raises StorageError unless Prefect can write its home, without which a run takes minutes to fail."""
-    require_writable(Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser(), "PREFECT_HOME")
+    require_writable(home(), "PREFECT_HOME")
+
+
+def home() -> Path:
+    """Prefect's own directory, known without importing it."""
+    return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
 
 
 def connect(meanwhile: Callable[[], None] = lambda: None) -> None:
@@ -68,6 +73,8 @@ def connect(meanwhile: Callable[[], None] = lambda: None) -> None:
 
     meanwhile: called while that one starts.
     """
+    address = announcement().read_text() if is_locked(announcement()) else ""
+    own = None if address or os.environ.get("PREFECT_API_URL") else _temporary_server()
     with without_searching():
         from httpx import HTTPError
         from prefect.client.orchestration import get_client
@@ -75,13 +82,16 @@ def connect(meanwhile: Callable[[], None] = lambda: None) -> None:
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
 
     if get_current_settings().api.url is None:
-        address = announcement().read_text() if is_locked(announcement()) else ""
-        os.environ["PREFECT_API_URL"] = address or _temporary_server(meanwhile)
+        os.environ["PREFECT_API_URL"] = own.url if own else address
         refresh_global_settings_context()
-        if not address:  # nobody there listens for heartbeats, and a run waits up to a second for what sends them
+        if own:  # nobody there listens for heartbeats, and a run waits up to a second for what sends them
             until_the_end = ExitStack()
             until_the_end.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
             atexit.register(until_the_end.close)
+            meanwhile()
+            wait_until_healthy(own.url, own.process)
+    elif own:  # one of Prefect's profiles names another
+        stop(own.process, seconds=0)
     try:
         with get_client(sync_client=True) as client:
             client.hello()  # which asks for the password, as its health does not
@@ -96,15 +106,16 @@ def connect(meanwhile: Callable[[], None] = lambda: None) -> None:
 
 def announcement() -> Path:
     """Where `make up` writes its server's address: locked while the server runs, so a killed one's is not used."""
-    from prefect.settings import get_current_settings
-
-    return get_current_settings().home / "hemline-server"  # importing Prefect has made its home
+    return home() / "hemline-server"
 
 
-def start(words: list[str], environment: Mapping[str, str], log: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+def start(
+    words: list[str], environment: Mapping[str, str], log: IO[bytes] | None = None, files: Collection[int] = ()
+) -> subprocess.Popen[bytes]:
     """`python -m` these words, in a session of its own: a signal to this process's group does not reach it.
 
-    Linux ends it should this process be killed: nobody else would. log: instead of this process's output.
+    Linux ends it should this process be killed: nobody else would. log: instead of this process's output. files: by
+    their descriptors, which it has too.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     return subprocess.Popen(
@@ -113,6 +124,7 @@ def start(words: list[str], environment: Mapping[str, str], log: IO[bytes] | Non
         stdout=log,
         stderr=log,
         start_new_session=True,
+        pass_fds=files,
         preexec_fn=(lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)) if libc else None,
     )
 
@@ -142,28 +154,21 @@ def wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:
     raise SystemExit(f"the server did not answer at {url} within {START_SECONDS:.0f} s.")
 
 
-def _temporary_server(meanwhile: Callable[[], None]) -> str:
-    """Starts a server without a UI that ends with this process, and returns its address."""
-    from prefect.settings import get_current_settings
+class _Own(NamedTuple):
+    """A temporary server, and where it will answer."""
 
-    settings, held = get_current_settings(), ExitStack()
-    environment = os.environ | {"PREFECT_UI_ENABLED": "false"}
-    if "connection_url" not in settings.server.database.model_fields_set:
-        for number in count(1):  # one database for each run at a time
-            try:
-                held.enter_context(locked(settings.home / f"terminal-{number}.lock", wait=0))
-                break
-            except BlockingIOError:
-                continue
-        environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = (
-            f"sqlite+aiosqlite:///{settings.home}/terminal-{number}.db"
+    process: subprocess.Popen[bytes]
+    url: str
+
+
+def _temporary_server() -> _Own:
+    """Starts a server without a UI that ends with this process."""
+    with socket.create_server((HOST, 0)) as listener:  # it has it too: whoever asks early is answered late
+        number = listener.fileno()
+        server = start(
+            ["flows.temporary_server", str(number)], os.environ | {"PREFECT_UI_ENABLED": "false"}, None, {number}
         )
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
-    server = start(["flows.temporary_server", str(port)], environment)
-    atexit.register(held.close)
-    atexit.register(stop, server, seconds=0)  # it would wait for this process's connections; its file bears a SIGKILL
-    meanwhile()
-    wait_until_healthy(f"http://{HOST}:{port}/api", server)
-    return f"http://{HOST}:{port}/api"
+        atexit.register(
+            stop, server, seconds=0
+        )  # it would wait for this process's connections; its file bears a SIGKILL
+        return _Own(server, f"http://{HOST}:{listener.getsockname()[1]}/api")

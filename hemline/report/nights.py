@@ -1,6 +1,6 @@
 """The picture of the newest nights: how good, how long, on how much, and what became of each.
 
-    svg = nights_picture(status.nights)                 # no pandas; 0.1 s of a processor
+    svg = nights_picture(status.nights)                 # neither pandas nor matplotlib
     alt = nights_in_words(status.nights)                # for who cannot see it
 
 Nights are side by side in their order, however far apart they were. What became of one is told by shape and colour
@@ -9,28 +9,34 @@ The background is white and opaque: so it is legible on a dark page.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator
+from itertools import pairwise
 
 from hemline.records.status import Night
-from hemline.report.drawing import to_svg
+from hemline.report.panel import Panel, text, ticks
 
-MARKS = {  # by fate: a marker, its colour, and that of its inside
-    "Promoted": ("^", "#009E73", "#009E73"),
-    "Kept": ("o", "#0072B2", "#0072B2"),
-    "Needs approval": ("D", "#E69F00", "#E69F00"),
-    "Rolled back": ("v", "#D55E00", "#D55E00"),
-    "Unchanged": ("s", "#56B4E9", "white"),
-    "Refused": ("X", "#CC79A7", "white"),
-    "Failed": ("X", "#CC79A7", "#CC79A7"),
-    "Unfinished": ("P", "#000000", "#000000"),
-    "Running": (">", "#000000", "white"),
-    "Finished": ("o", "#000000", "white"),
+UP, DOWN, RIGHTWARDS = "M0-4 4 4H-4z", "M0 4 4-4H-4z", "M4 0-4 4V-4z"
+ROUND, SQUARE, DIAMOND = (
+    "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z",
+    "M-3.5-3.5h7v7h-7z",
+    "M0-4.5 4.5 0 0 4.5-4.5 0z",
+)
+PLUS = "M-1.4-4h2.8v2.6h2.6v2.8h-2.6v2.6h-2.8v-2.6h-2.6v-2.8h2.6z"
+CROSS = "M0-2 2-4 4-2 2 0 4 2 2 4 0 2-2 4-4 2-2 0-4-2-2-4z"
+MARKS = {  # by fate: a marker around 0, in points; its colour, and that of its inside
+    "Promoted": (UP, "#009E73", "#009E73"),
+    "Kept": (ROUND, "#0072B2", "#0072B2"),
+    "Needs approval": (DIAMOND, "#E69F00", "#E69F00"),
+    "Rolled back": (DOWN, "#D55E00", "#D55E00"),
+    "Unchanged": (SQUARE, "#56B4E9", "white"),
+    "Refused": (CROSS, "#CC79A7", "white"),
+    "Failed": (CROSS, "#CC79A7", "#CC79A7"),
+    "Unfinished": (PLUS, "#000000", "#000000"),
+    "Running": (RIGHTWARDS, "#000000", "white"),
+    "Finished": (ROUND, "#000000", "white"),
 }
+WIDE, HIGH, LEFT, RIGHT = 648, 331, 72, 638  # points: of the picture, and where the nights begin and end
 FEWEST = 8  # nights that fill the width: one alone is not as wide as the picture
 LEAST_POINTS = 0.5  # height of the accuracies' axis at the least, in points: no noise fills it
 LEAST_SHARE = 0.02  # the same of the examples' axis, as a share of them
@@ -39,32 +45,19 @@ LABELS = 8  # dates under the axis
 
 def nights_picture(nights: Sequence[Night]) -> str:
     """SVG of nights, oldest first; of none, axes that say so."""
-    figure = Figure(figsize=(9, 4.6))
-    above, middle, below = figure.subplots(3, 1, sharex=True, height_ratios=[3.2, 1, 1])
-    figure.subplots_adjust(left=0.105, right=0.985, top=0.92, bottom=0.1, hspace=0.14)
-    _accuracies(above, nights)
-    if nights:
-        figure.legend(loc="upper center", ncols=len(MARKS), frameon=False, fontsize=9)
-    spent = [(place, night.seconds) for place, night in enumerate(nights) if night.seconds is not None]
-    middle.bar([place for place, _ in spent], [seconds for _, seconds in spent], width=0.6, color="0.6")
-    middle.set(ylabel="seconds", ylim=(0, 1.15 * max((seconds for _, seconds in spent), default=1) or 1))
-    seen = [(place, night.examples["train"]) for place, night in enumerate(nights) if "train" in night.examples]
-    sizes = [number for _, number in seen]
-    below.plot([place for place, _ in seen], sizes, ".-", color="0.35", drawstyle="steps-mid")
-    below.set(ylabel="examples\nto train on", ylim=_room(sizes, LEAST_SHARE * max(sizes, default=100)))
-    for axes in (middle, below):
-        axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    for axes in (above, middle, below):
-        axes.grid(axis="y", alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    last = max(len(nights), FEWEST) - 1
+    each = (RIGHT - LEFT) / max(len(nights), FEWEST)  # points of the width
+    places = [LEFT + (number + 0.5) * each for number in range(len(nights))]
     every = -(-len(nights) // LABELS) or 1
-    places = list(range(len(nights) - 1, -1, -every))[::-1]  # the newest has its date
-    below.set_xlim(-0.6, last + 0.6)
-    below.xaxis.set_major_locator(FixedLocator(places))
-    below.xaxis.set_major_formatter(FixedFormatter(_days([nights[place].started for place in places])))
-    return to_svg(figure)
+    dated = list(range(len(nights) - 1, -1, -every))[::-1]  # the newest has its date
+    parts = [*_legend(nights), *_accuracies(nights, places), *_seconds(nights, places, 0.6 * each)]
+    parts += _examples(nights, places)
+    for place, day in zip(dated, _days([nights[place].started for place in dated]), strict=True):
+        parts += [text(places[place], 312 + 11 * n, line) for n, line in enumerate(day.split("\n"))]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDE}pt" height="{HIGH}pt" viewBox="0 0 {WIDE} {HIGH}" '
+        f'font-family="sans-serif" font-size="10"><rect width="{WIDE}" height="{HIGH}" fill="white"/>'
+        f"{''.join(parts)}</svg>"
+    )
 
 
 def nights_in_words(nights: Sequence[Night]) -> str:
@@ -77,28 +70,61 @@ def nights_in_words(nights: Sequence[Night]) -> str:
     return f"Test accuracy of the last {len(nights)} nights: {span}; {fates}"
 
 
-def _accuracies(axes: Axes, nights: Sequence[Night]) -> None:
+def _mark(fate: str, x: float, y: float) -> str:
+    shape, colour, inside = MARKS[fate]
+    return f'<path transform="translate({x:.1f} {y:.1f})" d="{shape}" stroke="{colour}" fill="{inside}"/>'
+
+
+def _legend(nights: Sequence[Night]) -> Iterator[str]:
+    """What occurs, in the order of MARKS."""
+    fates = [fate for fate in MARKS if fate in {night.fate for night in nights}]
+    widths = [26 + 4.9 * len(fate) for fate in fates]  # of the mark, the word and what is between two of them
+    x = (WIDE - sum(widths)) / 2
+    for fate, width in zip(fates, widths, strict=True):
+        yield _mark(fate, x + 8, 14) + text(x + 16, 17.5, fate, "start")
+        x += width
+
+
+def _accuracies(nights: Sequence[Night], places: Sequence[float]) -> Iterator[str]:
     """Intervals, and marks by fate."""
-    ends: list[float] = []
-    for place, night in enumerate(nights):
-        if night.accuracy is not None:
-            low, high = night.interval or (night.accuracy, night.accuracy)
-            axes.plot([place, place], [100 * low, 100 * high], color="0.7", linewidth=3, solid_capstyle="butt")
-            ends += [100 * low, 100 * high]
-    low, high = _room(ends, LEAST_POINTS)
-    axes.set(ylabel="test accuracy, %", ylim=(low, high))
+    spans = [(night.interval or (night.accuracy,) * 2) if night.accuracy is not None else () for night in nights]
+    low, high = _room([100 * end for span in spans for end in span], LEAST_POINTS)
+    panel = Panel(27, 194, low, high, ticks(low, high, most=6), "test accuracy, %")
+    yield from panel.axes(LEFT, RIGHT)
+    for place, span in zip(places, spans, strict=True):
+        if span:
+            ends = (panel.y(100 * end) for end in span)
+            yield f'<path d="M{place:.1f} {next(ends):.1f}V{next(ends):.1f}" stroke="#b2b2b2" stroke-width="3"/>'
     bottom = low + 0.05 * (high - low)
-    for fate, (marker, colour, inside) in MARKS.items():
-        heights = {
-            place: bottom if night.accuracy is None else 100 * night.accuracy
-            for place, night in enumerate(nights)
-            if night.fate == fate
-        }
-        if heights:
-            marks = axes.plot(list(heights), list(heights.values()), marker, markersize=7, label=fate, clip_on=False)
-            marks[0].set(markeredgecolor=colour, markerfacecolor=inside, zorder=3)
+    for place, night in zip(places, nights, strict=True):
+        yield _mark(night.fate, place, panel.y(bottom if night.accuracy is None else 100 * night.accuracy))
     if not nights:
-        axes.text(0.5, 0.5, "no run yet", transform=axes.transAxes, ha="center", color="0.4")
+        yield text((LEFT + RIGHT) / 2, 110, "no run yet")
+
+
+def _seconds(nights: Sequence[Night], places: Sequence[float], width: float) -> Iterator[str]:
+    """A bar for each night that has ended."""
+    most = 1.15 * max((night.seconds or 0 for night in nights), default=0) or 1
+    panel = Panel(206, 247, 0, most, ticks(0, most, most=3, least=1), "seconds")
+    yield from panel.axes(LEFT, RIGHT)
+    for place, night in zip(places, nights, strict=True):
+        if night.seconds:
+            bar = f"M{place - width / 2:.1f} {panel.bottom}V{panel.y(night.seconds):.1f}h{width:.1f}V{panel.bottom}"
+            yield f'<path d="{bar}z" fill="#999"/>'
+
+
+def _examples(nights: Sequence[Night], places: Sequence[float]) -> Iterator[str]:
+    """A dot for each night that knows, and a line that changes its height between two of them."""
+    known = [(x, night.examples["train"]) for x, night in zip(places, nights, strict=True) if "train" in night.examples]
+    sizes = [number for _, number in known]
+    low, high = _room(sizes, LEAST_SHARE * max([100, *sizes]))
+    panel = Panel(259, 299, low, high, ticks(low, high, most=3, least=1), "examples\nto train on")
+    yield from panel.axes(LEFT, RIGHT)
+    dots = [(x, panel.y(number)) for x, number in known]
+    if dots:
+        line = "".join(f"H{(x + then) / 2:.1f}V{y:.1f}H{then:.1f}" for (x, _), (then, y) in pairwise(dots))
+        yield f'<path d="M{dots[0][0]:.1f} {dots[0][1]:.1f}{line}" fill="none" stroke="#595959" stroke-width="1.5"/>'
+    yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="#595959"/>' for x, y in dots)
 
 
 def _days(starts: Sequence[datetime]) -> list[str]:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_HOME, Settings, temporary_settings
+from prefect.settings import Settings
 
 from flows.server import SERVER
 from hemline.registry.prune import Retention
@@ -72,16 +72,35 @@ def test_a_home_that_cannot_be_written_is_refused_before_prefect_is_imported(wor
     assert " prefect\n" not in done.stderr
 
 
-def test_one_server_at_a_time_says_where_it_is(tmp_path: Path) -> None:
-    with temporary_settings({PREFECT_HOME: tmp_path}):
-        with announced() as announce:
-            announce("http://127.0.0.1:4200/api")
-            with pytest.raises(SystemExit, match=r"One server at a time.*beside http://127.0.0.1:4200/api\. Use that"):
-                announced().__enter__()
-        with announced():  # the earlier one's address is not said any more
-            (file,) = tmp_path.iterdir()
-            assert file.read_text() == ""
-        assert not is_locked(file)
+def test_one_server_at_a_time_says_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    with announced() as announce:
+        announce("http://127.0.0.1:4200/api")
+        with pytest.raises(SystemExit, match=r"One server at a time.*beside http://127.0.0.1:4200/api\. Use that"):
+            announced().__enter__()
+    with announced():  # the earlier one's address is not said any more
+        (file,) = tmp_path.iterdir()
+        assert file.read_text() == ""
+    assert not is_locked(file)
+
+
+def test_a_server_that_a_profile_of_prefects_names_is_reached_and_no_other_stays(tmp_path: Path) -> None:
+    """What the profile says is known only once the temporary server has begun to start."""
+    (tmp_path / "profiles.toml").write_text(
+        'active = "far"\n[profiles.far]\nPREFECT_API_URL = "http://127.0.0.1:1/api"\n'
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment |= {"PREFECT_HOME": str(tmp_path), "PREFECT_CLIENT_MAX_RETRIES": "0"}
+    code = (
+        "import psutil; from flows.server import connect\n"
+        "try: connect(meanwhile=lambda: print('started'))\n"
+        "except SystemExit as end: print(end, psutil.Process().children())"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, stdout=-1, text=True
+    ).stdout
+    assert said.startswith("Prefect's API must answer. Received: PREFECT_API_URL=http://127.0.0.1:1/api (")
+    assert said.endswith(" []\n")
 
 
 def test_prefects_records_go_as_early_as_files_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from hemline.data.dataset import DatasetRef
+from hemline.storage.locks import is_locked
 from tests.system.conftest import PATIENCE, ROOT, ignore_ctrl_c, start, user, wait_until
 
 pytestmark = pytest.mark.system
@@ -84,8 +85,9 @@ def test_the_temporary_server_of_a_killed_run_ends_too(fashion_mnist: DatasetRef
         for run in runs:
             stack.callback(run.kill)
         servers = [server_of(psutil.Process(run.pid)) for run in runs]
-        databases = {server.environ()["PREFECT_SERVER_DATABASE_CONNECTION_URL"] for server in servers}
-        assert len(databases) == 2
+        locks = [root / "prefect" / f"terminal-{number}.lock" for number in (1, 2)]
+        wait_until(lambda: all(map(is_locked, locks)), "taking a database each")
         for run in runs:
             run.kill()
         assert psutil.wait_procs(servers, PATIENCE)[1] == []
+        assert not any(map(is_locked, locks))

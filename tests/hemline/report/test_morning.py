@@ -1,10 +1,13 @@
 """The morning page's words and picture: of no night, of one, of thirty of all kinds, and of words that break things."""
 
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +19,7 @@ from hemline.report.escaping import escaped
 from hemline.report.figures import accuracy, duration
 from hemline.report.html import html
 from hemline.report.morning import morning_markdown
-from hemline.report.nights import MARKS, nights_in_words, nights_picture
+from hemline.report.nights import FEWEST, HIGH, LEFT, MARKS, RIGHT, WIDE, nights_in_words, nights_picture
 
 AT = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -140,7 +143,7 @@ def test_the_picture_has_a_legend_of_what_occurs_and_a_white_ground() -> None:
     svg = nights_picture(nights)
     legend = [text for text in words(svg) if text in MARKS]
     assert legend == ["Kept", "Rolled back", "Unchanged", "Failed"]  # in their order, and no other
-    assert "{fill: #ffffff}" in svg
+    assert f'<rect width="{WIDE}" height="{HIGH}" fill="white"/>' in svg  # below all else
     assert svg == nights_picture(nights)
     assert len(svg) < 60_000
 
@@ -153,17 +156,40 @@ def test_the_picture_has_a_legend_of_what_occurs_and_a_white_ground() -> None:
         [night(1), night(2)],
         [night(1, "Failed", None, seconds=None, examples={})],
         [night(number, seconds=0.0) for number in range(30)],
+        [night(1, examples={"train": 0})],
     ],
-    ids=["none", "one", "equal", "nothing known", "no time"],
+    ids=["none", "one", "equal", "nothing known", "no time", "no examples"],
 )
-def test_axes_fit_few_and_equal_nights(nights: list[Night], recwarn: pytest.WarningsRecorder) -> None:
+def test_axes_fit_few_and_equal_nights(nights: list[Night]) -> None:
     svg = nights_picture(nights)
-    assert not [warning for warning in recwarn if "matplotlib" in str(warning.filename)]
     assert ("no run yet" in words(svg)) == (not nights)
     ticks = [float(text) for text in words(svg) if re.fullmatch(r"\d\d\.?\d*", text) and 80 < float(text) < 95]
     assert len(set(ticks)) == len(ticks)
     if len(nights) == 2:
         assert max(ticks) - min(ticks) < 3
+
+
+def test_marks_stand_side_by_side_at_their_accuracy_and_without_one_at_the_bottom() -> None:
+    nights = [night(1, "Kept", 0.86), night(2, "Failed", None), night(3, "Promoted", 0.88), night(4, "Kept", 0.87)]
+    marks = {colour: found for _, colour, _ in MARKS.values() if (found := at(nights_picture(nights), colour)[1:])}
+    (kept, last), (failed,), (promoted,) = (marks[MARKS[fate][1]] for fate in ("Kept", "Failed", "Promoted"))
+    widths = [kept[0], failed[0], promoted[0], last[0]]
+    assert np.diff(widths) == pytest.approx([(RIGHT - LEFT) / FEWEST] * 3, abs=0.2)
+    assert last[1] == pytest.approx((kept[1] + promoted[1]) / 2, abs=0.2)  # 87 % is between 86 % and 88 %
+    assert promoted[1] < kept[1] < failed[1]  # from the top
+
+
+def at(svg: str, colour: str) -> list[tuple[float, float]]:
+    """Where marks of this colour are, that of the legend first."""
+    found = re.findall(rf'translate\(([\d.]+) ([\d.]+)\)" d="[^"]+" stroke="{colour}"', svg)
+    return [(float(x), float(y)) for x, y in found]
+
+
+def test_the_page_and_its_picture_take_neither_pandas_nor_matplotlib() -> None:
+    """A night without a change makes them, and would wait half a second for it."""
+    heavy = "[name for name in ('matplotlib', 'pandas', 'tensorflow', 'scipy') if name in sys.modules]"
+    code = f"import sys, hemline.registry.index; print({heavy})"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
 
 
 def test_the_picture_in_words() -> None:
