@@ -188,7 +188,7 @@ def _fenced(directory: Path, this: Attempt) -> Iterator[None]:
     before, files.permission = files.permission, newest
     current.append((directory, this))
     try:
-        with run_copies.uploading(directory, this.number) as uploads:
+        with run_copies.uploading(directory, this.number, this.has_all) as uploads:
             yield
     finally:
         current.pop()
