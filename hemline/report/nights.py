@@ -25,6 +25,7 @@ MARKS = {  # by fate: a marker, its colour, and that of its inside
     "Needs approval": ("D", "#E69F00", "#E69F00"),
     "Rolled back": ("v", "#D55E00", "#D55E00"),
     "Unchanged": ("s", "#56B4E9", "white"),
+    "Trained": ("h", "#56B4E9", "#56B4E9"),
     "Refused": ("X", "#CC79A7", "white"),
     "Failed": ("X", "#CC79A7", "#CC79A7"),
     "Unfinished": ("P", "#000000", "#000000"),

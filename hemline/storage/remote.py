@@ -154,6 +154,11 @@ class Remote:
             for some in obstore.list(self._store, prefix, offset=after):
                 yield from (Object(each["path"], each["size"], each["last_modified"]) for each in some)
 
+    def directories(self, prefix: str) -> list[str]:
+        """What is before the next / of keys under a prefix."""
+        with self._reachable(prefix):
+            return list(obstore.list_with_delimiter(self._store, prefix)["common_prefixes"])
+
     def delete(self, *keys: str) -> None:
         """Removes what is there of these."""
         for last in _tries() if keys else ():

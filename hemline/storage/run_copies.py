@@ -158,6 +158,12 @@ def fetch_configuration(directory: Path) -> None:
             shared.download("config.json", directory / "config.json")
 
 
+def withdraw(path: Path) -> None:
+    """Removes a run, or a directory in it, from the store."""
+    if shared := shared_at(path):
+        shared.delete(list(shared.names("")))
+
+
 def fetch_run(directory: Path) -> None:
     """Brings all files of a run here, over those that this machine has of it."""
     if shared := shared_at(directory):

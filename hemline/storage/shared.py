@@ -50,6 +50,10 @@ class Shared:
         """Their names alone."""
         return (each.name for each in self.objects(prefix, after))
 
+    def directories(self) -> list[str]:
+        """Those in this one, without what is in them."""
+        return [key.removeprefix(self.key("")) for key in self.remote.directories(self.key(""))]
+
     def put_newer(self, name: str, content: bytes, is_newer: Callable[[bytes, bytes], bool]) -> None:
         """Writes the content unless what is there is as new. is_newer: of two contents."""
         while True:

@@ -85,7 +85,7 @@ def die_at(moment: int) -> None:
             yield
         passes()
 
-    Remote._reachable = dying  # type: ignore[method-assign, assignment]
+    Remote._reachable = dying  # type: ignore[method-assign]
 
 
 def every(directory: Path, url: str, operation: str) -> dict[str, Any]:
