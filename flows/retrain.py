@@ -21,7 +21,8 @@ from hemline.records.run import Outcome, published_epoch
 from hemline.registry.champion import Registry
 from hemline.registry.tracking import track
 from hemline.runtime.native_log import noise_in
-from hemline.storage.runs import open_run
+from hemline.storage.files import write_json
+from hemline.storage.runs import TRAINED, open_run
 from tasks.check_data import check_data
 from tasks.check_model import check_model
 from tasks.compare import unchanged
@@ -76,8 +77,9 @@ def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assig
         if device.worker > 0:  # every worker has trained the same model; the first one publishes it
             return None
         if config.only_train:
-            accuracy = published_epoch(config, trained.epochs)["val_accuracy"]
-            return Completed(name="Trained", message=f"validation accuracy {accuracy:.4f}")  # type: ignore[return-value]
+            sentence = f"validation accuracy {published_epoch(config, trained.epochs)['val_accuracy']:.4f}"
+            write_json(directory / TRAINED, {"sentence": sentence})
+            return Completed(name="Trained", message=sentence)  # type: ignore[return-value]
         evaluation = evaluate(trained)
         version = publish(config, parity, trained, evaluation)
         decision = promote(config, version, found.doubts)

@@ -18,9 +18,18 @@ NIGHT_HOURS = 26  # between the ends of two nights
 # What a run came to. The UI calls Refused and Failed *Failed*, and Unfinished *Crashed* or *Cancelled*; Finished is one
 # of which the ledger does not tell.
 State = Literal[
-    "Promoted", "Kept", "Needs approval", "Unchanged", "Refused", "Failed", "Unfinished", "Running", "Finished"
+    "Promoted",
+    "Kept",
+    "Needs approval",
+    "Unchanged",
+    "Trained",
+    "Refused",
+    "Failed",
+    "Unfinished",
+    "Running",
+    "Finished",
 ]
-WELL: tuple[State, ...] = ("Promoted", "Kept", "Needs approval", "Unchanged")
+WELL: tuple[State, ...] = ("Promoted", "Kept", "Needs approval", "Unchanged", "Trained")
 
 
 def who(by: str) -> str:

@@ -11,7 +11,7 @@ pandas, and without waiting for those who write.
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -99,7 +99,7 @@ def run_rows(artifacts: Path, name: str | None = None) -> list[RunRow]:
             run=path.name,
             name=own,
             started=started(path),
-            state=state_of(path, tries),
+            state=state_of(path, tries, datetime.now(UTC)),
             epochs=len(epochs),
             of=config.get("epochs"),
             val_accuracy=epochs[-1]["val_accuracy"] if epochs else None,

@@ -30,8 +30,9 @@ from hemline.registry.exchange import pull
 from hemline.registry.ledger import Ledger
 from hemline.registry.served import Served
 from hemline.registry.versions import MANIFEST, Manifest, is_number, numbered, verify
-from hemline.storage.files import Taken, sha256_of, write_json
+from hemline.storage.files import Taken, json_bytes, sha256_of, write_json
 from hemline.storage.runs import MODELS, REGISTRY
+from hemline.storage.shared import Shared
 
 log = logging.getLogger(__name__)
 
@@ -236,17 +237,29 @@ class Registry:
     def _write_alias(self, decisions: Decisions) -> None:
         """Brings champion.json, and what is served, to where the ledger ends. Needs the lock."""
         alias = self._alias(decisions)
+        if alias and self.ledger.shared and not self._share_alias(alias, self.ledger.shared):
+            return
         if alias is None:
             self.alias.unlink(missing_ok=True)
         elif alias != (found := self._read_alias()):
             if isinstance(found, dict) and found.get("ledger") == alias["ledger"]:  # no killed writer left that
                 log.warning("%s was changed by hand, and is written again: the ledger says otherwise", self.alias)
             write_json(self.alias, alias)
-        if self.ledger.shared and alias:
+        self.served.point(alias["version"] if alias else None)
+
+    def _share_alias(self, alias: dict[str, Any], shared: Shared) -> bool:
+        """Whether the store has this alias, or a newer one, and this machine what is to be served.
+
+        First of all that follows a decision: until then the next call has it to repair. The decision stands anyway.
+        """
+        try:
             with suppress(RegistryError, VersionError):  # whoever uses it is told
                 verify(self.path(alias["version"]))  # which fetches it, for whoever serves it
-            self.ledger.shared.put_newer(self.alias.name, self.alias.read_bytes(), _is_newer)
-        self.served.point(alias["version"] if alias else None)
+            shared.put_newer(self.alias.name, json_bytes(alias), _is_newer)
+        except StorageError as error:
+            log.warning("what is decided is in the ledger, and %s follows later: %s", self.alias, error)
+            return False
+        return True
 
     def _read_alias(self) -> Any:
         try:

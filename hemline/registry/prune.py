@@ -23,9 +23,10 @@ from hemline.errors import CheckpointError
 from hemline.registry import ledger
 from hemline.registry.champion import Registry, registries
 from hemline.registry.exchange import withdraw
-from hemline.storage import runs
+from hemline.storage import run_copies, runs
 from hemline.storage.files import delete, files_of, hide, is_temporary, size_of
 from hemline.storage.locks import is_locked
+from hemline.storage.run_summaries import fetch_summaries
 
 LEFTOVER_DAYS = 1  # a temporary in which nothing was touched for so long has no live writer: the slowest takes minutes
 
@@ -53,6 +54,7 @@ def removable(
     artifacts: Path, data: Path | None, retention: Retention, now: datetime, name: str | None = None
 ) -> list[Removal]:
     """What need not be kept, of all names if none is given. data: directory of prepared data, None leaves it alone."""
+    fetch_summaries(artifacts)  # a run that is old here may go on elsewhere
     found, runs_of = registries(artifacts, name), _runs_by_name(artifacts / runs.RUNS)
     chosen: dict[str | None, list[Path]] = runs_of if name is None else {name: runs_of.get(name, [])}
     removals = [removal for registry in found for removal in _old_versions(registry, retention, now)]
@@ -128,7 +130,7 @@ def _old_runs(name: str | None, paths: list[Path], retention: Retention, now: da
     for rank, (path, (size, days)) in enumerate(sorted(found.items(), key=lambda item: item[1][1])):
         if is_locked(path / runs.LOCK):
             continue
-        checkpoints, finished = path / "checkpoints", (path / "report.html").exists()
+        checkpoints, finished = path / "checkpoints", _finished(path)
         if rank >= retention.keep_runs and days > retention.keep_days:
             yield Removal(kind="run", name=name, path=path, bytes=size, days=days)
         elif finished and checkpoints.is_dir() and days > retention.checkpoint_days:
@@ -152,8 +154,12 @@ def _unused_snapshots(
 
 
 def _may_go_on(run: Path) -> bool:
-    begun = (run / "checkpoints").is_dir() and not (run / "report.html").exists()
+    begun = (run / "checkpoints").is_dir() and not _finished(run)
     return begun or is_locked(run / runs.LOCK)
+
+
+def _finished(run: Path) -> bool:
+    return (run / "report.html").exists() or (run / runs.TRAINED).exists()
 
 
 def _fingerprint(record: Path) -> str:
@@ -212,6 +218,7 @@ def _hide(removal: Removal) -> Hidden | None:
     run = removal.path if removal.kind == "run" else removal.path.parent
     try:
         with runs.lease(run):
+            run_copies.withdraw(removal.path)
             return removal.path, hide(removal.path)
     except (CheckpointError, FileNotFoundError):  # somebody writes it, or has removed it
         return None

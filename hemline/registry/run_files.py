@@ -3,7 +3,7 @@
     for run in run_directories(artifacts):
         config = json_of(run / "config.json")           # {} before it is written
         epochs_of(run), attempts_of(run)                # the table epochs.csv; who has worked on it, oldest first
-        state_of(run, attempts_of(run))                 # 'finished'
+        state_of(run, attempts_of(run), now)            # 'finished'
 
 Nothing is waited for, and no pandas is imported. RegistryError: a file is not as it was written.
 """
@@ -12,22 +12,27 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from hemline.errors import RegistryError
 from hemline.records.run import Rows
-from hemline.storage.attempts import Attempt, attempts
+from hemline.records.status import NIGHT_HOURS
+from hemline.storage.attempts import Attempt, attempts, is_of
 from hemline.storage.locks import is_locked
-from hemline.storage.runs import LOCK, RUNS, UNCHANGED
+from hemline.storage.run_summaries import fetch_summaries
+from hemline.storage.runs import LOCK, RUNS, TRAINED, UNCHANGED
+from hemline.storage.shared import shared_at
 from hemline.storage.timing import TIMING, by_phase
 
-RunState = Literal["running", "finished", "unchanged", "refused", "failed", "unfinished"]
+RunState = Literal["running", "finished", "trained", "unchanged", "refused", "failed", "unfinished"]
+SILENT = timedelta(hours=NIGHT_HOURS)  # after which a run of another machine, of which nothing is heard, has ended
 
 
 def run_directories(artifacts: Path) -> list[Path]:
-    """Every run that has begun, by its directory's name."""
+    """Every run that has begun, by its directory's name; of all machines that share the artifacts."""
+    fetch_summaries(artifacts)
     return sorted(path.parent for path in (artifacts / RUNS).glob("[!.]*/config.json"))
 
 
@@ -36,15 +41,27 @@ def started(run: Path) -> datetime:
     return datetime.fromtimestamp((run / "config.json").stat().st_mtime, UTC)
 
 
-def state_of(run: Path, tries: Sequence[Attempt]) -> RunState:
+def state_of(run: Path, tries: Sequence[Attempt], now: datetime) -> RunState:
     """What became of it. tries: its attempts."""
     if is_locked(run / LOCK):
         return "running"
     if (run / UNCHANGED).exists():
         return "unchanged"
+    if (run / TRAINED).exists():
+        return "trained"
     if tries and (tries[-1].refused or tries[-1].failed):
         return "refused" if tries[-1].refused else "failed"
-    return "finished" if (run / "report.html").exists() else "unfinished"
+    if (run / "report.html").exists():
+        return "finished"
+    return "running" if tries and _elsewhere(run, tries[-1], now) else "unfinished"
+
+
+def _elsewhere(run: Path, last: Attempt, now: datetime) -> bool:
+    """Whether another machine works on it, as far as is known."""
+    if last.ended or is_of(run, last) or not shared_at(run):
+        return False
+    heard = max(path.stat().st_mtime for path in (run / "attempts" / f"{last.number}.json", *run.glob("epochs.csv")))
+    return now - datetime.fromtimestamp(heard, UTC) < SILENT
 
 
 def attempts_of(run: Path) -> list[Attempt]:

@@ -7,6 +7,7 @@ Nothing is hashed, no model is read, and the ledger is read once for each name: 
 processor. What cannot be read is among what a person is asked to do, and all else is still told.
 """
 
+import platform
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -31,7 +32,7 @@ from hemline.registry.run_files import (
 )
 from hemline.registry.versions import MANIFEST
 from hemline.storage.attempts import Attempt
-from hemline.storage.runs import UNCHANGED, short
+from hemline.storage.runs import TRAINED, UNCHANGED, short
 from hemline.storage.shared import shared_at
 
 VERDICTS: dict[str, State] = {"promoted": "Promoted", "kept": "Kept", "needs approval": "Needs approval"}
@@ -70,7 +71,7 @@ def _status(registry: Registry, runs: Runs, damage: list[Need], now: datetime) -
     told = _Told(registry, decisions)
     for began, run in runs:
         try:
-            nights.append(told.night(run, began))
+            nights.append(told.night(run, began, now))
         except RegistryError as error:
             needs.append(Need(sentence=str(error)))
     champion = told.champion()
@@ -96,7 +97,7 @@ class _Told:
                 self._manifests[version] = {}
         return self._manifests[version]
 
-    def night(self, run: Path, began: datetime) -> Night:
+    def night(self, run: Path, began: datetime, now: datetime) -> Night:
         """What its directory says, and what was decided about its version."""
         tries, same = attempts_of(run), json_of(run / UNCHANGED)
         owners = [run.name.rpartition("-")[2], *(short(attempt.owner) for attempt in tries)]
@@ -106,7 +107,8 @@ class _Told:
         quality = json_of(run / "evaluation.json") or before.get("evaluation", {})
         data = json_of(run / "dataset.json") or before.get("dataset", {})
         findings = json_of(run / "data.json").get("findings", [])
-        state, sentence = _outcome(state_of(run, tries), verdict, same.get("sentence", ""), tries[-1:])
+        said = same or json_of(run / TRAINED)
+        state, sentence = _outcome(state_of(run, tries, now), verdict, said.get("sentence", ""), tries[-1:])
         with as_written(run):
             return Night(
                 run=run.name,
@@ -156,15 +158,15 @@ class _Told:
         return f"without {gone[0]}" if gone else ""
 
 
-def _outcome(ended: RunState, verdict: Entry | None, same: str, last: list[Attempt]) -> tuple[State, str]:
-    """The state and its sentence. same: that of an unchanged night; last: the last attempt, if there was one."""
+def _outcome(ended: RunState, verdict: Entry | None, said: str, last: list[Attempt]) -> tuple[State, str]:
+    """The state and its sentence. said: that of a night without a verdict; last: the last attempt, if there was one."""
     place = last[0].place if last else "the start"
     if ended == "running":
         if verdict and verdict.decision == "needs approval":
             return "Needs approval", verdict.reason
-        return "Running", f"it has come to {place}"
-    if ended == "unchanged":
-        return "Unchanged", same
+        return "Running", f"it has come to {place}{_where(last)}"
+    if ended in ("unchanged", "trained"):
+        return ("Unchanged" if ended == "unchanged" else "Trained"), said
     if ended == "refused":
         return "Refused", last[0].refused
     if ended == "failed":
@@ -174,6 +176,11 @@ def _outcome(ended: RunState, verdict: Entry | None, same: str, last: list[Attem
     if verdict is None:
         return "Finished", "what was decided about it is not in the ledger"
     return VERDICTS[verdict.decision], verdict.reason
+
+
+def _where(last: list[Attempt]) -> str:
+    elsewhere = last and last[0].host != platform.node()
+    return f" on {last[0].host}" if elsewhere else ""
 
 
 def _verdicts(entries: Iterable[Entry]) -> Iterator[tuple[str, Entry]]:

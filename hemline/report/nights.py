@@ -30,6 +30,7 @@ MARKS = {  # by fate: a marker around 0, in points; its colour, and that of its 
     "Needs approval": (DIAMOND, "#E69F00", "#E69F00"),
     "Rolled back": (DOWN, "#D55E00", "#D55E00"),
     "Unchanged": (SQUARE, "#56B4E9", "white"),
+    "Trained": (ROUND, "#56B4E9", "#56B4E9"),
     "Refused": (CROSS, "#CC79A7", "white"),
     "Failed": (CROSS, "#CC79A7", "#CC79A7"),
     "Unfinished": (PLUS, "#000000", "#000000"),

@@ -126,7 +126,7 @@ def _begin(directory: Path, owner: str, after: str) -> Attempt:
             )
             if earlier:
                 last = earlier[-1]
-                this.has_all = last.has_all and _is_of(directory, last)
+                this.has_all = last.has_all and is_of(directory, last)
                 this.after = after or ("its end" if last.ended else "its process ended")
                 if not last.ended:
                     this.crashed = f"{last.place}, {_newest_checkpoint(directory)}"
@@ -188,7 +188,7 @@ def _fenced(directory: Path, this: Attempt) -> Iterator[None]:
     before, files.permission = files.permission, newest
     current.append((directory, this))
     try:
-        with run_copies.uploading(directory, this.number) as uploads:
+        with run_copies.uploading(directory, this.number, this.has_all) as uploads:
             yield
     finally:
         current.pop()
@@ -229,11 +229,11 @@ def _json(this: Attempt) -> bytes:
 
 def _fetched(directory: Path) -> list[Attempt]:
     """All attempts, with those that other machines have made."""
-    run_copies.fetch_attempts(directory, own=[each.number for each in attempts(directory) if _is_of(directory, each)])
+    run_copies.fetch_attempts(directory, own=[each.number for each in attempts(directory) if is_of(directory, each)])
     return attempts(directory)
 
 
-def _is_of(directory: Path, other: Attempt) -> bool:
+def is_of(directory: Path, other: Attempt) -> bool:
     """Whether the attempt worked in this directory of this machine."""
     return (other.host, other.directory or str(directory.resolve())) == (platform.node(), str(directory.resolve()))
 

@@ -148,7 +148,12 @@ def is_temporary(path: Path) -> bool:
 def write_json(path: Path, value: Any) -> None:
     """Indented JSON; refuses NaN, which JSON does not have."""
     with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+        temporary.write_bytes(json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """What `write_json` writes."""
+    return f"{json.dumps(value, indent=2, allow_nan=False)}\n".encode()
 
 
 def sha256_of(path: Path) -> str:

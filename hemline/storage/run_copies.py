@@ -1,18 +1,19 @@
 """A run's directory in the store that machines share, so that it can go on on another one.
 
-    with uploading(directory, number=2) as upload:      # None where artifacts are not shared
+    with uploading(directory, 2, has_all=True) as uploads:      # None where artifacts are not shared
         ...                                             # each file of the run that appears is in the store soon after
     fetch_run(directory)                                # what other machines have left there
 
 Files are sent by a thread, one after the other in the order in which they appeared: a checkpoint comes after the tables
 of its epochs. A store that is away is asked again until the run ends, and then for PATIENCE; training does not wait.
+What could not be sent stays here, and the next attempt on this machine begins by sending it.
 """
 
 import logging
 import queue
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -32,9 +33,10 @@ log = logging.getLogger(__name__)
 class Uploads(threading.Thread):
     """Sends what appears in a run's directory. superseded: the number of an attempt that was begun after this one."""
 
-    def __init__(self, directory: Path, shared: Shared, number: int):
+    def __init__(self, directory: Path, shared: Shared, number: int, has_all: bool):
         super().__init__(name="uploads", daemon=True)
         self.directory, self.shared, self.number = directory, shared, number
+        self._left = has_all  # something may be: what else is here is older than what is there
         self.superseded: int | None = None
         self._queue: queue.Queue[Path] = queue.Queue()
         self._ending, self._error = threading.Event(), StorageError("")
@@ -47,17 +49,18 @@ class Uploads(threading.Thread):
 
     def run(self) -> None:
         """Until `end`, and then until all is sent."""
+        while self._left and not self._try(self._catch_up):
+            time.sleep(AGAIN_SECONDS)
         looked = time.monotonic()
         while not (self._ending.is_set() and self._queue.empty()):
             try:
                 path = self._queue.get(timeout=0.2)
             except queue.Empty:
                 path = None
-            while not self._try(path, look=time.monotonic() - looked > LOOK_SECONDS):
+            look = time.monotonic() - looked > LOOK_SECONDS
+            while not self._try(self._go_on, path, look):
                 time.sleep(AGAIN_SECONDS)
-            looked = time.monotonic() if time.monotonic() - looked > LOOK_SECONDS else looked
-            if path:
-                self._queue.task_done()
+            looked = time.monotonic() if look else looked
 
     def end(self) -> None:
         """Waits until all is sent. Raises StorageError if the store stays away."""
@@ -69,13 +72,31 @@ class Uploads(threading.Thread):
         if self.is_alive():
             raise self._error
 
-    def _try(self, path: Path | None, look: bool) -> bool:
+    def _catch_up(self) -> None:
+        """Finds what an earlier attempt could not send: the store was away, or its process was killed."""
+        there = {each.name: each.bytes for each in self.shared.objects("")}
+        missing = []
+        for path in self.directory.rglob("*"):
+            name = path.relative_to(self.directory).as_posix()
+            if path.is_file() and not f"/{name}".startswith((f"/{ATTEMPTS}", "/run.lock")) and "/." not in f"/{name}":
+                with suppress(FileNotFoundError):  # an old checkpoint is removed meanwhile
+                    about = path.stat()
+                    if there.get(name) != about.st_size:
+                        missing.append((about.st_mtime_ns, path))
+        for _, path in sorted(missing):  # as they appeared
+            self._queue.put(path)
+        self._left = False
+
+    def _go_on(self, path: Path | None, look: bool) -> None:
+        if look:
+            newest = max(numbers(self.shared), default=self.number)
+            self.superseded = newest if newest > self.number else None
+        if path and self.superseded is None:
+            self._send(path)
+
+    def _try(self, do: Callable[..., None], *of: object) -> bool:
         try:
-            if look:
-                newest = max(numbers(self.shared), default=self.number)
-                self.superseded = newest if newest > self.number else None
-            if path and self.superseded is None:
-                self._send(path)
+            do(*of)
             return True
         except StorageError as error:
             self._error = error
@@ -96,12 +117,12 @@ class Uploads(threading.Thread):
 
 
 @contextmanager
-def uploading(directory: Path, number: int) -> Iterator[Uploads | None]:
-    """Sends what appears while the block runs. number: of the attempt."""
+def uploading(directory: Path, number: int, has_all: bool) -> Iterator[Uploads | None]:
+    """Sends what appears while the block runs. number: of the attempt. has_all: what is here is the newest there is."""
     if not (shared := shared_at(directory)):
         yield None
         return
-    uploads = Uploads(directory, shared, number)
+    uploads = Uploads(directory, shared, number, has_all)
     uploads.start()
     before, files.appeared = files.appeared, uploads.appeared
     try:
@@ -135,6 +156,12 @@ def fetch_configuration(directory: Path) -> None:
     if shared := shared_at(directory):
         with suppress(FileNotFoundError):
             shared.download("config.json", directory / "config.json")
+
+
+def withdraw(path: Path) -> None:
+    """Removes a run, or a directory in it, from the store."""
+    if shared := shared_at(path):
+        shared.delete(list(shared.names("")))
 
 
 def fetch_run(directory: Path) -> None:

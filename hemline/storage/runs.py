@@ -18,6 +18,7 @@ LOCK = "run.lock"
 MODELS, REGISTRY, SERVING = "models", "registry", "serving"
 RUNS, SWEEPS = "runs", "sweeps"
 UNCHANGED = "unchanged.json"  # in a run that had nothing to train: which version it would have made again
+TRAINED = "trained.json"  # in a run that was to train alone, as the trials of a sweep are: how good it became
 SEEDS = "seeds"  # in a run of several seeds, a directory for each; in its version, a model of each
 
 

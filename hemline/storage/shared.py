@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hemline.config.paths import SHARED
 from hemline.storage.files import Taken
-from hemline.storage.remote import Remote, Stale
+from hemline.storage.remote import Object, Remote, Stale
 
 TRIED = ".shared-tried"  # in a copy: its store was found to have conditional writes
 
@@ -40,11 +40,19 @@ class Shared:
         """Raises FileNotFoundError."""
         return self.remote.read(self.key(name))[0]
 
-    def names(self, prefix: str, after: str | None = None) -> Iterator[str]:
-        """Those below a prefix such as 'ledger/', without it. after: only those behind it."""
+    def objects(self, prefix: str, after: str | None = None) -> Iterator[Object]:
+        """Those below a prefix such as 'ledger/', by names without it. after: only those behind it."""
         begin = self.key(prefix)
-        for key in self.remote.names(begin.rstrip("/"), None if after is None else begin + after):
-            yield key.removeprefix(begin)
+        for each in self.remote.objects(begin.rstrip("/"), None if after is None else begin + after):
+            yield each._replace(name=each.name.removeprefix(begin))
+
+    def names(self, prefix: str, after: str | None = None) -> Iterator[str]:
+        """Their names alone."""
+        return (each.name for each in self.objects(prefix, after))
+
+    def directories(self) -> list[str]:
+        """Those in this one, without what is in them."""
+        return [key.removeprefix(self.key("")) for key in self.remote.directories(self.key(""))]
 
     def put_newer(self, name: str, content: bytes, is_newer: Callable[[bytes, bytes], bool]) -> None:
         """Writes the content unless what is there is as new. is_newer: of two contents."""

@@ -1,8 +1,12 @@
 """One registry for several machines: copies of a bucket on a real S3 server, which agree."""
 
-import threading
+import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +18,8 @@ from hemline.registry.status import statuses
 from hemline.registry.versions import verify
 from hemline.storage.shared import Shared, shared_at
 from tests.hemline.registry.published import make_version
-from tests.hemline.storage.s3 import machine
+from tests.hemline.storage.faults import unreliable
+from tests.hemline.storage.s3 import machine, use
 
 HOSTS = 4
 
@@ -107,29 +112,67 @@ def test_a_decision_against_an_old_champion_is_refused(hosts: list[Path]) -> Non
         other.record(old, by="a run")
 
 
-def test_twenty_who_promote_at_once_leave_twenty_lines(hosts: list[Path]) -> None:
-    for _ in range(2):
-        make_version(hosts[0])
-    everyone = [Registry(hosts[number % HOSTS], "tiny") for number in range(20)]
-    ready, failed = threading.Barrier(20), list[BaseException]()
+def killing(*arguments: object) -> dict[str, Any]:
+    """What tests.hemline.registry.killing_shared saw, in a process that may fork."""
+    command = [sys.executable, "-m", "tests.hemline.registry.killing_shared", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
 
-    def promote(number: int) -> None:
-        try:
-            ready.wait()
-            everyone[number].protect(str(1 + number % 2), by=f"{number}@host", reason="keep it")
-        except BaseException as error:
-            failed.append(error)
 
-    threads = [threading.Thread(target=promote, args=(number,)) for number in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed
-    ledgers = [registry.entries() for registry in registries(hosts)]
+def test_twenty_processes_that_promote_at_once_leave_twenty_lines(
+    s3: str, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On 4 machines, and a store that fails at every seventh write, in turn before and after it was carried out."""
+    with unreliable(s3) as proxy:
+        use(proxy.address, monkeypatch)
+        faults = (fault for turn in count() for fault in [*[""] * 6, ("lost", "busy", "conflict", "half")[turn % 4]])
+        proxy.fault = lambda request: next(faults) if request.writes() else ""
+        seen = killing("promoters", tmp_path, bucket, 20)
+    assert seen["exit_codes"] == [0] * 21
+    use(s3, monkeypatch)
+    copies = [Registry(machine(tmp_path / f"{number}", bucket, monkeypatch), "tiny") for number in range(4)]
+    ledgers = [registry.entries() for registry in copies]
     assert all(ledger == ledgers[0] for ledger in ledgers)
-    assert sorted(entry.by for entry in ledgers[0]) == sorted(f"{number}@host" for number in range(20))
+    assert sorted(entry.by for entry in ledgers[0]) == sorted(f"{number}@host" for number in range(1, 21))
     assert [entry.at for entry in ledgers[0]] == sorted(entry.at for entry in ledgers[0])
+    shared = shared_at(copies[0].directory)
+    assert shared
+    last = ledgers[0][-1].version
+    assert json.loads(shared.read("champion.json"))["version"] == last
+    assert [registry.champion() for registry in copies] == [last] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", ["publish", "promote"])
+def test_whenever_its_writer_is_killed_the_store_is_whole(bucket: str, tmp_path: Path, operation: str) -> None:
+    """Before and after each request, by SIGKILL: the machine itself goes on, and so does another."""
+    seen = killing("every", tmp_path, bucket, operation)
+    assert seen["problems"] == []
+    assert seen["kills"] > 6
+
+
+def test_a_decision_stands_while_the_store_is_away_and_its_alias_follows(
+    hosts: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Regression: it was an error, so a person took it for not made; and nobody brought the store's alias there."""
+    make_version(hosts[0])
+    here, there, *_ = registries(hosts)
+
+    def away(*of: object) -> None:
+        raise StorageError("the shared store must be reachable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Shared, "put_newer", away)
+        assert here.promote("1", by="ada@a", reason="the first").champion_after == "1"
+    assert "what is decided is in the ledger" in caplog.text
+    shared = shared_at(hosts[0])
+    assert shared
+    assert "registry/tiny/champion.json" not in set(shared.names(""))
+    assert there.champion() == "1"
+    assert json.loads(shared.read("registry/tiny/champion.json"))["version"] == "1"
+    assert here.champion() == "1"
+    assert here.served.is_at("1")
 
 
 def test_what_one_prunes_is_gone_everywhere(hosts: list[Path]) -> None:
