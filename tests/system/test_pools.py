@@ -62,6 +62,12 @@ def test_hadolint_finds_nothing_in_the_dockerfile_and_something_in_a_worse_one(p
     assert "DL3007" in lint(text.replace("python:3.11-slim", "python:latest"))
 
 
+def test_a_run_in_the_image_has_the_settings_of_one_on_a_machine() -> None:
+    pool = yaml.safe_load((ROOT / "prefect.yaml").read_text())["definitions"]["work_pools"]["gpu"]
+    for name, value in pool["job_variables"]["env"].items():
+        assert f" {name}={value} " in (CONTAINER / "Dockerfile").read_text()
+
+
 def test_what_cuda_adds_is_not_in_the_other_lock() -> None:
     """Two locks of one package could disagree."""
 
@@ -188,7 +194,10 @@ def sent(server: Installation, programs: Path, kind: str, path: str) -> tuple[st
         threading.Thread(target=stand_in.serve_forever, daemon=True).start()
         address = f"127.0.0.1:{stand_in.server_address[1]}"
         cluster = {"clusters": [{"name": "c", "cluster": {"server": f"http://{address}"}}], "current-context": "c"}
-        cluster |= {"contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}], "users": [{"name": "u"}]}
+        cluster |= {
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "users": [{"name": "u", "user": {}}],
+        }
         (server.root / "kubeconfig").write_text(json.dumps(cluster))
         prefect(server, programs, "deployment", "run", f"retrain/{kind}")
         said = prefect(
@@ -216,7 +225,6 @@ def test_a_container_of_the_docker_pool(server: Installation, programs: Path) ->
     environment = dict(line.split("=", 1) for line in body["Env"])
     assert environment["HEMLINE_ARTIFACTS"] == STORE
     assert environment["PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"] == "reschedule"
-    assert environment["PREFECT_LOGGING_EXTRA_LOGGERS"] == "hemline"
     host = body["HostConfig"]
     assert host["Binds"] == ["hemline:/srv/hemline"]
     assert (host["Memory"], host["Init"]) == (8 * 2**30, True)
@@ -263,11 +271,15 @@ def valid(resource: dict[str, Any], programs: Path, directory: Path) -> str:
 
 
 def test_any_deployment_moves_to_a_pool_by_one_command(server: Installation, programs: Path) -> None:
-    words = ("--no-prompt", "deploy", "--name", "daily", "--pool", "kubernetes")
-    prefect(server, programs, *words, "--job-variable", f"image={IMAGE}:latest")
+    variables = (
+        "--job-variable",
+        f"image={IMAGE}:latest",
+        "--job-variable",
+        json.dumps({"env": {"HEMLINE_ARTIFACTS": STORE}}),
+    )
+    prefect(server, programs, "--no-prompt", "deploy", "--name", "daily", "--pool", "kubernetes", *variables)
     with server.client() as client:
         moved = client.read_deployment_by_name("prune/daily")
     assert moved.work_pool_name == "kubernetes"
-    assert moved.job_variables["image"] == f"{IMAGE}:latest"
-    assert moved.job_variables["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
+    assert moved.job_variables == {"image": f"{IMAGE}:latest", "env": {"HEMLINE_ARTIFACTS": STORE}}
     assert moved.parameters == {"delete": True}
