@@ -117,7 +117,7 @@ def same(one: dict[str, Any], other: dict[str, Any], precision: str) -> bool:
 
 
 def figure(recipe: str, seed: int, train: Arrays, test: Arrays) -> dict[str, float]:
-    """Trains and looks at the test split. Where training mirrors pictures, also with their mirror images' logits added."""
+    """Trains and looks at the test split; where training mirrors pictures, also with mirror images' logits added."""
     config = RetrainConfig(recipe=recipe, seed=seed)
     result = trained(config, *train)
     images, labels = test

@@ -1,6 +1,6 @@
 """A convolutional network for small pictures whose objects lie in one place, as Fashion-MNIST's do, made for CPUs.
 
-    model = build_fast_cnn(image_shape=(28, 28, 1), classes=10, seed=42)        # 104,650 parameters
+    model = build_fast_cnn(image_shape=(28, 28, 1), classes=10, seed=42)        # 107,698 parameters
 
 What makes it cheap: maps are halved before LayerNorm and relu see them, so that only the first convolution, of few
 channels, works on whole pictures. What makes it good: `logits` sees a grid of maxima and not one mean, and so where
@@ -12,7 +12,7 @@ import keras
 from hemline.models.layer_norm import LayerNorm
 from hemline.models.random_layers import augmentation
 
-FILTERS = (32, 64, 128)
+FILTERS = (32, 64, 120)
 
 
 def build_fast_cnn(
@@ -23,9 +23,9 @@ def build_fast_cnn(
     flip: bool = False,
     shift: int = 0,
 ) -> keras.Model:
-    """3x3 convolutions of 32, 64 and 128 filters, each halved by its maxima, with LayerNorm and relu; Dense.
+    """3x3 convolutions of 32, 64 and 120 filters, each halved by its maxima, with LayerNorm and relu; Dense.
 
-    The third is halved after relu, to a grid of 3 x 3 for 28 x 28 pixels. It scales the pixels itself.
+    The third is halved after relu, to a grid of 4 x 4 for 28 x 28 pixels. It scales the pixels itself.
     precision: Keras's dtype policy of all but the logits, which are float32. flip, shift: see `augmentation`.
     """
 
