@@ -19,7 +19,8 @@ WEIGHT = np.array([1, 1, 1, 1, 1, 0], np.float32)  # the last is padding
 def test_smoothed_labels_are_as_in_keras(smoothing: float) -> None:
     model = build("mlp", (4, 4, 1), 5, seed=1)
     step = make_step(model, [], label_smoothing=smoothing)
-    loss, correct, _ = step.compute(*map(tf.constant, (IMAGES, LABELS, WEIGHT)), tf.constant(5.0), tf.constant(1))
+    x, y, weight = tf.constant(IMAGES), tf.constant(LABELS), tf.constant(WEIGHT)
+    loss, correct, _ = step.compute(x, y, weight, tf.constant(5.0), tf.constant(1))
     keras_own = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
     logits = model(IMAGES[:5])
     assert float(loss) == pytest.approx(float(keras_own(np.eye(5)[LABELS[:5]], logits)), rel=1e-6)
