@@ -86,9 +86,9 @@ def main() -> None:
         return _accuracy(groups, seed, train, validation)
 
     found = {}
-    for kind in (single, pair):
+    for draw in (single, pair):
         random = Random(1)
-        found[kind.__name__] = best([kind(random) for _ in range(draws)], accuracy)
+        found[draw.__name__] = best([draw(random) for _ in range(draws)], accuracy)
     print("| | optimizers | validation accuracy, 95 % interval |\n| --- | --- | --- |")
     results = {kind: [accuracy(groups, seed) for seed in NEW_SEEDS] for kind, groups in found.items()}
     for kind, values in results.items():
