@@ -22,7 +22,7 @@ class KerasOptimizer:
     keras_class: str  # 'module:class'; takes a learning rate, a clipping norm and moving averages as every Keras one
     takes: Mapping[str, Any] = field(default_factory=dict)  # fields of OptimizerGroup, with the class's own defaults
     always: Mapping[str, Any] = field(default_factory=dict)  # further arguments of the class
-    matrices_only: bool = False  # refuses vectors, embeddings and the last layer
+    matrices_only: bool = False  # refuses vectors, embeddings and the last layer; a convolution's kernel is one
 
 
 OPTIMIZERS = {

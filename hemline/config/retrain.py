@@ -52,6 +52,13 @@ class RetrainConfig(WithArtifacts, DataConfig):
     )
     epochs: int = Field(5, ge=1, le=10_000, description="passes over the training examples")
     batch_size: int = Field(128, ge=1, le=1_000_000, title="Batch size (examples)", description="examples per step")
+    label_smoothing: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="share of a label that is divided among all classes in training, e.g. 0.05; the training loss has "
+        "it, validation and test have not",
+    )
     seed: int | None = Field(
         42,
         ge=0,

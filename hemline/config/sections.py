@@ -23,7 +23,7 @@ SECTIONS = {
         "label_key",
     ],
     "Model": ["model", "model_arguments", "precision"],
-    "Training": ["epochs", "batch_size", "groups", "frozen", "ema_momentum", "seed", "seeds"],
+    "Training": ["epochs", "batch_size", "groups", "frozen", "label_smoothing", "ema_momentum", "seed", "seeds"],
     "Validation": ["validation", "early_stopping"],
     "Judgement": ["gate", "checks"],
     "Machine": ["device", "replicas", "streaming"],

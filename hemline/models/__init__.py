@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MODELS = {
     "mlp": "hemline.models.mlp:build_mlp",
     "cnn": "hemline.models.cnn:build_cnn",
+    "fast_cnn": "hemline.models.fast_cnn:build_fast_cnn",
 }
 
 

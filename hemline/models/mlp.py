@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import keras
 
 from hemline.models.layer_norm import LayerNorm
+from hemline.models.random_layers import augmentation
 
 
 def build_mlp(
@@ -18,11 +19,14 @@ def build_mlp(
     seed: int,
     precision: str = "float32",
     units: Sequence[int] = (128, 64),
+    flip: bool = False,
+    shift: int = 0,
 ) -> keras.Sequential:
     """Flatten, Dense 128, LayerNorm, relu, Dense 64, LayerNorm, relu, Dense classes.
 
     It scales the pixels itself, so that training, evaluation and serving cannot disagree about it.
     precision: Keras's dtype policy of all but the logits, which are float32. units: of each hidden layer.
+    flip, shift: see `augmentation`.
     """
 
     def dense(units: int, number: int, name: str, dtype: str = precision) -> keras.layers.Dense:
@@ -32,6 +36,7 @@ def build_mlp(
 
     layers = [
         keras.Input(image_shape, dtype="uint8", name="image"),
+        *augmentation(seed, flip, shift),
         keras.layers.Rescaling(1 / 255, name="scale", dtype=precision),
         keras.layers.Flatten(name="flatten", dtype=precision),
     ]

@@ -106,6 +106,12 @@ def with_dropout_of_ours(network: keras.Model, seed: int) -> keras.Model:
     return copy
 
 
+def augmentation(seed: int, flip: bool, shift: int) -> list[keras.layers.Layer]:
+    """Layers that change the pixels of training images. flip: mirror half of them. shift: pixels, both ways; 0 none."""
+    layers = [RandomFlip(seed, name="flip")] if flip else []
+    return layers + ([RandomShift(shift, seed + 1, name="shift")] if shift else [])
+
+
 @keras.saving.register_keras_serializable(package="hemline")
 class RandomFlip(_RandomLayer):
     """Mirrors half of the images, left to right."""
@@ -129,9 +135,11 @@ class RandomShift(_RandomLayer):
         """x: (B, H, W, C)."""
         shifts = tf.cast(self.uniform((tf.shape(x)[0], 2)) * (2 * self.pixels + 1), tf.int32)  # (B, 2), 0 to 2 pixels
         for axis in (1, 2):
-            rows = tf.range(tf.shape(x)[axis]) + shifts[:, axis - 1, None]  # (B, H) or (B, W)
             border = [[self.pixels] * 2 if each == axis else [0, 0] for each in range(4)]
-            x = tf.gather(tf.pad(x, border), rows, axis=axis, batch_dims=1)
+            padded, size = tf.pad(x, border), tf.shape(x)[axis]
+            for shift in range(2 * self.pixels + 1):  # a gather takes longer, one element after the other under XLA
+                moved = padded[:, shift : shift + size] if axis == 1 else padded[:, :, shift : shift + size]
+                x = tf.where(shifts[:, axis - 1, None, None, None] == shift, moved, x)
         return x
 
     def get_config(self) -> dict[str, Any]:

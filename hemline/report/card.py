@@ -184,6 +184,8 @@ def _provenance(record: Record) -> Iterable[tuple[str, str]]:
         yield f"optimizer, {name}", f"{_optimizer(group)}, on {code(group.layers) or DEFAULT_LAYERS[name]}"
     if config.frozen:
         yield "frozen", code(config.frozen)
+    if config.label_smoothing:
+        yield "label smoothing", f"{config.label_smoothing:g}"
     if config.ema_momentum is not None:
         yield "weights", f"moving average, momentum {config.ema_momentum:g}"
     yield "batch size, seed", f"{config.batch_size}, {config.seed}"

@@ -143,16 +143,19 @@ def partition(
 
 
 def _require_matrices(model: keras.Model, name: str, optimizer: str, members: Mapping[str, keras.Variable]) -> None:
-    """Muon makes the update of a matrix orthogonal; any other variable Keras's Muon would quietly train by Adam."""
+    """Muon makes the update of a matrix, or of a convolution's kernel as one, orthogonal. Any other variable Keras's
+    Muon would quietly train by Adam."""
     layers = [layer for layer in model.layers if layer.trainable_variables]
     others = {layer.name for layer in layers if isinstance(layer, keras.layers.Embedding)} | {layers[-1].name}
     if refused := [
-        label for label, variable in members.items() if len(variable.shape) != 2 or label.partition("/")[0] in others
+        label
+        for label, variable in members.items()
+        if len(variable.shape) not in (2, 4) or label.partition("/")[0] in others
     ]:
         raise ConfigurationError(
-            f"{optimizer} takes matrices only, and neither an embedding nor the last layer's. Received: "
-            f"group {name!r} with {', '.join(refused)}. Give {optimizer} e.g. layers ['hidden_*/kernel'], and these to "
-            "a group with another optimizer."
+            f"{optimizer} takes matrices and kernels of convolutions only, and neither an embedding nor the last "
+            f"layer's. Received: group {name!r} with {', '.join(refused)}. Give {optimizer} e.g. layers "
+            "['hidden_*/kernel'], and these to a group with another optimizer."
         )
 
 

@@ -26,7 +26,7 @@ from hemline.training.feed import Feed
 from hemline.training.groups import Group
 from hemline.training.loss_scale import LossScale
 from hemline.training.replicas import on_replicas
-from hemline.training.step import make_step, position_of
+from hemline.training.step import Step, make_step, position_of
 
 CHUNK = 128  # steps in a compiled call, 70 ms here; an epoch in one call is no faster, and could not be interrupted
 CHUNK_WITHOUT_XLA = 16  # what has no XLA has convolutions: a step takes 45 ms
@@ -47,7 +47,8 @@ class Trainer:
 
     model: (B, H, W, C) uint8 to (B, classes) logits. groups: which optimizer trains which variable.
     images: (N, H, W, C) uint8, in memory or np.memmap. labels: (N,) int32.
-    loss_scale: for float16; None takes gradients as they are. xla: whether it compiles the steps.
+    loss_scale: for float16; None takes gradients as they are. label_smoothing: see `make_step`.
+    xla: whether it compiles the steps.
     feed, programs: of these examples, and of other trainers beside this one, which then need not be made again.
     """
 
@@ -61,6 +62,7 @@ class Trainer:
         batch_size: int,
         seed: int,
         loss_scale: LossScale | None = None,
+        label_smoothing: float = 0.0,
         xla: bool = True,
         feed: Feed | None = None,
         programs: Programs | None = None,
@@ -71,7 +73,8 @@ class Trainer:
         self.batch_sizes = np.full(self.steps, batch_size, np.int32)  # (steps,), examples in each
         self.batch_sizes[-1] = self.examples - (self.steps - 1) * batch_size
         self.feed = feed or Feed(images, labels)
-        run_steps = _compile(model, groups, loss_scale, self.feed, self.chunk, xla)
+        step = make_step(model, groups, loss_scale.tape if loss_scale else tf.GradientTape, label_smoothing)
+        run_steps = _compile(step, model, groups, loss_scale, self.feed, self.chunk, xla)
         self.run_steps = programs.shared(run_steps) if programs else run_steps
 
     def permutation(self, epoch: int) -> np.ndarray:
@@ -117,10 +120,15 @@ def _spans(start: int, steps: int, stop_every: int | None, chunk: int) -> Iterat
 
 
 def _compile(
-    model: keras.Model, groups: Sequence[Group], loss_scale: LossScale | None, feed: Feed, chunk: int, xla: bool
+    step: Step,
+    model: keras.Model,
+    groups: Sequence[Group],
+    loss_scale: LossScale | None,
+    feed: Feed,
+    chunk: int,
+    xla: bool,
 ) -> tf.types.experimental.PolymorphicFunction:
     """A loop over a chunk of steps: the exercise's, and around it what this run needs."""
-    step = make_step(model, groups, loss_scale.tape if loss_scale else tf.GradientTape)
     replicated = tf.distribute.get_strategy().num_replicas_in_sync > 1
     if replicated:
         step = on_replicas(step, model, groups, xla)

@@ -15,16 +15,32 @@ and then large. float32, which variables have here under every policy, bears 5 s
 import keras
 import tensorflow as tf
 
+CONVOLUTION = 4  # axes of its kernel
 NORM_EPSILON = 1e-7  # Keras's: no gradient has no direction
 
 
 @keras.saving.register_keras_serializable(package="hemline")
 class Muon(keras.optimizers.Muon):
-    """Keras's Muon, variables and all; its updates are the same up to rounding."""
+    """Keras's Muon, variables and all; its updates are the same up to rounding.
+
+    Besides matrices it takes kernels of convolutions, (height, width, in, out), as matrices of `out` columns. Keras's
+    would quietly train them by Adam.
+    """
 
     def zeropower_via_newtonschulz5(self, x: tf.Tensor, steps: int) -> tf.Tensor:
-        """The matrix with x's singular vectors and all singular values near 1. x: (rows, columns)."""
-        return orthogonal(x, steps, (self.muon_a, self.muon_b, self.muon_c))
+        """The matrix with x's singular vectors and all singular values near 1. x: (..., columns)."""
+        return tf.reshape(orthogonal(_matrix(x), steps, (self.muon_a, self.muon_b, self.muon_c)), x.shape)
+
+    def lr_adjust(self, x: tf.Tensor) -> tf.Tensor:
+        """The update for a matrix of this size. x: (..., columns)."""
+        return tf.reshape(super().lr_adjust(_matrix(x)), x.shape)
+
+    def _should_use_adamw(self, variable: keras.Variable) -> bool:
+        return len(variable.shape) != CONVOLUTION and super()._should_use_adamw(variable)
+
+
+def _matrix(x: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(x, (-1, x.shape[-1]))
 
 
 def orthogonal(x: tf.Tensor, steps: int, coefficients: tuple[float, float, float]) -> tf.Tensor:

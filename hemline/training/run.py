@@ -124,6 +124,7 @@ class _Run:
             batch_size=config.batch_size,
             seed=config.fixed_seed,
             loss_scale=scale,
+            label_smoothing=config.label_smoothing,
             xla=device.settings["xla"] == "on",
             feed=shared.feed,
             programs=shared.programs,

@@ -44,15 +44,24 @@ class Step:
 
 
 def make_step(
-    model: keras.Model, groups: Sequence[Group], new_tape: Callable[[], tf.GradientTape] = tf.GradientTape
+    model: keras.Model,
+    groups: Sequence[Group],
+    new_tape: Callable[[], tf.GradientTape] = tf.GradientTape,
+    label_smoothing: float = 0.0,
 ) -> Step:
-    """The step of the exercise. model: (B, H, W, C) uint8 to (B, classes) logits."""
+    """The step of the exercise. model: (B, H, W, C) uint8 to (B, classes) logits.
+
+    label_smoothing: share of an example's label that all classes have in equal parts (Szegedy et al., 2016).
+    """
 
     def compute(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor, examples: tf.Tensor, position: tf.Tensor) -> Computed:
         """x: (B, H, W, C) uint8. y: (B,). weight: (B,). examples: what the sum of losses is divided by."""
         with new_tape() as tape, at(position):
             logits = tf.cast(model(x, training=True), tf.float32)  # (B, classes)
             example_loss = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)  # (B,)
+            if label_smoothing:  # the cross-entropy with equal parts is the mean over the classes
+                even = tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_mean(logits, axis=-1)  # (B,)
+                example_loss = (1 - label_smoothing) * example_loss + label_smoothing * even
             loss = tf.reduce_sum(example_loss * weight) / examples
             if penalties := model.losses:  # of layers with a regularizer; a replica adds its share
                 loss += tf.cast(tf.add_n(penalties), tf.float32) * tf.reduce_sum(weight) / examples

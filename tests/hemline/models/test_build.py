@@ -13,6 +13,7 @@ from hemline.config.explain import explain
 from hemline.config.retrain import RetrainConfig
 from hemline.errors import ConfigurationError
 from hemline.models import MODELS, build, load
+from hemline.models.random_layers import at
 
 OWN = "tests.hemline.models.own_models:"
 
@@ -121,3 +122,12 @@ def test_what_names_no_dtype_computes_in_the_precision_asked_for() -> None:
     model = build(f"{OWN}without_dtype", (4, 4, 1), 3, 1, "mixed_bfloat16")
     assert [layer.compute_dtype for layer in model.layers[-2:]] == ["bfloat16", "float32"]
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_the_mlp_changes_images_in_training_alone() -> None:
+    model = build("mlp", (4, 4, 1), 3, seed=1, arguments={"flip": True, "shift": 1})
+    assert [layer.name for layer in model.layers[:3]] == ["flip", "shift", "scale"]
+    images = np.random.default_rng(0).integers(256, size=(8, 4, 4, 1), dtype=np.uint8)
+    np.testing.assert_array_equal(model(images), build("mlp", (4, 4, 1), 3, seed=1)(images))
+    with at(1):
+        assert np.abs(model(images, training=True) - model(images)).max() > 1e-3

@@ -75,13 +75,14 @@ def test_markdown_says_how_the_model_was_made(text: str, record: Record) -> None
 
 
 def test_what_is_not_as_by_default_is_said(record: Record) -> None:
-    config = RetrainConfig(recipe="best-mlp", ema_momentum=0.99)
+    config = RetrainConfig(recipe="best-mlp", ema_momentum=0.99, label_smoothing=0.05)
     text = model_card(record.model_copy(update={"config": config}), title="A model", pictures=PICTURES)
     assert (
         "| optimizer, matrices | muon, learning rate 0.05, weight decay 0.1, ns steps 4, "
         "schedule cosine, on `hidden_*/kernel` |" in text
     )
     assert "| weights | moving average, momentum 0.99 |" in text
+    assert "| label smoothing | 0.05 |" in text
 
 
 def test_frozen_layers_and_validation_on_test_are_said(record: Record) -> None:
