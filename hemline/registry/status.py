@@ -7,7 +7,6 @@ Nothing is hashed, no model is read, and the ledger is read once for each name: 
 processor. What cannot be read is among what a person is asked to do, and all else is still told.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hemline.errors import RegistryError
+from hemline.records.decider import decider
 from hemline.records.status import NEWEST, ChampionStatus, Later, Need, Night, State, Status
 from hemline.registry.champion import Registry, names, registries
 from hemline.registry.decisions import Decisions, Entry
@@ -178,8 +178,8 @@ def _outcome(ended: RunState, verdict: Entry | None, same: str, last: list[Attem
 def _verdicts(entries: Iterable[Entry]) -> Iterator[tuple[str, Entry]]:
     """The decisions of runs by `short` of their id, oldest first: of a run that asked, the answer counts."""
     for entry in entries:
-        if entry.decision in VERDICTS and (run := re.search(r"\(([0-9a-f-]{8,})\)$", entry.by)):
-            yield short(run[1]), entry
+        if entry.decision in VERDICTS and (run_id := decider(entry.by)[1]):
+            yield short(run_id), entry
 
 
 def _later(entries: Iterable[Entry]) -> dict[str, Later]:
