@@ -27,7 +27,13 @@ from hemline.registry.champion import Registry
 
 NAME = "growth"  # of the model
 IMPORTS = {  # by the first word of the question; what a command line imports once is part of its start
-    "hemline": ("hemline.cli", "hemline.registry.catalogue", "hemline.registry.prune", "hemline.config.nested"),
+    "hemline": (
+        "hemline.cli",
+        "hemline.registry.catalogue",
+        "hemline.registry.prune",
+        "hemline.registry.status",
+        "hemline.config.nested",
+    ),
     "judge": ("hemline.gate.judging", "hemline.gate.paired", "scipy.stats"),
     "rm": ("hemline.registry.prune",),
     "publish": ("bench.growth_nights", "hemline.report.card", "hemline.report.curves", "hemline.report.parity"),

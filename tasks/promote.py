@@ -10,6 +10,7 @@ from prefect import get_run_logger, runtime
 from prefect.artifacts import create_markdown_artifact
 
 from hemline.config.retrain import RetrainConfig
+from hemline.records.decider import by_run
 from hemline.records.run import Decision, ModelVersion
 from hemline.report.blocks import sentence
 from hemline.report.markdown import decision_markdown
@@ -33,7 +34,7 @@ def promote(config: RetrainConfig, version: ModelVersion, doubts: list[str]) -> 
 
 def this_run() -> str:
     """The flow run, as the ledger names it."""
-    return f"{runtime.flow_run.name} ({runtime.flow_run.id})"
+    return by_run(runtime.flow_run.name, runtime.flow_run.id)
 
 
 def show(decision: Decision) -> None:

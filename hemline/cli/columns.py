@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
 
+from hemline.records.decider import decider
 from hemline.report.sparkline import sparkline, thinned
 
 Columns = Mapping[str, Callable[[Any], Any]]  # heading: what of a row stands below it
@@ -27,8 +28,8 @@ def short_digest(value: Any) -> Any:
 
 def _by(entry: Any) -> str:
     """A person, or a flow run by its `short_name`."""
-    match = re.search(r"\(([0-9a-f]{8})-[0-9a-f-]{27}\)$", entry.by)
-    return match[1] if match else str(entry.by)
+    name, run_id = decider(entry.by)
+    return run_id[:8] if run_id else name
 
 
 def _fields(*names: str) -> dict[str, Callable[[Any], Any]]:

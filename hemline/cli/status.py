@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from hemline.cli.program import Json, Name, app, artifacts_of
+from hemline.records.decider import decider
 from hemline.report import terminal
 from hemline.report.figures import accuracy, duration
 from hemline.report.sparkline import sparkline
@@ -53,12 +54,10 @@ def _latest(night: "Night") -> str:
 
 
 def _champion(champion: "ChampionStatus | None") -> str:
-    from hemline.records.status import who
-
     if champion is None:
         return "no champion yet"
     quality = accuracy(champion.accuracy, champion.interval)
-    how = f"{champion.decision} {champion.since:%Y-%m-%d} by {who(champion.by)}: {champion.sentence}"
+    how = f"{champion.decision} {champion.since:%Y-%m-%d} by {decider(champion.by)[0]}: {champion.sentence}"
     return f"champion {champion.version}: {quality}, {how}"
 
 

@@ -13,6 +13,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from hemline.records.decider import decider
+
 NEWEST = 30  # runs that are looked at
 NIGHT_HOURS = 26  # between the ends of two nights
 # What a run came to. The UI calls Refused and Failed *Failed*, and Unfinished *Crashed* or *Cancelled*; Finished is one
@@ -32,11 +34,6 @@ State = Literal[
 WELL: tuple[State, ...] = ("Promoted", "Kept", "Needs approval", "Unchanged", "Trained")
 
 
-def who(by: str) -> str:
-    """A person, or a flow run without its id, as the ledger names it."""
-    return by.partition(" (")[0]
-
-
 class Later(BaseModel):
     """What a person decided about a run's version after the run."""
 
@@ -48,7 +45,7 @@ class Later(BaseModel):
     @property
     def sentence(self) -> str:
         """'rolled back 2026-11-24 by ada@laptop: shirts are not recognised'."""
-        return f"{self.decision} {self.at:%Y-%m-%d} by {who(self.by)}: {self.reason}"
+        return f"{self.decision} {self.at:%Y-%m-%d} by {decider(self.by)[0]}: {self.reason}"
 
 
 class Night(BaseModel):

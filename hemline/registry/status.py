@@ -8,7 +8,6 @@ processor. What cannot be read is among what a person is asked to do, and all el
 """
 
 import platform
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hemline.errors import RegistryError
+from hemline.records.decider import decider
 from hemline.records.status import NEWEST, ChampionStatus, Later, Need, Night, State, Status
 from hemline.registry.champion import Registry, names, registries
 from hemline.registry.decisions import Decisions, Entry
@@ -186,8 +186,8 @@ def _where(last: list[Attempt]) -> str:
 def _verdicts(entries: Iterable[Entry]) -> Iterator[tuple[str, Entry]]:
     """The decisions of runs by `short` of their id, oldest first: of a run that asked, the answer counts."""
     for entry in entries:
-        if entry.decision in VERDICTS and (run := re.search(r"\(([0-9a-f-]{8,})\)$", entry.by)):
-            yield short(run[1]), entry
+        if entry.decision in VERDICTS and (run_id := decider(entry.by)[1]):
+            yield short(run_id), entry
 
 
 def _later(entries: Iterable[Entry]) -> dict[str, Later]:

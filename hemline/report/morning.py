@@ -8,7 +8,8 @@ leads.
 
 from collections.abc import Callable
 
-from hemline.records.status import ChampionStatus, Night, Status, who
+from hemline.records.decider import decider
+from hemline.records.status import ChampionStatus, Night, Status
 from hemline.report.blocks import bold, image, verbatim
 from hemline.report.escaping import escaped
 from hemline.report.figures import accuracy, duration
@@ -42,7 +43,7 @@ def _needs(status: Status) -> str:
 def _champion(champion: ChampionStatus | None) -> str:
     if champion is None:
         return "There is no champion yet."
-    whole, by = f", **{escaped(champion.problem)}**" if champion.problem else "", escaped(who(champion.by))
+    whole, by = f", **{escaped(champion.problem)}**" if champion.problem else "", escaped(decider(champion.by)[0])
     return (
         f"**Champion {champion.version}**{whole}: test accuracy {accuracy(champion.accuracy, champion.interval)}, 95 % "
         f"interval in brackets; {champion.decision} {champion.since:%Y-%m-%d %H:%M} UTC by {by}: "

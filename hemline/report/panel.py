@@ -33,8 +33,8 @@ class Panel:
             yield f'<path d="M{left} {self.y(value):.1f}H{right}" stroke="#ddd"/>'
             yield text(left - 5, self.y(value) + 3.5, number, "end")
         yield f'<path d="M{left} {self.top}V{self.bottom}H{right}" fill="none" stroke="black" stroke-width=".8"/>'
-        for number, line in enumerate(reversed(self.label.split("\n"))):
-            yield text(22 - 11 * number, (self.top + self.bottom) / 2, line, turned=True)
+        for row, line in enumerate(reversed(self.label.split("\n"))):
+            yield text(22 - 11 * row, (self.top + self.bottom) / 2, line, turned=True)
 
 
 def ticks(low: float, high: float, most: int, least: float = 0) -> dict[float, str]:

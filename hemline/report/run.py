@@ -14,6 +14,7 @@ from hemline.records.run import Decision, Record
 from hemline.report import card
 from hemline.report.blocks import bold, counted, image, page, table, together
 from hemline.report.card import Pictures
+from hemline.report.figures import duration
 from hemline.report.markdown import checks_text, difference
 from hemline.report.quality import CLASSES
 from hemline.storage.attempts import Attempt
@@ -58,18 +59,9 @@ def _at_a_glance(record: Record, ending: Ending) -> Iterator[tuple[str, str]]:
     yield "accuracy", f"{evaluation.accuracy:.2%} of {examples}, 95 % interval {low:.2%} to {high:.2%}"
     yield difference(decision)
     yield "device", f"{record.device.kind}, {record.device.description}"
-    yield "duration", _duration(sum(ending.seconds.values()))
+    yield "duration", duration(sum(ending.seconds.values()))
     yield "resumed", _resumed(ending.attempts)
     yield "new in the data", _news(ending.checks)
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
-    while len(parts) > 1 and not parts[0][0]:
-        del parts[0]
-    return " ".join(f"{number} {unit}" for number, unit in parts)
 
 
 def _resumed(attempts: Sequence[Attempt]) -> str:

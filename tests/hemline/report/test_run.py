@@ -77,7 +77,7 @@ def test_a_champion_that_could_not_be_compared_with_is_not_named_as_compared(rec
     )
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(59.4, "59 s"), (60, "1 min 0 s"), (3725, "1 h 2 min 5 s")])
+@pytest.mark.parametrize(("seconds", "words"), [(59.4, "59 s"), (300, "5 min"), (9000, "2.5 h")])
 def test_how_long_it_took(record: Record, seconds: float, words: str) -> None:
     text = report(record, seconds={"train": seconds})
     assert f"| duration | {words} |" in text
