@@ -1,23 +1,24 @@
 """What a step shows of itself in the UI, where the server may be away for a while.
 
-with Growing("training", draw=page_of) as page:      # page_of(rows): a sentence, and a page in Markdown
+with Growing("training", draw=page_of) as page:      # page_of(rows): a sentence, and a page in Markdown, or a table
     page.show(rows)                                 # returns at once; the newest counts
 in_ui(create_table_artifact, key="epochs", table=rows, ...)     # waits for the server, but not for ever
 with one_at_a_time(data / ".cpu.lock", "the CPU"): ...              # the run is *Waiting* meanwhile, and says for whom
 """
 
 import contextvars
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import httpx
 from prefect import get_run_logger, runtime
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
@@ -32,15 +33,16 @@ AWAY_SECONDS = 600.0  # that a step waits for a server that is away
 AWAY = (httpx.HTTPError, PrefectHTTPStatusError)  # what a server that is away, or in trouble, raises
 
 Content = TypeVar("Content")
+Table = list[dict[str, Any]]
 
 
 class Growing(Generic[Content]):
-    """A Markdown artifact that a thread keeps up to date: of what is shown the newest counts, every few seconds.
+    """An artifact that a thread keeps up to date: of what is shown the newest counts, every few seconds.
 
-    draw: makes a sentence and a page of it, in that thread.
+    draw: makes a sentence, and a page in Markdown or the rows of a table, in that thread.
     """
 
-    def __init__(self, key: str, draw: Callable[[Content], tuple[str, str]]):
+    def __init__(self, key: str, draw: Callable[[Content], tuple[str, str | Table]]):
         self._key, self._draw, self._log = key, draw, get_run_logger()
         self._newest: Content | None = None
         self._shown: Content | None = None
@@ -54,6 +56,11 @@ class Growing(Generic[Content]):
             self._newest = content
             self._changed.notify()
 
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the UI has the newest."""
+        return self._shown is self._newest
+
     def __enter__(self) -> "Growing[Content]":
         self._thread.start()
         return self
@@ -63,13 +70,13 @@ class Growing(Generic[Content]):
             self._done = True
             self._changed.notify()
         self._thread.join(LAST_SECONDS)
-        if self._shown is not self._newest:
+        if not self.up_to_date:
             self._log.warning("the server is away: the UI does not show the end of %s", self._key)
 
     def _keep_up(self) -> None:
         artifact: UUID | None = None
         drawn: Content | None = None
-        description = text = ""
+        description, data = "", ""
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
             while True:
                 with self._changed:
@@ -79,17 +86,26 @@ class Growing(Generic[Content]):
                 if content is None or content is self._shown:
                     return
                 if content is not drawn:  # or it is tried again
-                    (description, text), drawn = self._draw(content), content
+                    (description, page), drawn = self._draw(content), content
+                    data = page if isinstance(page, str) else json.dumps(page)  # as Prefect keeps a table
                 try:
                     if artifact is None:
-                        made = create_markdown_artifact(text, self._key, description)
-                        assert isinstance(made, UUID)  # a coroutine only where there is an event loop
-                        artifact = made
+                        artifact = create(self._key, page, description)
                     else:
-                        replace_artifact(artifact, description, text)
+                        replace_artifact(artifact, description, data)
                     self._shown = content
                 except AWAY:
                     time.sleep(AGAIN_SECONDS)
+
+
+def create(key: str, page: str | Table, description: str) -> UUID:
+    """An artifact of this run."""
+    if isinstance(page, str):
+        made = create_markdown_artifact(page, key, description)
+    else:
+        made = create_table_artifact(page, key, description)
+    assert isinstance(made, UUID)  # a coroutine only where there is an event loop
+    return made
 
 
 def replace_artifact(artifact: UUID, description: str, data: str) -> None:

@@ -1,4 +1,4 @@
-"""The custom training loop under Prefect: a page that grows in the UI, a line in the log for each epoch.
+"""The custom training loop under Prefect: a page and a table that grow in the UI, a line in the log for each epoch.
 
     trained = train(config, dataset, device, run_directory)
 
@@ -36,19 +36,31 @@ def train(config: RetrainConfig, dataset: DatasetRef, device: DeviceInfo, direct
         return training_markdown(rows, config.epochs, config.seeds, pace.left(len(rows), all_epochs, time.monotonic()))
 
     page = Growing[Rows]("training", draw=drawn)
-    with one_at_a_time(lock, f"the {device.kind.upper()}"), page:
+    description = f"Loss and accuracy by epoch; every iteration is in {directory / 'iterations.parquet'}."
+    table = Growing[Rows]("epochs", draw=lambda rows: (description, _shown(rows)))  # a sweep looks at it too
+
+    def show(rows: Rows) -> None:
+        page.show(list(rows))
+        if config.seeds == 1:  # of several, the table is that of the best in the end
+            table.show(list(rows))
+
+    with one_at_a_time(lock, f"the {device.kind.upper()}"), page, table:
         trained = seeds.train(
             config,
             dataset,
             device,
             directory,
             say=get_run_logger().info,
-            on_epoch=lambda rows: page.show(list(rows)),
+            on_epoch=show,
         )
-    table = [{name: _short(value) for name, value in row.items()} for row in trained.epochs]
-    description = f"Loss and accuracy by epoch; every iteration is in {directory / 'iterations.parquet'}."
-    in_ui(create_table_artifact, key="epochs", table=table, description=description)
+        table.show(trained.epochs)
+    if not table.up_to_date:
+        in_ui(create_table_artifact, key="epochs", table=_shown(trained.epochs), description=description)
     return trained
+
+
+def _shown(rows: Rows) -> list[dict[str, int | float]]:
+    return [{name: _short(value) for name, value in row.items()} for row in rows]
 
 
 def _short(value: int | float) -> int | float:

@@ -1,13 +1,14 @@
 """Versions between this machine's copy and the store that machines share. Nothing is done where there is no store.
 
     claim(artifacts, "shoes", "8")                      # Taken, if another machine makes that number
-    push(directory, artifacts, "shoes", "8")            # all its files, and its line in the index last
+    push(directory, artifacts, "shoes", "8", flow_run)  # all its files, and its line in the index last
     pull(artifacts, "shoes")                            # the manifests of all in the index; what is not there goes
     fetch(artifacts / "models" / "shoes" / "8", names)  # files of its manifest that are not here yet
     withdraw(artifacts / "models" / "shoes" / "8")      # the other way round
 
 The index has an object for each version, `published/<name>/<number>`: a version is in it and whole, or invisible. What
-is fetched is verified like everything else: by the checksums of the manifest.
+is fetched is verified like everything else: by the checksums of the manifest. Before that a flow run says which number
+is its version's, `flow-runs/<name>/<id>`: one that was cut off and goes on elsewhere makes no second one.
 """
 
 import tempfile
@@ -26,7 +27,11 @@ from hemline.storage.shared import Shared, shared_at
 MANIFEST = "manifest.json"
 DIGEST = "manifest.sha256"  # in the format of `sha256sum -c`
 T = TypeVar("T")
-INDEX, CLAIMS = "published", "claims"
+INDEX, CLAIMS, OWNERS = "published", "claims", "flow-runs"
+
+
+class Published(Exception):
+    """Another process of the same flow run has made its version."""
 
 
 def claimed(artifacts: Path, name: str) -> list[str]:
@@ -41,11 +46,21 @@ def claim(artifacts: Path, name: str, version: str) -> None:
         shared.create(f"{CLAIMS}/{name}/{version}", uuid4().hex.encode())
 
 
-def push(directory: Path, artifacts: Path, name: str, version: str) -> None:
-    """Makes a version visible to all, from a directory that holds it."""
+def push(directory: Path, artifacts: Path, name: str, version: str, flow_run: str) -> None:
+    """Makes a version visible to all, from a directory that holds it. Raises Published: the flow run has another."""
     if shared := shared_at(artifacts):
         paths = [path for path in directory.rglob("*") if path.is_file()]
         _each(lambda path: shared.upload(path, _key(name, version, path.relative_to(directory).as_posix())), paths)
+        owner = f"{OWNERS}/{name}/{flow_run}"
+        with suppress(Taken, FileNotFoundError):  # FileNotFoundError: that version was pruned
+            try:
+                shared.create(owner, version.encode())
+            except Taken:
+                earlier = shared.read(owner).decode()
+                # All its files were there before; its process may have ended before it was in the index.
+                digest = shared.read(_key(name, earlier, DIGEST))
+                shared.create(f"{INDEX}/{name}/{earlier}", digest)
+                raise Published(f"{name} {earlier} is the version of the flow run {flow_run}") from None
         shared.create(f"{INDEX}/{name}/{version}", (directory / DIGEST).read_bytes())
 
 

@@ -68,9 +68,9 @@ def _doubts(registry: Registry, night: Night) -> Iterator[Need]:
 def _not_ended(registry: Registry, night: Night) -> Iterator[Need]:
     """A run that was refused, failed or stopped, and after which none has begun."""
     ends = {"Refused": "was refused", "Failed": "failed", "Unfinished": "did not finish"}
-    if night.state not in ends:
-        return
     run = registry.artifacts / RUNS / night.run
+    if night.state not in ends or json_of(run / "config.json").get("only_train"):  # a sweep looks after its trials
+        return
     sentence = f"the latest run {ends[night.state]}: {night.sentence}"
     if any((run / "checkpoints").glob("[!.]*")):
         yield Need(

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from hemline.data.dataset import hashes, load_split
 from hemline.errors import VersionError
 from hemline.records.run import ModelVersion, Record
-from hemline.registry.exchange import DIGEST, MANIFEST, claim, claimed, fetch, pull, push
+from hemline.registry.exchange import DIGEST, MANIFEST, Published, claim, claimed, fetch, pull, push
 from hemline.registry.ledger import Ledger
 from hemline.registry.signatures import SIGNATURE, problem_of, signature_of
 from hemline.runtime.native_log import noise_in
@@ -98,7 +98,7 @@ PICTURES = {Path(name).stem: name for name in FILES if name.startswith("charts/"
 def publish(artifacts: Path, record: Record, run: Path) -> ModelVersion:
     """Makes the next version of the name in the record's configuration, from a finished run's directory.
 
-    Safe beside other publishers.
+    Safe beside other publishers. Of a flow run that was cut off and goes on elsewhere the first to be done counts.
     """
     import numpy as np
     import pandas as pd
@@ -127,14 +127,16 @@ def publish(artifacts: Path, record: Record, run: Path) -> ModelVersion:
             (directory / PICTURES["parity"]).write_text(parity_map(pd.read_csv(directory / "parity.csv")))
             (directory / "MODEL_CARD.md").write_text(model_card(record, f"Model {name} {version}", PICTURES))
             manifest = seal(directory, record, version)
-            push(directory, artifacts, name, version)
+            push(directory, artifacts, name, version, record.flow_run.id)
             return _version(manifest, artifacts, run)
+        if earlier := published_by(artifacts, name, run, record.flow_run.id):
+            return earlier
 
 
 @contextmanager
 def _new(artifacts: Path, name: str, version: str) -> Iterator[Path]:
     claim(artifacts, name, version)
-    with whole_directory(artifacts / MODELS / name / version) as directory:
+    with suppress(Published), whole_directory(artifacts / MODELS / name / version) as directory:
         yield directory
 
 

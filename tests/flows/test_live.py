@@ -6,16 +6,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from prefect import flow
+from prefect import flow, runtime
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactFilter
 
 from hemline.storage.locks import locked
-from tasks import live
+from tasks import live, trials
 from tests.system.conftest import wait_until
 
 
@@ -125,6 +126,31 @@ def test_a_page_grows_in_place() -> None:
     with get_client(sync_client=True) as client:
         of_run = ArtifactFilter.model_validate({"flow_run_id": {"any_": [run]}})
         assert [artifact.data for artifact in client.read_artifacts(artifact_filter=of_run)] == ["page 3"]
+
+
+def test_a_table_grows_in_place_and_a_sweep_reads_it_meanwhile() -> None:
+    seen: list[list[dict[str, Any]]] = []
+
+    @flow(name="grows")
+    def grows() -> None:
+        def rows() -> list[dict[str, Any]]:
+            with get_client(sync_client=True) as client:
+                return trials._epochs(client, UUID(str(runtime.flow_run.id)))
+
+        with live.Growing("epochs", lambda rows: ("By epoch.", rows)) as table:
+            for epoch in (1, 2, 3):
+                table.show([{"epoch": number, "val_accuracy": number / 4} for number in range(1, epoch + 1)])
+                wait_until(lambda: len(rows()) == epoch, "growing")  # noqa: B023  at once
+                seen.append(rows())
+        assert table.up_to_date
+
+    run = str(grows(return_state=True).state_details.flow_run_id)
+    assert [[row["val_accuracy"] for row in each] for each in seen] == [[0.25], [0.25, 0.5], [0.25, 0.5, 0.75]]
+    with get_client(sync_client=True) as client:
+        of_run = ArtifactFilter.model_validate({"flow_run_id": {"any_": [run]}})
+        assert [(each.key, each.type) for each in client.read_artifacts(artifact_filter=of_run)] == [
+            ("epochs", "table")
+        ]
 
 
 def test_an_artifact_waits_for_the_server_but_not_for_ever(

@@ -14,7 +14,7 @@ from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import DeploymentFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Abort
-from prefect.states import Completed, Failed, Running, State
+from prefect.states import Cancelled, Completed, Failed, Running, State
 
 import flows.sweep
 from flows.sweep import sweep
@@ -132,6 +132,29 @@ def test_what_fails_does_not_end_it(config: SweepConfig, worker: Callable[[Answe
     worker(mostly)
     assert sweep(config)
     assert [each.state for each in study_of(config).leaders()] == ["trained"] * 5 + ["failed"]
+
+
+def test_a_hopeless_trial_is_cancelled_while_it_trains(config: SweepConfig, worker: Callable[[Answer], None]) -> None:
+    """After the four that its median is of; by its own epochs so far, which it shows as it goes on."""
+    fifth: list[UUID] = []
+
+    def answer(client: SyncPrefectClient, flow_run: FlowRun) -> State | None:
+        if flow_run.state and flow_run.state.is_cancelling():
+            return Cancelled()
+        if sum(bool(run.state and run.state.is_completed()) for run in runs_of(config, client)) < 4:
+            return trains(client, flow_run)
+        fifth.append(flow_run.id)
+        if flow_run.id != fifth[0]:
+            return trains(client, flow_run)
+        if fifth.count(flow_run.id) == 1:
+            show(client, flow_run, 0.001)  # and it goes on
+        return None
+
+    worker(answer)
+    assert sweep(config)
+    leaders = study_of(config).leaders()
+    assert [each.state for each in leaders] == ["trained"] * 5 + ["pruned"]
+    assert (leaders[-1].flow_run, leaders[-1].val_accuracy, leaders[-1].epochs) == (str(fifth[0]), 0.001, 1)
 
 
 def test_killed_anywhere_it_starts_and_counts_nothing_twice(

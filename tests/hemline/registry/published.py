@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
@@ -51,9 +52,16 @@ RECORD = Record(
 
 
 def make_version(
-    artifacts: Path, version: str | None = None, record: Record = RECORD, seen: np.ndarray | None = None
+    artifacts: Path,
+    version: str | None = None,
+    record: Record = RECORD,
+    seen: np.ndarray | None = None,
+    flow_run: str = "",
 ) -> str:
-    """Publishes the next version of the record's name, or one of a given number. seen: (N,) hashes; None, as of old."""
+    """Publishes the next version of the record's name, or one of a given number. seen: (N,) hashes; None, as of old.
+
+    flow_run: what publishes it, by default each time another one.
+    """
     name = record.config.name
     version = version or next_version(artifacts, name)
     claim(artifacts, name, version)
@@ -65,5 +73,5 @@ def make_version(
         if seen is not None:
             np.sort(seen).tofile(directory / SEEN)
         seal(directory, record, version)
-        push(directory, artifacts, name, version)
+        push(directory, artifacts, name, version, flow_run or uuid4().hex)
     return version

@@ -13,6 +13,7 @@ import pytest
 from hemline.errors import ChampionChangedError, StorageError, VersionError
 from hemline.records.run import Decision
 from hemline.registry.champion import Registry, names
+from hemline.registry.exchange import Published
 from hemline.registry.prune import Retention, removable, remove
 from hemline.registry.status import statuses
 from hemline.registry.versions import verify
@@ -76,6 +77,57 @@ def test_half_a_version_is_invisible(hosts: list[Path], monkeypatch: pytest.Monk
             make_version(hosts[0])
     assert [registry.versions() for registry in registries(hosts)] == [[]] * HOSTS
     assert make_version(hosts[1]) == "2"
+
+
+def test_a_flow_run_that_goes_on_elsewhere_makes_one_version(
+    hosts: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: one that was cut off before its version was seen, and woke up, made a second one."""
+    create = Shared.create
+
+    def asleep(shared: Shared, name: str, content: bytes) -> None:
+        """The other machine publishes before this one says whose the version is."""
+        if name.startswith("flow-runs/"):
+            monkeypatch.setattr(Shared, "create", create)
+            assert make_version(hosts[1], flow_run="5bcf73b6") == "2"
+        create(shared, name, content)
+
+    monkeypatch.setattr(Shared, "create", asleep)
+    with pytest.raises(Published, match="tiny 2 is the version of the flow run 5bcf73b6"):
+        make_version(hosts[0], flow_run="5bcf73b6")
+    assert [registry.versions() for registry in registries(hosts)] == [["2"]] * HOSTS
+
+
+def test_a_version_whose_process_ended_before_it_was_seen_is_its_flow_runs(
+    hosts: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it is in the store: who goes on with the flow run shows it, and makes no other."""
+    create = Shared.create
+
+    def killed(shared: Shared, name: str, content: bytes) -> None:
+        if name.startswith("published/"):
+            raise KeyboardInterrupt
+        create(shared, name, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Shared, "create", killed)
+        with pytest.raises(KeyboardInterrupt):
+            make_version(hosts[0], flow_run="5bcf73b6")
+    assert [registry.versions() for registry in registries(hosts)] == [[]] * HOSTS
+    with pytest.raises(Published):
+        make_version(hosts[1], flow_run="5bcf73b6")
+    assert [registry.versions() for registry in registries(hosts)] == [["1"]] * HOSTS
+    assert registries(hosts)[2].verified("1").version == "1"
+
+
+def test_a_flow_run_whose_version_was_pruned_may_make_another(hosts: list[Path]) -> None:
+    for flow_run in ("5bcf73b6", "0c1d2e3f"):
+        make_version(hosts[0], flow_run=flow_run)
+    registries(hosts)[0].promote("2", by="ada@a", reason="the best")
+    later = datetime.now(UTC) + timedelta(days=60)
+    remove(removable(hosts[0], None, Retention(keep_versions=1), later), hosts[0])
+    assert make_version(hosts[1], flow_run="5bcf73b6") == "3"
+    assert registries(hosts)[0].versions() == ["2", "3"]
 
 
 def test_a_decision_of_one_is_that_of_all(hosts: list[Path]) -> None:
