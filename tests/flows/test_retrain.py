@@ -37,6 +37,7 @@ from hemline.models.layer_norm import LayerNorm
 from hemline.proofs.questions import RELIED_ON
 from hemline.records.run import Outcome
 from hemline.registry import versions
+from hemline.registry.catalogue import run_rows
 from hemline.registry.champion import Registry
 from hemline.storage.files import write_json
 from tests.hemline.registry.published import RECORD, make_version
@@ -301,3 +302,10 @@ def test_a_refusal_in_a_terminal_is_a_sentence_without_a_traceback(tmp_path: Pat
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("device 'gpu' needs a GPU that TensorFlow can see. Received: ")
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_run_that_is_to_train_alone_says_so_on_the_disk(config: RetrainConfig) -> None:
+    """Regression: lists called it unfinished."""
+    state = retrain(config.model_copy(update={"only_train": True, "force": True}), return_state=True)
+    (row,) = run_rows(config.artifacts_path)
+    assert (state.name, row.state, row.epochs) == ("Trained", "trained", config.epochs)

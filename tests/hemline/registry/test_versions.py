@@ -298,7 +298,9 @@ def test_two_publishers_get_different_numbers(
 
     def other_publisher_first(directory: Path, record: versions.Record, version: str) -> versions.Manifest:
         monkeypatch.setattr(versions, "seal", finish)
-        others.append(publish(tmp_path, finished.record, finished.trained.directory))
+        another = finished.record.flow_run.model_copy(update={"id": "0c1d"})
+        theirs = finished.record.model_copy(update={"flow_run": another})
+        others.append(publish(tmp_path, theirs, finished.trained.directory))
         return finish(directory, record, version)
 
     others: list[ModelVersion] = []
