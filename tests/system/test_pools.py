@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import jsonschema
@@ -165,7 +165,7 @@ def prefect(installation: Installation, programs: Path, *words: str, **settings:
 class StandIn(BaseHTTPRequestHandler):
     """An engine, or a cluster's API: says which version it is, keeps what it is to create, and refuses."""
 
-    kept: list[tuple[str, Any]]
+    kept: ClassVar[list[tuple[str, Any]]] = []
 
     def do_GET(self) -> None:
         self.answer(200, {"ApiVersion": "1.43", "Version": "24.0.0", "Os": "linux"})
@@ -189,8 +189,8 @@ class StandIn(BaseHTTPRequestHandler):
 
 def sent(server: Installation, programs: Path, kind: str, path: str) -> tuple[str, Any]:
     """What a worker of the pool sends to a path to start a run of the deployment of its kind, with a password set."""
-    handler = type("Handler", (StandIn,), {"kept": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as stand_in:
+    StandIn.kept = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), StandIn) as stand_in:
         threading.Thread(target=stand_in.serve_forever, daemon=True).start()
         address = f"127.0.0.1:{stand_in.server_address[1]}"
         cluster = {"clusters": [{"name": "c", "cluster": {"server": f"http://{address}"}}], "current-context": "c"}
@@ -213,7 +213,7 @@ def sent(server: Installation, programs: Path, kind: str, path: str) -> tuple[st
             PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_AUTH_STRING_SECRET_KEY="PREFECT_API_AUTH_STRING",
         )
         stand_in.shutdown()
-    (found, *_) = [each for each in handler.kept if path in each[0]] or pytest.fail(f"{handler.kept}\n{said}")
+    (found, *_) = [each for each in StandIn.kept if path in each[0]] or pytest.fail(f"{StandIn.kept}\n{said}")
     return found
 
 
