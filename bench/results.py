@@ -49,7 +49,6 @@ PUBLISHED = {
     "chapter-listing": Published(tried=1),
     "chapter": Published(tried=1),
     "best-mlp": Published(tried=None),
-    "fast": Published(tried=28),
     "nightly": Published(tried=14),
     "fast-cnn": Published(tried=12, seeds=3),
 }
