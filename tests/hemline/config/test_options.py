@@ -141,8 +141,8 @@ def test_variables_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatc
     [
         (
             ("--recipe", "chapters"),
-            "recipe must be one of best-mlp, chapter, chapter-listing, fast-cnn, or the path of a YAML file under "
-            "HEMLINE_ROOT. Received: recipe='chapters'",
+            "recipe must be one of best-mlp, chapter, chapter-listing, fast-cnn, nightly, or the path of a YAML "
+            "file under HEMLINE_ROOT. Received: recipe='chapters'",
         ),
         (("--epochs", "0"), "epochs must be >= 1. Received: epochs='0'"),
         (("--epochs", "-1"), "epochs must be >= 1. Received: epochs='-1'"),
