@@ -30,7 +30,11 @@ LOOK_SECONDS = 2.0  # between two looks at the members
 Workers = Annotated[int, Field(ge=2, le=1000, description="machines, or processes, that share every batch")]
 
 
-@flow(name="cluster", flow_run_name=dated(lambda config, workers: (config.title, f"on {workers}")))
+@flow(
+    name="cluster",
+    flow_run_name=dated(lambda config, workers: (config.title, f"on {workers}")),
+    result_serializer="json",
+)
 def cluster(config: RetrainConfig = {}, workers: Workers = 2) -> None:  # type: ignore[assignment]  # noqa: B006  as in retrain
     """Retrain the image classifier on several workers at once, which share every batch.
 
