@@ -5,7 +5,8 @@
     with scope(device): ...             # variables made inside belong to all replicas
 
 One device; `replicas` of one machine (MirroredStrategy); or the workers named in TF_CONFIG, each of which runs the same
-flow (MultiWorkerMirroredStrategy). Tests run on no real GPU: on made-up devices, logical CPUs and two processes.
+flow (MultiWorkerMirroredStrategy; flows/cluster.py starts them). Tests run on no real GPU: on made-up devices, logical
+CPUs and two processes.
 """
 
 import functools

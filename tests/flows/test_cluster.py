@@ -1,14 +1,18 @@
 """A cluster on the real API. The test is the workers: it starts, ends and kills members as it likes."""
 
+import contextvars
 import json
+import os
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from prefect import flow, runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter
 from prefect.client.schemas.objects import FlowRun
@@ -19,8 +23,9 @@ import flows.cluster
 from flows.cluster import cluster
 from hemline.config.retrain import RetrainConfig
 from hemline.errors import ConfigurationError, DeviceError
+from hemline.runtime.cluster import tf_config, unintroduced
 from tasks import members
-from tasks.join import ADDRESS, INTRODUCTION
+from tasks.join import ADDRESS, INTRODUCTION, join
 from tasks.members import Members
 
 LOST: State = Failed(message="Flow run encountered an exception: UnavailableError: Collective ops is aborted by: ...")
@@ -278,3 +283,31 @@ def test_an_address_of_one_machine_alone_is_refused(config: RetrainConfig, worke
 def test_a_run_to_go_on_with_is_refused(config: RetrainConfig) -> None:
     with pytest.raises(ConfigurationError, match="resume=runs/x"):
         cluster(config.model_copy(update={"resume": Path("runs/x")}), 2)
+
+
+def test_a_member_says_where_it_is_and_waits_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.join.LOOK_SECONDS", 0.02)
+    monkeypatch.setenv("TF_CONFIG", tf_config(["", ""], 1))
+    told: list[str] = []
+
+    @flow
+    def member() -> str:
+        this = UUID(str(runtime.flow_run.id))
+
+        def introduce() -> None:
+            with get_client(sync_client=True) as client:
+                while not (address := client.read_flow_run(this).labels.get(ADDRESS)):
+                    time.sleep(0.02)
+                told.append(tf_config(["10.0.0.1:1", str(address)], 1))
+                client.update_flow_run_labels(this, {INTRODUCTION: told[0]})
+
+        context = contextvars.copy_context()  # where the server is
+        thread = threading.Thread(target=context.run, args=(introduce,))
+        thread.start()
+        join()
+        thread.join()
+        return os.environ["TF_CONFIG"]
+
+    assert member() == told[0]
+    assert not unintroduced(told[0])
+    assert json.loads(told[0])["cluster"]["worker"][1].startswith("127.0.0.1:")  # as the test's server
