@@ -6,7 +6,6 @@ alone.
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,17 +27,17 @@ from tests.system import tiny
 from tests.system.conftest import ROOT, free_port, user, wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
+COORDINATORS = "coordinators"  # a queue of their own, so that each machine has room for one member and takes one
 HERE, THERE = "10.213.7.1", "10.213.7.2"
-CONFIG = tiny.CONFIG | {"epochs": 100, "force": True}
+CONFIG = tiny.CONFIG | {"epochs": 40, "force": True}
 
 
 @dataclass
 class Machines:
-    """The one with the server and worker here, the other beyond the cable. roots: HEMLINE_ROOT of each."""
+    """The one with the server here, the other beyond the cable. root: HEMLINE_ROOT, which both mount."""
 
     url: str
-    roots: list[Path]
-    environment: dict[str, str]
+    root: Path
 
     def client(self) -> SyncPrefectClient:
         return SyncPrefectClient(self.url)
@@ -50,7 +49,7 @@ class Machines:
             return sorted(client.read_flow_runs(flow_run_filter=named), key=lambda run: run.name)
 
     def directory(self, run: FlowRun) -> Path:
-        (found,) = [path for root in self.roots for path in root.glob(f"artifacts/*/*-{run.id.hex[:8]}")]
+        (found,) = self.root.glob(f"artifacts/*/*-{run.id.hex[:8]}")
         return found
 
 
@@ -82,47 +81,47 @@ def namespace() -> Iterator[str]:
 
 @pytest.fixture
 def machines(namespace: str, tmp_path: Path) -> Iterator[Machines]:
-    roots = [tmp_path / "here", tmp_path / "there"]
+    tiny.prepare(tmp_path)
     url = f"http://{HERE}:{(port := free_port())}/api"
-    environment = user(roots[0]) | {"PREFECT_API_URL": url, "PREFECT_WORKER_QUERY_SECONDS": "2"}
-    for root in roots:
-        root.mkdir()
-        tiny.prepare(root)
-    beyond = ["ip", "netns", "exec", namespace]
-    prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
+    environment = user(tmp_path) | {"PREFECT_API_URL": url, "TFDS_DATA_DIR": str(tmp_path / "data")}
+    prefect, beyond = [sys.executable, "-m", "prefect", "--no-prompt"], ["ip", "netns", "exec", namespace]
     with ExitStack() as stack:
 
-        def begin(words: list[str], root: Path) -> None:
-            """Until the test ends, with the runs that it has begun."""
-            of_root = environment | {"HEMLINE_ROOT": str(root), "PREFECT_HOME": str(root / "prefect")}
-            of_root["TFDS_DATA_DIR"] = str(root / "data")
-            log = stack.enter_context((root / f"{words[-1].strip('/')}.log").open("wb"))
-            started = subprocess.Popen(words, cwd=ROOT, env=of_root, stdout=log, stderr=subprocess.STDOUT)
+        def begin(name: str, *words: str) -> None:
+            """Until the test ends."""
+            log = stack.enter_context((tmp_path / f"{name}.log").open("wb"))
+            home = {"PREFECT_HOME": str(tmp_path / name), "PREFECT_WORKER_QUERY_SECONDS": "2"}
+            started = subprocess.Popen(words, cwd=ROOT, env=environment | home, stdout=log, stderr=subprocess.STDOUT)
             stack.callback(started.wait, 60)
-            stack.callback(started.send_signal, signal.SIGTERM)
+            stack.callback(started.terminate)
 
-        begin([*prefect, "server", "start", "--host", HERE, "--port", str(port)], roots[0])
-        machines = Machines(url, roots, environment)
+        begin("server", *prefect, "server", "start", "--host", HERE, "--port", str(port))
+        machines = Machines(url, tmp_path)
         with machines.client() as client:
             wait_until(lambda: client.api_healthcheck() is None, "starting")
         for words in (
             [*prefect, "work-pool", "create", "gpu", "--type", "process"],
+            [*prefect, "work-queue", "create", COORDINATORS, "--pool", "gpu"],
             [*prefect, "deploy", "--all"],
             [sys.executable, "-m", "ops.automations"],
         ):
             done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
         stack.callback(lambda: [run.kill() for run in runs_of(url)])
-        # Here the coordinator and a member, there the other: neither worker has room for more.
-        begin([*prefect, "worker", "start", "--pool", "gpu", "--limit", "2", "--name", "here"], roots[0])
-        begin([*beyond, *prefect, "worker", "start", "--pool", "gpu", "--limit", "1", "--name", "there"], roots[1])
+        worker = [*prefect, "worker", "start", "--pool", "gpu", "--limit", "1", "--work-queue"]
+        begin("coordinators", *worker, COORDINATORS)
+        begin("here", *worker, "default")
+        begin("there", *beyond, *worker, "default")
         yield machines
 
 
 def run(machines: Machines) -> FlowRun:
     with machines.client() as client:
         deployment = client.read_deployment_by_name("cluster/retrain")
-        made = client.create_flow_run_from_deployment(deployment.id, parameters={"config": CONFIG, "workers": 2})
+        parameters = {"config": CONFIG, "workers": 2}
+        made = client.create_flow_run_from_deployment(
+            deployment.id, parameters=parameters, work_queue_name=COORDINATORS
+        )
     wait_until(lambda: len(machines.members(look(machines, made))) == 2, "starting the members")
     return look(machines, made)
 
@@ -140,7 +139,7 @@ def wait_until_ended(machines: Machines, made: FlowRun) -> FlowRun:
 def weights(machines: Machines, made: FlowRun) -> list[np.ndarray]:
     """Of the version that the cluster's first member has published."""
     first = machines.members(made)[0]
-    published = [path for root in machines.roots for path in root.glob("artifacts/models/mnist/*")]
+    published = machines.root.glob("artifacts/models/mnist/[0-9]*")
     (found,) = [path for path in published if versions.verify(path).flow_run.id == str(first.id)]
     values: list[np.ndarray] = versions.load(found)[0].get_weights()
     return values
@@ -159,9 +158,8 @@ def test_if_a_member_is_killed_both_come_back_and_end_with_the_same_weights(mach
 
     second = run(machines)
     members = machines.members(second)
-    tables = "iterations.parquet/epoch-00003.parquet"
-    wait_until(lambda: all(list(r.glob(f"artifacts/*/*/{tables}")) for r in machines.roots), "training")
-    wait_until(lambda: (machines.directory(members[1]) / tables).exists(), "three epochs")
+    third = f"artifacts/clusters/*-{members[1].id.hex[:8]}/iterations.parquet/epoch-00003.parquet"
+    wait_until(lambda: any(machines.root.glob(third)), "three epochs")
     process_of(machines, members[1]).kill()
     assert wait_until_ended(machines, second).state_name in ("Promoted", "Kept")
     assert [len(attempts(machines.directory(each))) for each in members] == [2, 2]
