@@ -6,6 +6,8 @@
 Everything a run writes is described in artifacts/README.md.
 """
 
+import os
+
 from prefect import flow, runtime
 from prefect.states import Completed
 
@@ -20,13 +22,15 @@ from hemline.proofs.questions import RELIED_ON
 from hemline.records.run import Outcome, published_epoch
 from hemline.registry.champion import Registry
 from hemline.registry.tracking import track
+from hemline.runtime.cluster import place, unintroduced
 from hemline.runtime.native_log import noise_in
 from hemline.storage.files import write_json
-from hemline.storage.runs import TRAINED, open_run
+from hemline.storage.runs import CLUSTERS, RUNS, TRAINED, open_run
 from tasks.check_data import check_data
 from tasks.check_model import check_model
 from tasks.compare import unchanged
 from tasks.evaluate import evaluate
+from tasks.join import join
 from tasks.preflight import preflight
 from tasks.prepare_dataset import prepare_dataset
 from tasks.production import show_after, shown_in_the_end
@@ -59,9 +63,12 @@ def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assig
     if skipped := made_up_for():  # only of several late nights
         return skipped  # type: ignore[return-value]  # Prefect takes it for the run's state, and its data for the result
     config = config.of_night(this.scheduled_start_time)
-    directory = open_run(config, this.scheduled_start_time, str(this.id))
+    worker, _ = place(tf_config := os.environ.get("TF_CONFIG"))
+    directory = open_run(config, this.scheduled_start_time, str(this.id), CLUSTERS if worker else RUNS)
     log = noise_in(directory / "run.log", loggers=("absl", "tensorflow"), copied=("prefect", "hemline"))
     with log, shown_in_the_end(config), working_on(directory, config.attempts):
+        if unintroduced(tf_config):
+            join()
         selected = preflight(config)
         on_disk = verified(config.data)
         if same := unchanged(config, on_disk, selected, directory):

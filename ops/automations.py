@@ -27,6 +27,7 @@ from prefect.types import SecretDict
 from flows.attempt import LOST
 from flows.notices import Notices
 from hemline.records.status import NIGHT_HOURS
+from tasks.members import RESUME_SECONDS
 
 PREFIX = "hemline: "
 BLOCK = "hemline"  # the name of our blocks
@@ -39,8 +40,6 @@ STARTING = ("Pending", "Submitting", "InfrastructurePending")
 WORKING = ("Running", "Waiting", "Data in doubt", "Retrying")
 STATES = {*FINAL, *WAITING, *STARTING, *WORKING, "Cancelling"}
 
-# A worker proposes Crashed twice, and holds the run's slot in between; what came back at once could run twice.
-RESUME_SECONDS = 15
 LOST_SECONDS = 80  # two heartbeats, which the deployments set to Prefect's shortest, and what a busy machine needs
 START_SECONDS, CANCEL_SECONDS = 100, 60  # that a process may take to start, and to end
 CRASHES_A_DAY = 24  # events, of which a crash has one or two. For a run that crashes before it can count its attempts
@@ -63,9 +62,15 @@ MESSAGES: dict[str, tuple[set[str], str | None, str]] = {
     "failed": ({"Failed", "TimedOut"}, None, ".venv/bin/prefect flow-run retry {{ flow_run.id }}"),
     "late": ({"Late"}, "nightly", "start a worker: make up, or .venv/bin/prefect worker start --pool gpu"),
 }
+ASKED = {"needs approval", "data in doubt"}  # on the page of a run that goes on, which may be a member's
 TAG = {"prefect.resource.id": "prefect.tag.hemline"}  # of runs that a worker can take up again: a deployment's
+# And of a cluster's members, which do not come back alone, and for whose end the cluster speaks.
+WITH_MEMBERS = {"prefect.resource.id": ["prefect.tag.hemline", "prefect.tag.member"]}
 # Of all runs, those from a terminal too.
-FLOWS = {"prefect.resource.role": "flow", "prefect.resource.name": ["retrain", "verify", "rollback", "prune", "sweep"]}
+FLOWS = {
+    "prefect.resource.role": "flow",
+    "prefect.resource.name": ["retrain", "verify", "rollback", "prune", "sweep", "cluster"],
+}
 
 
 def _events(*states: str) -> set[str]:
@@ -118,9 +123,16 @@ UNLESS = {
     "no heartbeat, so crashed": Unless({"heartbeat"}, _SIGN, LOST_SECONDS, StateType.CRASHED, "Crashed", runs=FLOWS),
     # Killed with its worker between its first state and its first heartbeat, which come within a second.
     "no first heartbeat, so crashed": Unless({*WORKING}, _SIGN, LOST_SECONDS, StateType.CRASHED, "Crashed", runs=FLOWS),
-    "not started, so crashed": Unless({*STARTING}, STATES - {*STARTING}, START_SECONDS, StateType.CRASHED, "Crashed"),
+    "not started, so crashed": Unless(
+        {*STARTING}, STATES - {*STARTING}, START_SECONDS, StateType.CRASHED, "Crashed", runs=WITH_MEMBERS
+    ),
     "not ended, so cancelled": Unless(
-        {"Cancelling"}, STATES - {"Cancelling"}, CANCEL_SECONDS, StateType.CANCELLED, "Cancelled"
+        {"Cancelling"},
+        STATES - {"Cancelling"},
+        CANCEL_SECONDS,
+        StateType.CANCELLED,
+        "Cancelled",
+        runs=WITH_MEMBERS,
     ),
 }
 
@@ -158,7 +170,7 @@ def wanted(block: UUID) -> Iterator[AutomationCore]:
         yield automation(
             f"tell: {name}",
             trigger=EventTrigger(
-                match_related=_deployment(deployment) if deployment else TAG,
+                match_related=_deployment(deployment) if deployment else WITH_MEMBERS if name in ASKED else TAG,
                 for_each={"prefect.resource.id"},
                 expect=_events(*states),
             ),

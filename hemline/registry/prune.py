@@ -12,6 +12,7 @@ or nothing: it is renamed to a hidden name first, and the next prune removes wha
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -55,7 +56,7 @@ def removable(
 ) -> list[Removal]:
     """What need not be kept, of all names if none is given. data: directory of prepared data, None leaves it alone."""
     fetch_summaries(artifacts)  # a run that is old here may go on elsewhere
-    found, runs_of = registries(artifacts, name), _runs_by_name(artifacts / runs.RUNS)
+    found, runs_of = registries(artifacts, name), _runs_by_name(artifacts)
     chosen: dict[str | None, list[Path]] = runs_of if name is None else {name: runs_of.get(name, [])}
     removals = [removal for registry in found for removal in _old_versions(registry, retention, now)]
     removals += [removal for of, paths in chosen.items() for removal in _old_runs(of, paths, retention, now)]
@@ -112,10 +113,10 @@ def _in_use(registry: Registry) -> set[str | None]:
     return {*decisions.succession()[-2:], *decisions.protected(), registry.served.version}
 
 
-def _runs_by_name(directory: Path) -> dict[str | None, list[Path]]:
-    """By the name in their configuration; None: it cannot be read."""
+def _runs_by_name(artifacts: Path) -> dict[str | None, list[Path]]:
+    """By the name in their configuration; None: it cannot be read. A cluster's workers have runs too."""
     found: dict[str | None, list[Path]] = {}
-    for path in directory.glob("[!.]*"):
+    for path in chain.from_iterable((artifacts / place).glob("[!.]*") for place in (runs.RUNS, runs.CLUSTERS)):
         try:
             name = str(json.loads((path / "config.json").read_bytes())["name"])
         except (OSError, ValueError, KeyError, TypeError):

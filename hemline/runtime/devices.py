@@ -5,11 +5,11 @@
     with scope(device): ...             # variables made inside belong to all replicas
 
 One device; `replicas` of one machine (MirroredStrategy); or the workers named in TF_CONFIG, each of which runs the same
-flow (MultiWorkerMirroredStrategy). Tests run on no real GPU: on made-up devices, logical CPUs and two processes.
+flow (MultiWorkerMirroredStrategy; flows/cluster.py starts them). Tests run on no real GPU: on made-up devices, logical
+CPUs and two processes.
 """
 
 import functools
-import json
 import os
 import platform
 import sys
@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from hemline.config.fields import Device
 from hemline.errors import DeviceError
+from hemline.runtime.cluster import place
 from hemline.runtime.quick_import import import_tensorflow
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class DeviceInfo(BaseModel):
 
 def select(wanted: Device, replicas: int = 1, batch_size: int | None = None) -> DeviceInfo:
     """The device to use; changes nothing. batch_size: what the replicas share."""
-    worker, workers = _place_in_cluster(os.environ.get("TF_CONFIG"))
+    worker, workers = place(os.environ.get("TF_CONFIG"))
     shares = replicas * workers
     _check_shares(replicas, workers, batch_size)
     if gpu := _gpu(replicas, required=wanted == "gpu") if wanted != "cpu" else None:
@@ -152,22 +153,6 @@ def _strategy(kind: str, replicas: int, workers: int) -> "tf.distribute.Strategy
     if replicas > 1:
         return tf.distribute.MirroredStrategy([f"/{kind.upper()}:{number}" for number in range(replicas)])
     return None
-
-
-def _place_in_cluster(tf_config: str | None) -> tuple[int, int]:
-    """The number of this worker and how many there are; (0, 1) without a cluster."""
-    if not tf_config:
-        return 0, 1
-    try:
-        config = json.loads(tf_config)
-        tasks = [(kind, n) for kind in ("chief", "worker") for n in range(len(config["cluster"].get(kind, [])))]
-        return tasks.index((config["task"]["type"], int(config["task"]["index"]))), len(tasks)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DeviceError(
-            "TF_CONFIG must name this task and the cluster's workers. "
-            f"Received: TF_CONFIG={tf_config!r} ({type(error).__name__}: {error}). Unset it, or set it to e.g. "
-            '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}.'
-        ) from error
 
 
 def _divide_cpu(replicas: int) -> None:

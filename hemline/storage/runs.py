@@ -17,6 +17,7 @@ LOCK = "run.lock"
 # Beside runs/, each with a directory for every model's name: numbered versions; ledger and champion; what is served.
 MODELS, REGISTRY, SERVING = "models", "registry", "serving"
 RUNS, SWEEPS = "runs", "sweeps"
+CLUSTERS = "clusters"  # of coordinators, and of all workers but worker 0, whose run is the one that counts
 UNCHANGED = "unchanged.json"  # in a run that had nothing to train: which version it would have made again
 TRAINED = "trained.json"  # in a run that was to train alone, as the trials of a sweep are: how good it became
 SEEDS = "seeds"  # in a run of several seeds, a directory for each; in its version, a model of each
@@ -38,11 +39,11 @@ def short(run_id: str) -> str:
     return run_id.replace("-", "")[:8]
 
 
-def open_run(config: RetrainConfig, started: datetime, run_id: str) -> Path:
+def open_run(config: RetrainConfig, started: datetime, run_id: str, place: str = RUNS) -> Path:
     """The run's directory, with its configuration in it. Raises StorageError if it cannot be written."""
     require_writable(config.artifacts_path)
     if config.resume_path is None:
-        directory = run_directory(config, started, run_id)
+        directory = run_directory(config, started, run_id, place)
         write_json(directory / "config.json", config.model_dump(mode="json"))
         return directory
     directory = config.resume_path
