@@ -6,11 +6,13 @@ Neither an engine nor a cluster is there. A stand-in keeps what it is sent and r
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,10 +23,10 @@ import pytest
 import yaml
 from prefect.cli.deploy._models import PrefectYamlModel
 
-from tests.system.conftest import ROOT, Installation, start
+from tests.system.conftest import PATIENCE, ROOT, Installation, free_port, start, wait_until
 from tests.test_prefect_yaml import strict
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 CONTAINER = ROOT / "ops" / "container"
 IMAGE = "registry.example.org/team/hemline"
@@ -215,6 +217,32 @@ def sent(server: Installation, programs: Path, kind: str, path: str) -> tuple[st
         stand_in.shutdown()
     (found, *_) = [each for each in StandIn.kept if path in each[0]] or pytest.fail(f"{StandIn.kept}\n{said}")
     return found
+
+
+def test_the_worker_of_a_container_ends_when_docker_stops_it(server: Installation) -> None:
+    """It did not: what a shell starts in the background ignores SIGINT, which Prefect sends itself on SIGTERM."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = server.environment | {"PATH": path, "PREFECT_WORKER_WEBSERVER_PORT": str(free_port())}
+    log = server.root / "container.log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            ["sh", CONTAINER / "worker.sh"],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        ) as worker,
+    ):
+        try:
+            wait_until(lambda: "started!" in log.read_text(), "starting")
+            worker.terminate()
+            worker.wait(PATIENCE)
+            assert "stopped!" in log.read_text()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)
 
 
 def test_a_container_of_the_docker_pool(server: Installation, programs: Path) -> None:
