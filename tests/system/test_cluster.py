@@ -44,9 +44,9 @@ class Machines:
 
     def members(self, cluster: FlowRun) -> list[FlowRun]:
         """By number."""
-        named = FlowRunFilter.model_validate({"name": {"like_": f"{cluster.name} worker"}})
+        begun = FlowRunFilter.model_validate({"parent_flow_run_id": {"any_": [cluster.id]}})
         with self.client() as client:
-            return sorted(client.read_flow_runs(flow_run_filter=named), key=lambda run: run.name)
+            return sorted(client.read_flow_runs(flow_run_filter=begun), key=lambda run: run.name)
 
     def directory(self, run: FlowRun) -> Path:
         (found,) = self.root.glob(f"artifacts/*/*-{run.id.hex[:8]}")
@@ -122,8 +122,8 @@ def run(machines: Machines) -> FlowRun:
         made = client.create_flow_run_from_deployment(
             deployment.id, parameters=parameters, work_queue_name=COORDINATORS
         )
-    wait_until(lambda: len(machines.members(look(machines, made))) == 2, "starting the members")
-    return look(machines, made)
+    wait_until(lambda: len(machines.members(made)) == 2, "starting the members")
+    return made
 
 
 def look(machines: Machines, made: FlowRun) -> FlowRun:
