@@ -51,7 +51,7 @@ def _approval(registry: Registry, decisions: Decisions) -> Iterator[Need]:
     for version in [version for version in decisions.waiting() if version in there][-1:]:
         yield Need(
             sentence=f"version {version} waits for your word: Resume on its run's page if that waits there, else this, "
-            "or `keep` in place of `promote`",
+            "or keep in place of promote",
             command=f"{_hemline(registry.artifacts)} promote {version} --name {registry.name} --reason WHY",
         )
 

@@ -33,8 +33,11 @@ def difference(decision: Decision) -> tuple[str, str]:
 def _weighed(decision: Decision) -> Iterator[tuple[str, str]]:
     found = decision.measurements
     yield "accuracy", f"{float(found['accuracy']):.2%} of {counted(int(found['examples']), 'test example')}"
-    yield difference(decision)
+    whom, points = difference(decision)
+    points, _, interval = points.partition(", 95 % interval ")  # a cell of the form does not wrap
+    yield whom, points
     if "compared_with" in found:
+        yield "95 % interval", interval
         yield "right now, wrong before", counted(int(found["challenger_only_right"]), "example")
         yield "wrong now, right before", counted(int(found["negative_flips"]), "example")
         drop = float(found["worst_class_drop"])
@@ -42,7 +45,7 @@ def _weighed(decision: Decision) -> Iterator[tuple[str, str]]:
             "worst class",
             f"{found['worst_class']}: recall {abs(drop):.2f} points {'lower' if drop > 0 else 'higher'}",
         )
-        yield "by chance", f"p {float(found['p_value']):.2g}; at most {float(found['level']):.2g} would do"
+        yield "by chance", f"p {float(found['p_value']):.2g}, at most {float(found['level']):.2g}"
         yield "comparisons on this test split", f"{found['decision_number']}"
     yield "one prediction", f"{float(found['latency_ms']):.2f} ms"
     yield "size", f"{float(found['size_mb']):.2f} MB"

@@ -53,7 +53,7 @@ NUMBERS = [str(number) for number in range(11, 0, -1)]
         (["show", ""], ["champion", *NUMBERS, "2026-03-02-by-hand", "0b1c2d3e"]),
         (["compare", "1", "0b"], ["0b1c2d3e"]),
         (["runs", "--name", ""], ["tiny"]),
-        (["show", "--cs"], []),  # which prints several tables
+        (["status", "--cs"], []),  # which is sentences
         (["ledger", "--cs"], ["--csv"]),
         (["pro"], ["promote", "protect"]),
         (["retrain", "--groups.lower.learn"], ["--groups.lower.learning-rate"]),

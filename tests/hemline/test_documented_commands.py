@@ -61,6 +61,7 @@ STANDS_FOR = {
     "hemline promote": "hemline promote 7 --reason better",
     "hemline promote VERSION": "hemline promote 7 --reason better",
     "hemline promote {newest} --reason better": "hemline promote 8 --reason better",
+    "hemline keep VERSION": "hemline keep 8 --reason 'its shirts are worse'",
     "hemline rollback": "hemline rollback --reason worse",
     "hemline rollback [VERSION]": "hemline rollback 5 --reason worse",
     "hemline protect": "hemline protect 7 --reason 'the paper has it'",
