@@ -39,11 +39,10 @@ class Uploads(threading.Thread):
         self._left = has_all  # something may be: what else is here is older than what is there
         self.superseded: int | None = None
         self._queue: queue.Queue[Path] = queue.Queue()
-        self._ending, self._error = (
-            threading.Event(),
-            StorageError(
-                "stays on this machine, and the next attempt sends it."
-            ),
+        self._ending = threading.Event()
+        self._error = StorageError(
+            f"the shared store must be reachable. Received: {directory.name} was not sent in time. What was computed stays "
+            "on this machine, and the next attempt sends it."
         )
         self._directories: set[Path] = set()  # that were sent; checkpoints do not stay
 
