@@ -41,8 +41,8 @@ class Uploads(threading.Thread):
         self._queue: queue.Queue[Path] = queue.Queue()
         self._ending = threading.Event()
         self._error = StorageError(
-            f"the shared store must be reachable. Received: {directory.name} was not sent in time. What was computed stays "
-            "on this machine, and the next attempt sends it."
+            f"the shared store must be reachable. Received: {directory.name} was not sent in time. What was computed "
+            "stays on this machine, and the next attempt sends it."
         )
         self._directories: set[Path] = set()  # that were sent; checkpoints do not stay
 
