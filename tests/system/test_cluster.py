@@ -43,10 +43,10 @@ class Machines:
         return SyncPrefectClient(self.url)
 
     def members(self, cluster: FlowRun) -> list[FlowRun]:
-        """By number."""
+        """By number: the first is begun first. Their names are alike once they run."""
         begun = FlowRunFilter.model_validate({"parent_flow_run_id": {"any_": [cluster.id]}})
         with self.client() as client:
-            return sorted(client.read_flow_runs(flow_run_filter=begun), key=lambda run: run.name)
+            return sorted(client.read_flow_runs(flow_run_filter=begun), key=lambda run: str(run.created))
 
     def directory(self, run: FlowRun) -> Path:
         (found,) = self.root.glob(f"artifacts/*/*-{run.id.hex[:8]}")
