@@ -15,7 +15,8 @@ from hemline.report.blocks import bold, counted, image, listed, sentence, table,
 
 def decision_markdown(decision: Decision) -> str:
     """The sentence, and what a person weighs; the ledger has every digit."""
-    return f"{bold(decision.sentence)}\n\n{table(('what', 'found'), _weighed(decision))}\n"
+    weighed = table(("what", "found"), _weighed(decision)) if decision.measurements else ""
+    return together(bold(decision.sentence), weighed) + "\n"
 
 
 def difference(decision: Decision) -> tuple[str, str]:

@@ -64,6 +64,8 @@ def test_a_decision_shows_what_a_person_weighs_in_its_units() -> None:
         "| one prediction | 0.37 ms |\n"
         "| size | 1.44 MB |\n"
     )
+    alike = Decision(verdict="kept", champion="1", challenger="1", sentence="it is the champion")
+    assert decision_markdown(alike) == "**It is the champion.**\n"  # nothing was measured
     first = Decision(verdict="promoted", champion=None, challenger="1", sentence="the first", measurements=alone)
     assert [line.split(" | ")[0] for line in decision_markdown(first).splitlines()[4:]] == [
         "| accuracy",
