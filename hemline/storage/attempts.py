@@ -87,10 +87,11 @@ def attempt(
         else:
             stack.enter_context(lease(directory))
             this = _begin(directory, owner, after)
-        stack.enter_context(_fenced(directory, this))
+        uploads = stack.enter_context(_fenced(directory, this))
         try:
-            if not this.has_all:
+            if uploads and not this.has_all:
                 run_copies.fetch_run(directory)
+                uploads.watch()
                 this.has_all = True
                 _write(directory, this)
             _require_progress(attempts(directory), limit)
@@ -170,7 +171,7 @@ def _end_process(last: Attempt) -> None:
 
 
 @contextmanager
-def _fenced(directory: Path, this: Attempt) -> Iterator[None]:
+def _fenced(directory: Path, this: Attempt) -> Iterator[run_copies.Uploads | None]:
     """While the block runs, every write of this process asks whether the run is still its."""
 
     uploads: run_copies.Uploads | None = None
@@ -189,7 +190,7 @@ def _fenced(directory: Path, this: Attempt) -> Iterator[None]:
     current.append((directory, this))
     try:
         with run_copies.uploading(directory, this.number, this.has_all) as uploads:
-            yield
+            yield uploads
     finally:
         current.pop()
         files.permission = before

@@ -44,12 +44,17 @@ class Uploads(threading.Thread):
             f"the shared store must be reachable. Received: {directory.name} was not sent in time. What was computed "
             "stays on this machine, and the next attempt sends it."
         )
-        self._directories: set[Path] = set()  # that were sent; checkpoints do not stay
+        self._directories: set[Path] = set()  # of which the store has files; checkpoints do not stay
+        self.watch()
 
     def appeared(self, path: Path) -> None:
         """Returns at once. path: a file or directory; one that is not of the run is left alone."""
         if path.is_relative_to(self.directory):
             self._queue.put(path)
+
+    def watch(self) -> None:
+        """Removes from the store, too, what of the directories that are here is removed from now on."""
+        self._directories.update(path for path in self.directory.rglob("*") if path.is_dir())
 
     def run(self) -> None:
         """Until `end`, and then until all is sent."""
@@ -65,6 +70,8 @@ class Uploads(threading.Thread):
             while not self._try(self._go_on, path, look):
                 time.sleep(AGAIN_SECONDS)
             looked = time.monotonic() if look else looked
+        while not self._try(self._go_on, None, False):
+            time.sleep(AGAIN_SECONDS)
 
     def end(self) -> None:
         """Waits until all is sent. Raises StorageError if the store stays away."""
@@ -79,6 +86,7 @@ class Uploads(threading.Thread):
     def _catch_up(self) -> None:
         """Finds what an earlier attempt could not send: the store was away, or its process was killed."""
         there = {each.name: each.bytes for each in self.shared.objects("")}
+        self._directories.update(self.directory / Path(name).parent for name in there)
         missing = []
         for path in self.directory.rglob("*"):
             name = path.relative_to(self.directory).as_posix()
@@ -95,8 +103,10 @@ class Uploads(threading.Thread):
         if look:
             newest = max(numbers(self.shared), default=self.number)
             self.superseded = newest if newest > self.number else None
-        if path and self.superseded is None:
-            self._send(path)
+        if self.superseded is None:
+            if path:
+                self._send(path)
+            self._remove_old()
 
     def _try(self, do: Callable[..., None], *of: object) -> bool:
         try:
@@ -108,13 +118,14 @@ class Uploads(threading.Thread):
             return False
 
     def _send(self, path: Path) -> None:
-        if path.is_dir():
-            self._directories.add(path)
+        self._directories.add(path if path.is_dir() else path.parent)  # the file's may be gone before its turn comes
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             with suppress(FileNotFoundError):  # an old checkpoint is removed while it is sent
                 if file.is_file():
                     self.shared.upload(file, file.relative_to(self.directory).as_posix())
-        for old in [each for each in self._directories if not each.exists()]:
+
+    def _remove_old(self) -> None:
+        for old in [each for each in self._directories - {self.directory} if not each.exists()]:
             name = old.relative_to(self.directory).as_posix()
             self.shared.delete([f"{name}/{file}" for file in self.shared.names(f"{name}/")])
             self._directories.remove(old)

@@ -109,15 +109,42 @@ def test_an_attempt_that_was_cut_off_writes_nothing_more(hosts: list[Path], monk
         work()
 
 
+def kept(run: Path) -> set[str]:
+    shared = shared_at(run)
+    assert shared
+    return {name.split("/")[0] for name in shared.names("checkpoints/")}
+
+
+def remove(run: Path, epoch: int) -> None:
+    shutil.rmtree(run / "checkpoints" / f"epoch-{epoch:05d}-step-000000")
+
+
 def test_an_old_checkpoint_goes_from_the_store_too(hosts: list[Path]) -> None:
     here, _ = hosts
     with attempt(here, owner="5bcf73b6"):
         for epoch in range(1, 5):
             checkpoint(here, epoch)
             if epoch > 2:
-                shutil.rmtree(here / "checkpoints" / f"epoch-{epoch - 2:05d}-step-000000")
-    shared = shared_at(here)
-    assert shared
-    kept = {name.split("/")[0] for name in shared.names("checkpoints/")}
-    assert kept <= {"epoch-00002-step-000000", "epoch-00003-step-000000", "epoch-00004-step-000000"}
-    assert {"epoch-00003-step-000000", "epoch-00004-step-000000"} <= kept
+                remove(here, epoch - 2)
+    assert kept(here) == {"epoch-00003-step-000000", "epoch-00004-step-000000"}
+
+
+@pytest.mark.parametrize("goes_on_at", ["the same machine", "another machine"])
+def test_so_does_one_of_an_earlier_attempt(hosts: list[Path], goes_on_at: str) -> None:
+    """What an earlier attempt had sent stayed in the store for good."""
+    here, there = hosts
+    killed(here, 1, 2)
+    second = here if goes_on_at == "the same machine" else there
+    with attempt(second, owner="5bcf73b6"):
+        checkpoint(second, 3)
+        remove(second, 1)
+    assert kept(here) == {"epoch-00002-step-000000", "epoch-00003-step-000000"}
+
+
+def test_and_one_that_was_removed_as_its_process_was_killed(hosts: list[Path]) -> None:
+    here, _ = hosts
+    killed(here, 1, 2)
+    remove(here, 1)
+    with attempt(here, owner="5bcf73b6"):
+        checkpoint(here, 3)
+    assert kept(here) == {"epoch-00002-step-000000", "epoch-00003-step-000000"}
