@@ -37,12 +37,13 @@ WARM = ("retrain", "--force", "true")
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3, help="of each (default: 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each (default: 3; 0: the clone alone)")
     parser.add_argument("--clone", action="store_true", help="from a clone to the first champion too; installs it all")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hemline-run-") as scratch:
         root = Path(scratch)
-        whole_runs(root / "root", arguments.rounds)
+        if arguments.rounds:
+            whole_runs(root / "root", arguments.rounds)
         if arguments.clone:
             print("\nFrom a clone to the first champion:\n")
             print("| phase | seconds | share |\n| --- | --- | --- |")
@@ -118,7 +119,8 @@ def from_a_clone(scratch: Path) -> list[tuple[str, float]]:
     """The phases of a clone, `make retrain`, on a machine that has none of it, but for the packages' files nearby."""
     clone, home = scratch / "clone", scratch / "home"
     home.mkdir()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "HEMLINE_"))}
+    ours = ("PREFECT_", "HEMLINE_", "MAKE", "ARGS")  # and what make hands on to another make
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {"HOME": str(home), "UV_CACHE_DIR": str(home / "uv"), "DO_NOT_TRACK": "1"}
     phases = []
     for phase, words in {
@@ -127,7 +129,9 @@ def from_a_clone(scratch: Path) -> list[tuple[str, float]]:
         "make retrain": ["make", "-C", str(clone), "retrain"],
     }.items():
         began = time.perf_counter()
-        subprocess.run(words, env=environment, check=True, capture_output=True)
+        done = subprocess.run(words, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"`{phase}` must end well. Received:\n{done.stdout}{done.stderr}")
         phases.append((phase, time.perf_counter() - began))
     (_, seconds), (run,) = phases.pop(), (clone / "artifacts" / "runs").iterdir()
     of_run = by_phase(run)
