@@ -19,26 +19,25 @@ def decision_markdown(decision: Decision) -> str:
     return together(bold(decision.sentence), weighed) + "\n"
 
 
-def difference(decision: Decision) -> tuple[str, str]:
-    """Whom it was compared with, and by how many points it is better."""
+def difference(decision: Decision) -> tuple[str, str, str]:
+    """Whom it was compared with, by how many points it is better, and their 95 % interval; '' if with nobody."""
     found = decision.measurements
     if "compared_with" not in found:
-        return "difference to the champion", "there is none to compare with"
+        return "difference to the champion", "there is none to compare with", ""
     low, high = (f"{float(found[name]) + 0.0:+.2f}" for name in ("interval_low", "interval_high"))
     whom = f"champion {decision.champion}"
     if found["compared_with"] != decision.champion:
         whom = f"{found['compared_with']}, a champion before"
-    return f"difference to {whom}", f"{float(found['difference_points']):+.2f} points, 95 % interval {low} to {high}"
+    return f"difference to {whom}", f"{float(found['difference_points']):+.2f} points", f"{low} to {high}"
 
 
 def _weighed(decision: Decision) -> Iterator[tuple[str, str]]:
     found = decision.measurements
     yield "accuracy", f"{float(found['accuracy']):.2%} of {counted(int(found['examples']), 'test example')}"
-    whom, points = difference(decision)
-    points, _, interval = points.partition(", 95 % interval ")  # a cell of the form does not wrap
+    whom, points, interval = difference(decision)
     yield whom, points
-    if "compared_with" in found:
-        yield "95 % interval", interval
+    if interval:
+        yield "95 % interval", interval  # by itself: a cell of the form does not wrap
         yield "right now, wrong before", counted(int(found["challenger_only_right"]), "example")
         yield "wrong now, right before", counted(int(found["negative_flips"]), "example")
         drop = float(found["worst_class_drop"])

@@ -57,7 +57,8 @@ def _at_a_glance(record: Record, ending: Ending) -> Iterator[tuple[str, str]]:
     yield "verdict", decision.verdict
     examples = counted(evaluation.examples, "test example")
     yield "accuracy", f"{evaluation.accuracy:.2%} of {examples}, 95 % interval {low:.2%} to {high:.2%}"
-    yield difference(decision)
+    whom, points, interval = difference(decision)
+    yield whom, f"{points}, 95 % interval {interval}" if interval else points
     yield "device", f"{record.device.kind}, {record.device.description}"
     yield "duration", duration(sum(ending.seconds.values()))
     yield "resumed", _resumed(ending.attempts)
