@@ -170,7 +170,9 @@ def test_killed_anywhere_it_starts_and_counts_nothing_twice(
     worker(trains)
     if goes_on_at == "another machine":
         config = config.model_copy(update={"artifacts_dir": request.getfixturevalue("bucket")})
-    monkeypatch.setattr(flows.sweep, "run_directory", lambda config, *of: config.artifacts_path / "sweeps" / "of-one")
+    monkeypatch.setattr(
+        flows.sweep, "run_directory", lambda config, *of: config.artifacts_path / "sweeps" / tmp_path.name
+    )
 
     class Killed(BaseException):
         pass
