@@ -34,9 +34,9 @@ def sweep(config: SweepConfig) -> Path | None:
     this = runtime.flow_run
     directory = run_directory(config, this.scheduled_start_time, str(this.id), SWEEPS)
     write_json(directory / "config.json", config.model_dump(mode="json"))
-    trials = Trials(directory, config)
     try:
         with working_on(directory, LIMIT):
+            trials = Trials(directory, config)  # not before: to open them takes them from an earlier attempt
             while not trials.done():
                 reached(trials.where())  # so that a crash in a long trial is not taken for one that repeats
                 trials.look()
@@ -44,5 +44,5 @@ def sweep(config: SweepConfig) -> Path | None:
                 time.sleep(LOOK_SECONDS)
             return leaderboard(directory, config)
     except Abort:
-        trials.cancel()
+        Trials(directory, config).cancel()
         raise

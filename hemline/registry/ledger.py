@@ -21,7 +21,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
@@ -35,7 +34,7 @@ from hemline.storage.locks import locked
 from hemline.storage.shared import shared_at
 
 LOCK = "ledger.lock"
-LINES, NUMBER = "ledger/", "{:09}"  # in a shared store: an object for each line, by its number
+LINES = "ledger/"  # in a shared store: an object for each line, by its number
 
 
 class Ledger:
@@ -78,8 +77,7 @@ class Ledger:
         entry = entry.model_copy(update={"digest": digest})
         line = entry.model_dump_json().encode() + b"\n"
         if self.shared:
-            with files.permission():
-                self.shared.create(LINES + NUMBER.format(len(after.entries) + 1), line)
+            self.shared.write_line(LINES, len(after.entries) + 1, line)
         self._extend(before, line)
         return Decisions([*after.entries, entry], before + line)
 
@@ -107,17 +105,11 @@ class Ledger:
         """The lines, with those that other machines have added since."""
         if not self.shared:
             return content
-        names = self.shared.names(LINES, after=NUMBER.format(content.count(b"\n")))
-        with ThreadPoolExecutor(16) as threads:  # a store takes as long for one as for several
-            new = b"".join(threads.map(lambda name: self._read_line(name), names))
+        new = b"".join(self.shared.lines(LINES, after=content.count(b"\n")))
         if new:  # who holds the lock writes them anyway; a reader without permission to write is still answered
             with suppress(BlockingIOError, StorageError), self.locked(wait=0):
                 self._extend(content, new)
         return content + new
-
-    def _read_line(self, name: str) -> bytes:
-        assert self.shared
-        return self.shared.read(LINES + name)
 
     def _extend(self, before: bytes, new: bytes) -> None:
         """Appends to the lines that were read, of which a copy may still lack some. Waits until it is on disk."""

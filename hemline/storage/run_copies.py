@@ -25,6 +25,7 @@ LOOK_SECONDS = 10.0  # between two looks whether another attempt has begun
 AGAIN_SECONDS = 5.0  # after which a store that was away is asked again
 PATIENCE = 600.0  # seconds that the end of a run waits for a store that is away
 ATTEMPTS = "attempts/"
+TRIALS = "trials/"  # of a sweep; lines that are in the store alone (hemline.sweeps.journal)
 GROWING = ("run.log", "timing.csv")  # which do not appear, but grow
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class Uploads(threading.Thread):
 
     def _catch_up(self) -> None:
         """Finds what an earlier attempt could not send: the store was away, or its process was killed."""
-        there = {each.name: each.bytes for each in self.shared.objects("")}
+        there = {each.name: each.bytes for each in self.shared.objects("") if not each.name.startswith(TRIALS)}
         self._directories.update(self.directory / Path(name).parent for name in there)
         missing = []
         for path in self.directory.rglob("*"):
@@ -185,7 +186,7 @@ def fetch_run(directory: Path) -> None:
         before, files.appeared = files.appeared, Path  # where they come from, they are
         try:
             for name in shared.names(""):
-                if not name.startswith(ATTEMPTS):
+                if not name.startswith((ATTEMPTS, TRIALS)):
                     shared.download(name, directory / name)
         finally:
             files.appeared = before

@@ -2,22 +2,27 @@
 
     artifacts = artifacts_at("s3://models/hemline")     # HEMLINE_ROOT/shared/s3-models-hemline-1f0c0a9b
     shared = shared_at(artifacts / "registry" / "shoes")        # None in a directory that is no copy
-    shared.create("ledger/000000012", line)             # keys are relative to the directory, here registry/shoes
+    shared.create("champion", b"8")                     # keys are relative to the directory, here registry/shoes
+    shared.write_line("ledger/", 12, line)              # Taken, if another machine has written line 12
 
 A copy knows its store by a file in it, so whoever is given a directory needs no address. What is in a copy may be
 removed at any time, but for what a run is writing there; it is fetched again.
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from hemline.config.paths import SHARED
+from hemline.storage import files
 from hemline.storage.files import Taken
 from hemline.storage.remote import Object, Remote, Stale
 
+NUMBER = "{:09}"  # of a line, as its object's name ends
+AT_ONCE = 16  # lines that are read side by side: a store takes as long for one as for several
 TRIED = ".shared-tried"  # in a copy: its store was found to have conditional writes
 
 
@@ -53,6 +58,17 @@ class Shared:
     def directories(self) -> list[str]:
         """Those in this one, without what is in them."""
         return [key.removeprefix(self.key("")) for key in self.remote.directories(self.key(""))]
+
+    def write_line(self, prefix: str, number: int, line: bytes) -> None:
+        """Writes a line of what only grows, an object for each. Raises Taken if another has written that number."""
+        with files.permission():
+            self.create(prefix + NUMBER.format(number), line)
+
+    def lines(self, prefix: str, after: int) -> list[bytes]:
+        """Those behind a number, in their order."""
+        names = self.names(prefix, after=NUMBER.format(after))
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            return list(threads.map(lambda name: self.read(prefix + name), names))
 
     def put_newer(self, name: str, content: bytes, is_newer: Callable[[bytes, bytes], bool]) -> None:
         """Writes the content unless what is there is as new. is_newer: of two contents."""

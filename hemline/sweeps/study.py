@@ -1,4 +1,4 @@
-"""The trials of a sweep, in a file that outlives its process.
+"""The trials of a sweep, in a record that outlives its process; where machines share the artifacts, its machine too.
 
     study = Study(directory, config)                    # what there is already is taken up
     trial = study.ask()                                 # trial.number, and study.values(trial): what is to be tried
@@ -6,8 +6,8 @@
     if study.hopeless(trial, rows): ...                 # rows: of its epochs so far
     study.tell(trial, "trained", rows)                  # counts once, however often it is told
 
-A trial is in the file before anything is started for it, and ends there once. So a sweep that was killed knows which
-trials it has begun, and neither begins nor counts one twice.
+A trial is in the record before anything is started for it, and ends there once. So a sweep that was killed knows
+which trials it has begun, and neither begins nor counts one twice. One process at a time may have it open.
 """
 
 import json
@@ -23,9 +23,11 @@ from pydantic import BaseModel, JsonValue
 
 from hemline.config.sweep import Range, SweepConfig
 from hemline.records.run import Rows, published_epoch
+from hemline.storage.shared import shared_at
+from hemline.sweeps.journal import SharedJournal
 
 STARTS = 4  # trials that run to their end before one may be ended for being below their median
-NAME = "sweep"  # of the one study in the file
+NAME = "sweep"  # of the one study in the record
 STATES = {  # in the order of a leaderboard
     TrialState.COMPLETE: "trained",
     TrialState.PRUNED: "pruned",
@@ -53,7 +55,9 @@ class Study:
         self.space = {name: _distribution(each) for name, each in config.space.items()}
         directory.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage = JournalStorage(JournalFileBackend(str(directory / "trials.journal")))
+        shared = shared_at(directory)
+        journal = SharedJournal(shared) if shared else JournalFileBackend(str(directory / "trials.journal"))
+        storage = JournalStorage(journal)
         known = storage.get_all_studies()
         begun = len(storage.get_all_trials(known[0]._study_id)) if known else 0
         seed = config.seed + begun  # or a sweep that goes on would draw what it has drawn before
@@ -73,13 +77,19 @@ class Study:
         return len(self._study.get_trials(deepcopy=False))
 
     def running(self) -> list[Trial]:
-        """Those that have not ended: in no process's memory, so they are made of the file."""
+        """Those that have not ended: in no process's memory, so they are made of the record."""
         frozen = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return [Trial(self._study, each._trial_id) for each in frozen]
+        return [self._drawn(Trial(self._study, each._trial_id)) for each in frozen]
 
     def ask(self) -> Trial:
         """A new one."""
-        return self._study.ask(self.space)
+        return self._drawn(self._study.ask())
+
+    def _drawn(self, trial: Trial) -> Trial:
+        """The same with all its values: its process may have been killed between two of them."""
+        for name in [each for each in self.space if each not in trial.params]:
+            trial._suggest(name, self.space[name])
+        return trial
 
     def values(self, trial: Trial | FrozenTrial) -> dict[str, JsonValue]:
         """What it tries, by field."""
@@ -104,7 +114,7 @@ class Study:
             trial.report(float(row["val_accuracy"]), int(row["epoch"]))
 
     def _frozen(self, trial: Trial) -> FrozenTrial:
-        """As it is in the file."""
+        """As it is in the record."""
         return self._study.get_trials(deepcopy=False)[trial.number]
 
     def tell(self, trial: Trial, state: str, rows: Rows) -> None:

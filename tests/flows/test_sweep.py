@@ -157,17 +157,29 @@ def test_a_hopeless_trial_is_cancelled_while_it_trains(config: SweepConfig, work
     assert (leaders[-1].flow_run, leaders[-1].val_accuracy, leaders[-1].epochs) == (str(fifth[0]), 0.001, 1)
 
 
+@pytest.mark.parametrize("goes_on_at", ["the same machine", "another machine"])
 def test_killed_anywhere_it_starts_and_counts_nothing_twice(
-    config: SweepConfig, worker: Callable[[Answer], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    goes_on_at: str,
+    config: SweepConfig,
+    worker: Callable[[Answer], None],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> None:
     """Its process ends after each of its first steps in turn: asked, started, noted, ended."""
     worker(trains)
-    monkeypatch.setattr(flows.sweep, "run_directory", lambda *of: tmp_path / "sweeps" / "as-of-one-flow-run")
+    if goes_on_at == "another machine":
+        config = config.model_copy(update={"artifacts_dir": request.getfixturevalue("bucket")})
+    monkeypatch.setattr(
+        flows.sweep, "run_directory", lambda config, *of: config.artifacts_path / "sweeps" / tmp_path.name
+    )
 
     class Killed(BaseException):
         pass
 
-    for name, after in list(product(("ask", "note", "tell"), (False, True))) * 2:
+    for number, (name, after) in enumerate(list(product(("ask", "note", "tell"), (False, True))) * 2):
+        if goes_on_at == "another machine":
+            monkeypatch.setenv("HEMLINE_ROOT", str(tmp_path / f"host-{number}"))
         original = getattr(Study, name)
 
         def dies(self: Study, *args: object, original: Callable[..., object] = original, after: bool = after) -> object:

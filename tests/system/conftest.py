@@ -64,10 +64,10 @@ class Installation:
         return code
 
 
-def wait_until(done: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+def wait_until(done: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    deadline = time.monotonic() + patience
     while not done():
-        assert time.monotonic() < deadline, f"{what} did not happen within {PATIENCE:.0f} s"
+        assert time.monotonic() < deadline, f"{what} did not happen within {patience:.0f} s"
         time.sleep(0.5)
 
 

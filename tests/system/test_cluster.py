@@ -4,8 +4,6 @@ Tiny data. One member is killed in the middle: both come back, and end with the 
 alone.
 """
 
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +23,7 @@ from hemline.storage.attempts import attempts
 from ops.up import runs_of
 from tests.system import tiny
 from tests.system.conftest import ROOT, free_port, user, wait_until
+from tests.system.machines import network
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 COORDINATORS = "coordinators"  # a queue of their own, so that each machine has room for one member and takes one
@@ -53,30 +52,10 @@ class Machines:
         return found
 
 
-def ip(words: str) -> None:
-    subprocess.run(["ip", *words.split()], check=True, capture_output=True, text=True)
-
-
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    """Another machine's network, reached by THERE; this one is reached from it by HERE."""
-    if os.geteuid() != 0 or not shutil.which("ip"):
-        pytest.skip("a network namespace needs root and ip (Debian: apt-get install iproute2)")
-    name, near, far = f"hemline{os.getpid()}", f"hn{os.getpid()}", f"hf{os.getpid()}"
-    try:
-        ip(f"netns add {name}")
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"no network namespace can be made here: {error.stderr}")
-    try:
-        ip(f"link add {near} type veth peer name {far} netns {name}")
-        ip(f"address add {HERE}/30 dev {near}")
-        ip(f"link set {near} up")
-        ip(f"-n {name} address add {THERE}/30 dev {far}")
-        ip(f"-n {name} link set {far} up")
-        ip(f"-n {name} link set lo up")
+    with network(HERE, THERE) as name:
         yield name
-    finally:
-        ip(f"netns del {name}")
 
 
 @pytest.fixture

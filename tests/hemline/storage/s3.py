@@ -1,4 +1,4 @@
-"""An S3 server of its own on loopback, and copies of one bucket as several machines have them."""
+"""An S3 server of its own, on loopback or elsewhere, and copies of one bucket as several machines have them."""
 
 import logging
 import urllib.request
@@ -17,10 +17,10 @@ _buckets = count()
 
 
 @contextmanager
-def s3_server() -> Iterator[str]:
-    """Its address."""
+def s3_server(on: str = "127.0.0.1") -> Iterator[str]:
+    """Its address. on: an address of this machine."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(on, port=0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()

@@ -1,16 +1,25 @@
-"""A sweep knows after its process's death what it has begun and what has ended, and counts nothing twice."""
+"""A sweep knows after its process's death what it has begun and what has ended, and counts nothing twice.
 
+On one machine, and on two that share a store: there the second is the one that knows.
+"""
+
+from itertools import count, cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from matplotlib import rcParams
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+from pydantic import JsonValue
 
 from hemline.config.retrain import RetrainConfig
 from hemline.config.sweep import SweepConfig
 from hemline.records.run import Rows
+from hemline.sweeps.journal import SharedJournal
 from hemline.sweeps.leaderboard import markdown, pictures, table, write_recipe
 from hemline.sweeps.study import STARTS, Study
+from tests.hemline.storage.s3 import machine
 
 CONFIG = SweepConfig.model_validate(
     {
@@ -28,9 +37,24 @@ def rows(*accuracies: float) -> Rows:
     return [{"epoch": number, "val_accuracy": each, "val_loss": 1} for number, each in enumerate(accuracies, start=1)]
 
 
+@pytest.fixture(params=["one machine", "two machines"])
+def places(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """The sweep's directory where it is begun, and where it goes on."""
+    if request.param == "one machine":
+        return tmp_path, tmp_path
+    bucket = request.getfixturevalue("bucket")
+    here, there = (machine(tmp_path / name, bucket, monkeypatch) / "sweeps" / "of-shoes" for name in ("a", "b"))
+    return here, there
+
+
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
-    return Study(tmp_path, CONFIG)
+def study(places: tuple[Path, Path]) -> Study:
+    return Study(places[0], CONFIG)
+
+
+@pytest.fixture
+def elsewhere(places: tuple[Path, Path]) -> Path:
+    return places[1]
 
 
 def test_values_are_of_the_space(study: Study) -> None:
@@ -42,28 +66,70 @@ def test_values_are_of_the_space(study: Study) -> None:
         CONFIG.retrain(values)
 
 
-def test_another_process_finds_what_was_begun(study: Study, tmp_path: Path) -> None:
+def test_another_process_finds_what_was_begun(study: Study, elsewhere: Path) -> None:
     trial = study.ask()
     study.note(trial, "flow_run", "7")
-    (found,) = (again := Study(tmp_path, CONFIG)).running()
+    (found,) = (again := Study(elsewhere, CONFIG)).running()
     assert (found.number, again.values(found), again.noted(found, "flow_run")) == (0, study.values(trial), "7")
     assert again.begun() == 1
 
 
-def test_it_does_not_draw_the_same_again(study: Study, tmp_path: Path) -> None:
+def test_it_does_not_draw_the_same_again(study: Study, elsewhere: Path) -> None:
     """Each process has a sampler of its own, which would begin where the first one began."""
     first = study.values(study.ask())
-    assert Study(tmp_path, CONFIG).values(Study(tmp_path, CONFIG).ask()) != first
+    again = Study(elsewhere, CONFIG)
+    assert again.values(again.ask()) != first
 
 
-def test_a_trial_ends_once(study: Study, tmp_path: Path) -> None:
+def test_a_trial_ends_once(study: Study, elsewhere: Path) -> None:
     trial = study.ask()
     study.tell(trial, "trained", rows(0.5, 0.7))
-    (again,) = (other := Study(tmp_path, CONFIG)).leaders()
+    (again,) = (other := Study(elsewhere, CONFIG)).leaders()
     other.tell(trial, "trained", rows(0.9))
     assert (again.state, again.val_accuracy, again.epochs) == ("trained", 0.7, 2)
     assert other.leaders()[0].val_accuracy == 0.7
     assert not other.running()
+
+
+def test_killed_at_any_line_of_its_record_it_goes_on_with_the_same_trials(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One was begun with the values that its process had come to: the other fields were those of `base`."""
+    backend = JournalFileBackend if places[0] == places[1] else SharedJournal
+    append, lines_left, started = backend.append_logs, 0, dict[int, dict[str, JsonValue]]()
+
+    class Killed(BaseException):
+        pass
+
+    def dies(journal: BaseJournalBackend, logs: list[dict[str, Any]]) -> None:
+        nonlocal lines_left
+        if lines_left == 0:
+            raise Killed
+        lines_left -= 1
+        append(journal, logs)  # type: ignore[arg-type]
+
+    def live(place: Path) -> Study:
+        study = Study(place, CONFIG)
+        for trial in study.running():
+            values = study.values(trial)
+            assert started.setdefault(trial.number, values) == values  # a server has one run for a number
+        while study.begun() < 3:
+            study.ask()
+        for trial in study.running():
+            study.tell(trial, "trained", rows(0.5, 0.6))
+        return study
+
+    monkeypatch.setattr(backend, "append_logs", dies)
+    for lines, place in zip(count(), cycle(places)):
+        lines_left = lines
+        try:
+            leaders = live(place).leaders()
+            break
+        except Killed:
+            continue
+    assert [(each.trial, each.state, each.epochs) for each in leaders] == [(n, "trained", 2) for n in range(3)]
+    assert [each.values.keys() for each in leaders] == [CONFIG.space.keys()] * 3
+    assert {each.trial: each.values for each in leaders}.items() >= started.items()
 
 
 def test_a_run_that_shows_no_epoch_has_failed(study: Study) -> None:
