@@ -37,7 +37,7 @@ def mirror() -> str:
     """Where this machine has Debian from. Skips where a root directory cannot be made from it."""
     if os.geteuid() != 0:
         pytest.skip("only root may change the root directory")
-    if missing := [each for each in ("mmdebstrap", "unshare", "nsenter") if shutil.which(each) is None]:
+    if missing := [each for each in ("apt-get", "mmdebstrap", "unshare", "nsenter") if shutil.which(each) is None]:
         pytest.skip(f"{missing[0]} is not installed (Debian: apt-get install mmdebstrap util-linux)")
     words = ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", f"Codename: {DEBIAN}"]
     sites = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()

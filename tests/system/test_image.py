@@ -27,6 +27,7 @@ from tests.system.image import Image, Machine, first_process, instructions, mirr
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 COMMIT = "0123456789abcdef0123456789abcdef01234567-dirty"
 USER = 1000
+EPOCHS = 150
 
 
 def test_comments_are_left_out_and_lines_joined() -> None:
@@ -126,7 +127,7 @@ def test_a_container_is_a_worker_until_it_is_stopped_and_its_run_goes_on_elsewhe
         (manifest,) = volume.glob("shared/*/models/mnist/1/manifest.json")
         assert json.loads(manifest.read_bytes())["git_commit"] == COMMIT
 
-        run = team.begin(epochs=300)
+        run = team.begin(epochs=EPOCHS)
         epochs = f"shared/*/runs/*-{run.hex[:8]}/epochs.csv"
         wait_until(lambda: any(len(path.read_text().splitlines()) > 2 for path in volume.glob(epochs)), "two epochs")
         first_process(container).terminate()
@@ -141,7 +142,7 @@ def test_a_container_is_a_worker_until_it_is_stopped_and_its_run_goes_on_elsewhe
         stack.callback(server.stop, elsewhere)
         wait_until(lambda: team.state(run) == "COMPLETED", "the end of the resumed run")
     (resumed,) = team.root.glob(epochs)
-    assert len(resumed.read_text().splitlines()) == 301
+    assert len(resumed.read_text().splitlines()) == EPOCHS + 1
     assert resumed.read_text().startswith(table.read_text())
     first, second = attempts(resumed.parent)
     assert (first.owner, second.after) == (second.owner, "stopped by SIGTERM")

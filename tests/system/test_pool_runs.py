@@ -23,7 +23,7 @@ from tests.system.conftest import ROOT, Installation, wait_until
 from tests.system.pools import Engine, pools, stop
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
-EPOCHS = 300
+EPOCHS = 150
 
 
 @dataclass
