@@ -1,6 +1,7 @@
 """Where a result comes from: Record(config=config, ..., **provenance())."""
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import Any
 from hemline.config.paths import CHECKOUT
 
 PACKAGES = ("hemline", "tensorflow", "keras", "tensorflow-datasets", "numpy", "pillow", "pandas", "prefect")
+COMMIT = "HEMLINE_COMMIT"  # of an image, which has no checkout: the Dockerfile's argument COMMIT
 
 
 def provenance(checkout: Path = CHECKOUT) -> dict[str, Any]:
@@ -28,9 +30,9 @@ def package_versions() -> dict[str, str]:
 
 
 def git_commit(checkout: Path = CHECKOUT) -> str | None:
-    """The checkout's commit, with '-dirty' if files differ from it; None without one."""
+    """The checkout's commit, with '-dirty' if files differ from it; without one, an image's; else None."""
     if not (checkout / ".git").exists():  # git would find a repository that merely holds the environment
-        return None
+        return os.environ.get(COMMIT) or None
     command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     with suppress(OSError, subprocess.SubprocessError):
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()

@@ -1,11 +1,13 @@
 """A real server and worker, started and stopped as `make up` does, with all deployments on it."""
 
+import io
 import os
 import random
 import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -120,6 +122,32 @@ def start(root: Path, preexec_fn: Callable[[], None] = at_a_terminal, **settings
     wait_until(lambda: up.poll() is not None or "worker are up" in log.read_text(), "starting")
     assert up.poll() is None, log.read_text()
     return installation
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """Where the programs of .venv-pools are. Skips where no package registry answers."""
+    here = os.path.relpath(Path(sys.executable).parent, ROOT)
+    words = ["make", "-s", "-o", "setup", ".venv-pools/installed", f"BIN={here}", f"PYTHON={here}/python"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    if "No solution found" in done.stderr or "error sending request" in done.stderr:
+        pytest.skip("prefect-docker and prefect-kubernetes are not to be had here")
+    assert done.returncode == 0, done.stderr
+    return ROOT / ".venv-pools" / "bin"
+
+
+@pytest.fixture(scope="session")
+def context(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `docker build` sends to the engine, unpacked: by the code of docker-py, which reads .dockerignore."""
+    code = (
+        "import sys; from docker.utils.build import tar; rules = open('.dockerignore').read().splitlines();"
+        "sys.stdout.buffer.write(tar('.', exclude=rules, dockerfile=('ops/container/Dockerfile', None)).read())"
+    )
+    done = subprocess.run([programs / "python", "-c", code], cwd=ROOT, capture_output=True, check=True)
+    directory = tmp_path_factory.mktemp("context")
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as sent:
+        sent.extractall(directory, filter="data")
+    return directory
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,17 @@ def test_there_is_no_commit_without_git(tmp_path: Path, monkeypatch: pytest.Monk
     assert provenance(tmp_path)["git_commit"] is None
 
 
+def test_an_image_says_of_which_commit_it_is_and_a_checkout_knows_better(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_checkout = provenance(checkout)["git_commit"]
+    monkeypatch.setenv("HEMLINE_COMMIT", "0123abc-dirty")
+    assert provenance(checkout / "missing")["git_commit"] == "0123abc-dirty"
+    assert provenance(checkout)["git_commit"] == of_checkout
+    monkeypatch.setenv("HEMLINE_COMMIT", "")  # as an image has it that was built without the argument
+    assert provenance(checkout / "missing")["git_commit"] is None
+
+
 def test_versions_are_those_that_are_imported(tmp_path: Path) -> None:
     versions = provenance(tmp_path)["packages"]
     assert versions["keras"] == keras.__version__

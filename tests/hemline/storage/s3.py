@@ -13,6 +13,7 @@ from moto.server import ThreadedMotoServer
 from hemline.config.paths import artifacts_at
 from hemline.storage import shared
 
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
 _buckets = count()
 
 
@@ -31,8 +32,7 @@ def s3_server(on: str = "127.0.0.1") -> Iterator[str]:
 
 def use(address: str, patch: pytest.MonkeyPatch) -> None:
     """For every store of this process and those that it starts."""
-    credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
-    for name, value in {"AWS_ENDPOINT_URL": address, **credentials}.items():
+    for name, value in {"AWS_ENDPOINT_URL": address, **CREDENTIALS}.items():
         patch.setenv(name, value)
     shared._remote.cache_clear()
 
