@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 import psutil
@@ -58,11 +58,12 @@ class House:
     environment: Mapping[str, str]
     server: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]]
+    log: IO[bytes] | None  # takes what workers say, and their runs
 
     def start_worker(self, limit: int) -> None:
         """One more, which takes so many runs at a time."""
         words = ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--limit", str(limit)]
-        self.workers.append(start(words, self.environment))
+        self.workers.append(start(words, self.environment, self.log))
 
     def stop_workers(self) -> None:
         """All of them, and what they run."""
@@ -78,7 +79,7 @@ def house(
     settings: Mapping[str, str] | None = None,
     logged: bool = False,
 ) -> Iterator[House]:
-    """Starts them. database: its address; None for SQLite. settings: more of the environment. logged: in server.log."""
+    """Starts them. database: its address; None for SQLite. settings: more of the environment. logged: into files."""
     with ExitStack() as stack:
         root = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="hemline-bench-", ignore_cleanup_errors=True))
@@ -100,12 +101,13 @@ def house(
             environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database
         environment |= settings or {}
         words = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
-        server = start(words, environment, (root / "server.log").open("wb") if logged else None)
+        logs = [(root / name).open("wb") if logged else None for name in ("server.log", "workers.log")]
+        server = start(words, environment, logs[0])
         stack.callback(stop, server, 30)
         wait_until_healthy(url, server)
         prefect(environment, "work-pool", "create", POOL, "--type", "process")
         client = stack.enter_context(SyncPrefectClient(url))
-        here = House(root, client, environment, server, [])
+        here = House(root, client, environment, server, [], logs[1])
         stack.callback(here.stop_workers)
         for _ in range(workers):
             here.start_worker(limit)
