@@ -10,7 +10,7 @@ export HEMLINE_ROOT ?= $(CURDIR)
 export DO_NOT_TRACK = 1
 
 .PHONY: setup retrain test test-slow lint up worker deploy notify chaos sbom screenshots \
-  bench bench-run bench-gate bench-growth bench-workers results
+  bench bench-run bench-gate bench-growth bench-workers bench-scale results
 setup: .venv/installed
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 14)' || { \
@@ -69,6 +69,7 @@ bench-run: setup ; @$(BIN)/python -m bench.run $(ARGS)
 bench-gate: setup ; @$(BIN)/python -m bench.gate $(ARGS)
 bench-growth: setup ; @$(BIN)/python -m bench.growth $(ARGS)
 bench-workers: setup ; @$(BIN)/python -m bench.workers $(ARGS)
+bench-scale: setup ; @$(BIN)/python -m bench.scale $(ARGS)
 results: setup ; @$(BIN)/python -m bench.results $(ARGS)
 sbom: setup .venv-sbom/installed
 	@.venv-sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o $(SBOM) $(BIN)/python

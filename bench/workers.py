@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 import psutil
@@ -56,12 +56,30 @@ class House:
     root: Path
     client: SyncPrefectClient
     environment: Mapping[str, str]
+    server: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]]
+    log: IO[bytes] | None  # takes what workers say, and their runs
+
+    def start_worker(self, limit: int) -> None:
+        """One more, which takes so many runs at a time."""
+        words = ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--limit", str(limit)]
+        self.workers.append(start(words, self.environment, self.log))
+
+    def stop_workers(self) -> None:
+        """All of them, and what they run."""
+        while self.workers:
+            stop(self.workers.pop(), 30)
 
 
 @contextmanager
-def house(workers: int, limit: int, database: str | None) -> Iterator[House]:
-    """Starts them. database: its address; None for SQLite."""
+def house(
+    workers: int,
+    limit: int,
+    database: str | None,
+    settings: Mapping[str, str] | None = None,
+    logged: bool = False,
+) -> Iterator[House]:
+    """Starts them. database: its address; None for SQLite. settings: more of the environment. logged: into files."""
     with ExitStack() as stack:
         root = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="hemline-bench-", ignore_cleanup_errors=True))
@@ -81,18 +99,19 @@ def house(workers: int, limit: int, database: str | None) -> Iterator[House]:
         }
         if database:
             environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database
+        environment |= settings or {}
         words = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
-        server = start(words, environment)
+        logs = [(root / name).open("wb") if logged else None for name in ("server.log", "workers.log")]
+        server = start(words, environment, logs[0])
         stack.callback(stop, server, 30)
         wait_until_healthy(url, server)
         prefect(environment, "work-pool", "create", POOL, "--type", "process")
-        started = []
-        for _ in range(workers):
-            words = ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--limit", str(limit)]
-            started.append(start(words, environment))
-            stack.callback(stop, started[-1], 30)
         client = stack.enter_context(SyncPrefectClient(url))
-        yield House(root, client, environment, started)
+        here = House(root, client, environment, server, [], logs[1])
+        stack.callback(here.stop_workers)
+        for _ in range(workers):
+            here.start_worker(limit)
+        yield here
 
 
 def prefect(environment: Mapping[str, str], *words: str, module: str = "prefect") -> None:
@@ -147,27 +166,29 @@ def measure(database: str | None, arguments: argparse.Namespace) -> list[float]:
         return [latency(here, run) for run in runs]
 
 
-def tiny_data(root: Path) -> None:
-    """Prepared data where a run looks for it: 300 pictures whose brightness is their class."""
+def bright_data(root: Path, train: int = 300, test: int = 70, side: int = 4) -> None:
+    """Prepared data where a run looks for it: pictures of side x side pixels, whose brightness is their class."""
     import numpy as np
 
     rng, directory, splits = np.random.default_rng(0), root / "data" / "decoded" / "mnist", {}
     directory.mkdir(parents=True)
-    for name, examples in (("train", 300), ("test", 70)):
+    for name, examples in (("train", train), ("test", test)):
         labels = rng.integers(3, size=examples).astype(np.int32)
-        noise = rng.integers(0, 120, size=(examples, 4, 4, 1))
+        noise = rng.integers(0, 120, size=(examples, side, side, 1))
         splits[name] = write_split(
             directory, name, [((60 * labels[:, None, None, None] + noise).astype(np.uint8), labels)]
         )
     names = ["dark", "middling", "bright"]
-    ref = DatasetRef(full_name="mnist/3.0.1", path=directory, image_shape=(4, 4, 1), class_names=names, splits=splits)
+    ref = DatasetRef(
+        full_name="mnist/3.0.1", path=directory, image_shape=(side, side, 1), class_names=names, splits=splits
+    )
     write_json(directory / "dataset.json", ref.record())
 
 
 def retrain(database: str, arguments: argparse.Namespace) -> str:
     """Trains many times and kills a worker with its runs when half is done. Returns what came of it, in a sentence."""
     with house(arguments.workers, arguments.limit, database) as here:
-        tiny_data(here.root)
+        bright_data(here.root)
         prefect(here.environment, "--no-prompt", "deploy", "--all")
         prefect(here.environment, module="ops.automations")
         deployment = here.client.read_deployment_by_name("retrain/smoke").id

@@ -41,6 +41,7 @@ OF_A_PROGRAM = {  # make targets whose ARGS are argparse's
     "bench-gate": "bench/gate.py",
     "bench-growth": "bench/growth.py",
     "bench-workers": "bench/workers.py",
+    "bench-scale": "bench/scale.py",
     "chaos": "ops/chaos/__main__.py",
 }
 

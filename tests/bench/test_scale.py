@@ -1,0 +1,91 @@
+"""The cost model by hand: one run, more workers than runs, and each station as the one that all wait for."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.scale_model import PARTS, Costs, Place, bounds
+
+NOTHING = dict.fromkeys(PARTS, 0.0)
+# Asked for, it waits 1 s for a worker, whose slot it has for 9 s; for 2 s of them the device is its own.
+LIGHT = Costs(
+    slot=9.0, poll=2.0, device=2.0, run=NOTHING | {"host": 6.0, "store requests": 7.0}, rest=NOTHING, worker=NOTHING
+)
+
+
+def slowest(costs: Costs, place: Place, runs: int) -> tuple[str, float]:
+    """The station that all wait for, and the prediction."""
+    return max(bounds(costs, place, runs).items(), key=lambda each: each[1])
+
+
+def test_one_run_on_one_worker_takes_its_own_time() -> None:
+    assert set(bounds(LIGHT, Place(hosts=1, cores=1, workers=1), 1).values()) == {10.0}
+
+
+def test_runs_take_turns_on_the_slots() -> None:
+    place = Place(hosts=1, cores=8, workers=2)
+    assert [bounds(LIGHT, place, runs)["slots"] for runs in (1, 2, 3, 8)] == [10.0, 10.0, 20.0, 40.0]
+    assert slowest(LIGHT, place, 8) == ("slots", 40.0)
+
+
+def test_workers_beyond_the_runs_do_nothing() -> None:
+    two_hosts = Place(hosts=2, cores=8, workers=1)
+    assert slowest(LIGHT, two_hosts, 2)[1] == slowest(LIGHT, replace(two_hosts, workers=100), 2)[1] == 10.0
+
+
+def test_a_host_trains_one_run_at_a_time() -> None:
+    # The first has ended after 10 s, and every 2 s another one.
+    assert slowest(LIGHT, Place(hosts=1, cores=8, workers=8), 8) == ("devices", 10.0 + 7 * 2.0)
+    assert slowest(LIGHT, Place(hosts=2, cores=8, workers=4), 8) == ("devices", 10.0 + 3 * 2.0)
+
+
+def test_processors_bind() -> None:
+    # Once a worker has looked, 8 times 6 s on two processors.
+    assert slowest(LIGHT, Place(hosts=1, cores=2, workers=8), 8) == ("processors", 1.0 + 24.0)
+    # Together with the server, for 2 s each, on two of which others take a half.
+    shared = replace(LIGHT, run={**LIGHT.run, "server": 2.0})
+    place = Place(hosts=1, cores=1.5, workers=8, together=True)
+    assert slowest(shared, place, 9) == ("processors", 1.0 + 9 * 8.0 / 1.5)
+
+
+def test_the_server_binds_and_has_one_processor_however_many_there_are() -> None:
+    # Idle it takes 0.2 of its processor, and each of 40 workers 0.01: 0.4 are left for 2 s a run.
+    asks = {**LIGHT.run, "server": 2.0, "database": 4.0}
+    costs = replace(LIGHT, run=asks, rest=NOTHING | {"server": 0.2}, worker=NOTHING | {"server": 0.01})
+    each = bounds(costs, Place(hosts=10, cores=8, workers=4), 1000)
+    assert each == pytest.approx(
+        {
+            "slots": 25 * 10.0,
+            "devices": 10.0 + 99 * 2.0,
+            "server": 1.0 + 1000 * 5.0,
+            "processors": 1.0 + 1000 * 6 / 80,
+            "database": 1.0 + 1000 * 4 / 8,
+            "store": 10.0,  # which would do with 2 s
+        }
+    )
+
+
+def test_workers_that_fill_the_server_by_looking_for_work_let_no_run_pass() -> None:
+    costs = replace(LIGHT, worker=NOTHING | {"server": 0.01}, run={**LIGHT.run, "server": 2.0})
+    assert slowest(costs, Place(hosts=25, cores=8, workers=4), 1) == ("server", math.inf)
+
+
+few = st.integers(1, 50)
+some = st.floats(0, 20)
+
+
+@given(few, few, few, few, some, some, some, some, st.booleans())
+def test_more_of_anything_is_never_slower_and_more_runs_never_faster(
+    hosts: int, cores: int, workers: int, runs: int, slot: float, device: float, host: float, server: float, one: bool
+) -> None:
+    """While looking for work costs nothing."""
+    of_run = NOTHING | {"host": host, "server": server, "store requests": 7.0}
+    costs = replace(LIGHT, slot=slot, device=min(device, slot), run=of_run)
+    place = Place(hosts, cores, workers, together=one)
+    _, took = slowest(costs, place, runs)
+    for more in (replace(place, workers=workers + 1), replace(place, hosts=hosts + 1), replace(place, cores=cores + 1)):
+        assert slowest(costs, more, runs)[1] <= took
+    assert costs.poll / 2 + slot <= took <= slowest(costs, place, runs + 1)[1]
