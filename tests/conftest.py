@@ -6,6 +6,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is impor
 os.environ.pop("HEMLINE_ARTIFACTS", None)  # or tests would publish to the store of whoever has set it
 
 import shutil
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -58,6 +59,24 @@ def parity_table() -> pd.DataFrame:
     from hemline.proofs import parity
 
     return parity.compare()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of an S3 server on loopback."""
+    from tests.hemline.storage.s3 import s3_server  # here, since few tests need it
+
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty place there, which every store of the test reaches."""
+    from tests.hemline.storage.s3 import new_bucket, use
+
+    use(s3, monkeypatch)
+    return new_bucket(s3)
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,8 @@ class Uploads(threading.Thread):
     def __init__(self, directory: Path, shared: Shared, number: int, has_all: bool):
         super().__init__(name="uploads", daemon=True)
         self.directory, self.shared, self.number = directory, shared, number
-        self._left = has_all  # something may be: what else is here is older than what is there
+        # Something may be, of an attempt before; what is here and not the newest is older than what is there.
+        self._left = has_all and number > 1
         self.superseded: int | None = None
         self._queue: queue.Queue[Callable[[], None]] = queue.Queue()
         self._ending, self._away = threading.Event(), float("inf")  # since when the store is away

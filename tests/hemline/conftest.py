@@ -1,6 +1,6 @@
 """A data set small enough to train on in a second, and one finished run on it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -25,24 +25,6 @@ def _own_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the person at this machine has set must not decide a test."""
     for name in ("HEMLINE_ROOT", "TFDS_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
-    """The address of an S3 server on loopback."""
-    from tests.hemline.storage.s3 import s3_server  # here, since few tests need it
-
-    with s3_server() as address:
-        yield address
-
-
-@pytest.fixture
-def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of an empty place there, which every store of the test reaches."""
-    from tests.hemline.storage.s3 import new_bucket, use
-
-    use(s3, monkeypatch)
-    return new_bucket(s3)
 
 
 def pictures(examples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
