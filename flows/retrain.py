@@ -17,7 +17,6 @@ from flows.names import dated
 from flows.nights import made_up_for
 from flows.places import confine
 from hemline.config.retrain import RetrainConfig
-from hemline.data.decoding import verified
 from hemline.proofs.questions import RELIED_ON
 from hemline.records.run import Outcome, published_epoch
 from hemline.registry.champion import Registry
@@ -32,7 +31,7 @@ from tasks.compare import unchanged
 from tasks.evaluate import evaluate
 from tasks.join import join
 from tasks.preflight import preflight
-from tasks.prepare_dataset import prepare_dataset
+from tasks.prepare_dataset import at_hand, prepare_dataset
 from tasks.production import show_after, shown_in_the_end
 from tasks.promote import promote
 from tasks.publish import publish
@@ -70,10 +69,10 @@ def retrain(config: RetrainConfig = {}) -> Outcome | None:  # type: ignore[assig
         if unintroduced(tf_config):
             join()
         selected = preflight(config)
-        on_disk = verified(config.data)
+        on_disk = at_hand(config, directory)
         if same := unchanged(config, on_disk, selected, directory):
             return same  # type: ignore[return-value]
-        device = check_model(config, selected)
+        device = check_model(config, selected, on_disk)
         dataset = prepare_dataset(config, on_disk, directory, wait_for=[device])
         if on_disk is None and (same := unchanged(config, dataset, device, directory)):  # decoded anew, to the same
             return same  # type: ignore[return-value]

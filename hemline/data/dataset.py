@@ -23,6 +23,8 @@ from pydantic import BaseModel
 from hemline.errors import ConfigurationError, DatasetError
 from hemline.storage.files import sha256_of
 
+RECORD = "dataset.json"  # beside the arrays, and in the directory of each run that they are for
+LOCK = ".hemline.lock"  # beside decoded/: runs that start together on a new machine share the first one's work
 AGAIN = "Run again: the arrays are decoded anew from the prepared data."
 Arrays = tuple[np.ndarray, np.ndarray]  # images (N, H, W, C) uint8 and labels (N,) int32
 
@@ -107,10 +109,17 @@ def load_split(ref: DatasetRef, name: str) -> Arrays:
         return _load(ref.model_copy(update={"path": ref.aside}), name)
 
 
-def require_whole(ref: DatasetRef) -> None:
-    """Reads the files for their digests alone. Raises DatasetError if one changed on disk."""
-    for name in ref.splits:
-        load_split(for_run(ref, streaming=True), name)
+def require_whole(ref: DatasetRef) -> Path:
+    """The directory of its files, which are read for their digests alone. Raises DatasetError if one was changed."""
+    for path in (ref.path, ref.aside):
+        try:
+            for name in ref.splits:
+                _load(ref.model_copy(update={"path": path, "streaming": True}), name)
+            break
+        except DatasetError:
+            if path == ref.aside or not ref.aside.is_dir():
+                raise
+    return path
 
 
 def _load(ref: DatasetRef, name: str) -> Arrays:

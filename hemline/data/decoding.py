@@ -1,11 +1,12 @@
 """Decodes a data set once, into raw arrays; TFDS would decode PNGs at 5 s an epoch.
 
-    ref = prepare(DataConfig())         # seconds the first time, then milliseconds
-    examples = examples_of(config)      # a TFDS data set or a folder: refused here if it cannot be used
+    ref = prepare(DataConfig(), artifacts)      # seconds the first time, then milliseconds
+    examples = examples_of(config)              # a TFDS data set or a folder: refused here if it cannot be used
 
 It holds a batch at a time. Decoded arrays are used again only while every byte has its SHA-256 and their source is what
 it was: a folder, while it lists the same files, sizes and times; a TFDS data set, while its version is theirs. What
-changed is decoded anew, and set aside if its content did: hemline.data.dataset.
+changed is decoded anew, and set aside if its content did: hemline.data.dataset. A machine that has nothing of a TFDS
+data set takes it from the store that it shares, if another has sent that version there: hemline.data.snapshots.
 """
 
 import json
@@ -17,7 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from hemline.config.data import DataConfig
-from hemline.data.dataset import AGAIN, DatasetRef, require_whole, write_split
+from hemline.data import snapshots
+from hemline.data.dataset import AGAIN, LOCK, RECORD, DatasetRef, require_whole, write_split
 from hemline.data.folder import FolderExamples
 from hemline.errors import DatasetError
 from hemline.storage.files import require_writable, whole_directory, write_json
@@ -25,7 +27,6 @@ from hemline.storage.locks import locked
 
 log = logging.getLogger(__name__)
 
-LOCK = ".hemline.lock"  # runs that start together on a new machine share the first one's work
 # What upstream's files decode to: a prepared TFDS directory has no checksums of its own.
 KNOWN_FINGERPRINTS = {"fashion_mnist/3.0.1": "7fb9c19b5a4fd2abc97e9033ba0cce9d9ad1b559f825309c75ab1ae0f6191faf"}
 
@@ -59,18 +60,19 @@ def examples_of(config: DataConfig) -> Examples:
     return TfdsExamples(config)
 
 
-def prepare(config: DataConfig) -> DatasetRef:
-    """Decoded arrays of the data set, made now or by an earlier run."""
+def prepare(config: DataConfig, artifacts: Path | None = None) -> DatasetRef:
+    """Decoded arrays of the data set, made now or by an earlier run; where artifacts are shared, of any machine."""
     if ref := verified(config):
         return ref
     require_writable(config.data_path, "data_dir")
     with locked(config.data_path / LOCK):
-        return verified(config) or decode(config)  # another run may have done it meanwhile
+        # Another run may have done it meanwhile.
+        return verified(config) or (artifacts and _shared(config, artifacts)) or decode(config)
 
 
 def verified(config: DataConfig) -> DatasetRef | None:
     """What an earlier run decoded, if every byte is as it was."""
-    record = config.decoded_path / "dataset.json"
+    record = config.decoded_path / RECORD
     if not record.exists():
         return None
     try:
@@ -87,6 +89,22 @@ def verified(config: DataConfig) -> DatasetRef | None:
         log.warning("%s is not used: %s", record.parent, error)
         return None
     return ref
+
+
+def _shared(config: DataConfig, artifacts: Path) -> DatasetRef | None:
+    """What another machine has decoded, where this one has nothing that it would replace.
+
+    A folder, and what a builder of one's own reads, may be another on each machine: there this one's own is the source.
+    """
+    if config.folder or config.has_own_builder or config.decoded_path.exists():
+        return None
+    for ref in snapshots.newest(config.decoded_path.name, artifacts):
+        known = KNOWN_FINGERPRINTS.get(ref.full_name) if not config.converts else None
+        if examples_of(config).were(ref) and known in (None, ref.fingerprint):
+            here = ref.model_copy(update={"path": config.decoded_path})
+            if snapshots.fetch(here, artifacts, to=here.path):
+                return here
+    return None
 
 
 def _require_known(config: DataConfig, ref: DatasetRef, source: Path) -> None:
@@ -113,7 +131,7 @@ def decode(config: DataConfig) -> DatasetRef:
             **examples.leave(temporary),
         )
         _require_known(config, ref, config.folder or config.data_path / examples.full_name)
-        write_json(temporary / "dataset.json", ref.record())
+        write_json(temporary / RECORD, ref.record())
         if before and before.fingerprint != ref.fingerprint and not before.aside.exists():
             before.path.rename(before.aside)
     return ref
@@ -122,7 +140,7 @@ def decode(config: DataConfig) -> DatasetRef:
 def _written(config: DataConfig) -> DatasetRef | None:
     """What is there now, whether or not it is whole; None if it cannot be known."""
     try:
-        written = json.loads((config.decoded_path / "dataset.json").read_bytes())
+        written = json.loads((config.decoded_path / RECORD).read_bytes())
         return DatasetRef.model_validate(written | {"path": config.decoded_path})
     except (OSError, TypeError, ValueError):
         return None

@@ -190,11 +190,20 @@ class FolderExamples:
 
 def names(ref: DatasetRef, split: str, split_seed: int) -> list[str]:
     """The file of each example of a split, in the order of the arrays. Bytes that are no text are shown as \\xNN."""
-    listings = (directory / LISTING for directory in (ref.path, ref.aside))
-    listing = next(path for path in listings if path.exists() and sha256_of(path) == ref.listing)
-    with listing.open(newline="", errors="surrogateescape") as stream:
+    with listing_of(ref).open(newline="", errors="surrogateescape") as stream:
         rows = [(place(bytes.fromhex(row[4]), split_seed), row[0]) for row in csv.reader(stream) if row[3] == split]
     return [os.fsencode(name).decode(errors="backslashreplace") for _, name in sorted(rows)]
+
+
+def listing_of(ref: DatasetRef) -> Path:
+    """The list of the files that the arrays were made of. Raises DatasetError if it was changed."""
+    for path in (directory / LISTING for directory in (ref.path, ref.aside)):
+        if path.exists() and sha256_of(path) == ref.listing:
+            return path
+    raise DatasetError(
+        f"the list of a folder's files must be as it was written. Received: {ref.path / LISTING}, which was changed. "
+        "Delete it and run again."
+    )
 
 
 def _places(root: Path) -> dict[str, Path]:

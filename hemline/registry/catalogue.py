@@ -25,6 +25,7 @@ from hemline.registry.run_files import RunState, attempts_of, epochs_of, json_of
 from hemline.registry.versions import MANIFEST, Manifest, verify
 from hemline.storage.attempts import Attempt
 from hemline.storage.runs import UNCHANGED, short
+from hemline.storage.shared import one_look
 
 Published = dict[str, list[tuple[str, str]]]  # name and number of versions by `short` of their flow run
 
@@ -86,6 +87,7 @@ class Details(BaseModel):
     decisions: list[DecisionRow]  # about the version, or about those that were published of the run
 
 
+@one_look()
 def run_rows(artifacts: Path, name: str | None = None) -> list[RunRow]:
     """Every run, oldest first."""
     published, rows = _published(artifacts), list[RunRow]()
@@ -110,6 +112,7 @@ def run_rows(artifacts: Path, name: str | None = None) -> list[RunRow]:
     return sorted(rows, key=lambda row: row.started)
 
 
+@one_look()
 def version_rows(artifacts: Path, name: str | None = None) -> list[VersionRow]:
     """Every version, oldest first; none is verified. An unreadable one is a row too, and a champion that is gone."""
     rows = []
@@ -138,6 +141,7 @@ def versions_of(registry: Registry, decisions: Decisions, newest: int = 0) -> li
     return rows
 
 
+@one_look()
 def decision_rows(artifacts: Path, name: str | None = None) -> list[DecisionRow]:
     """The ledgers as one, oldest first."""
     return _decisions(registries(artifacts, name))
@@ -148,6 +152,7 @@ def decision_row(registry: Registry, entry: Entry) -> DecisionRow:
     return DecisionRow(name=registry.name, **dict(entry))
 
 
+@one_look()
 def find(artifacts: Path, what: str, name: str | None = None) -> Details:
     """1. a version, as `find_version` does; 2. a run by its directory, its name or a part of it that only it has."""
     numbers = {number for registry in registries(artifacts, name) for number in registry.versions()}
@@ -177,6 +182,7 @@ def find(artifacts: Path, what: str, name: str | None = None) -> Details:
     )
 
 
+@one_look()
 def find_version(artifacts: Path, what: str, name: str | None = None) -> tuple[Path, Manifest]:
     """A verified version: 1. a directory anywhere; 2. 'champion', or a number."""
     if "/" in what or (Path(what) / MANIFEST).exists():

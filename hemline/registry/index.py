@@ -26,6 +26,7 @@ from hemline.report.morning import morning_markdown
 from hemline.report.nights import nights_picture
 from hemline.storage.files import whole_file
 from hemline.storage.runs import MODELS, REGISTRY, RUNS
+from hemline.storage.shared import one_look
 
 INDEX = "index.html"
 NEWEST = 30  # versions and decisions that are listed
@@ -38,6 +39,7 @@ class Morning(NamedTuple):
     picture: str
 
 
+@one_look()
 def write_index(artifacts: Path, now: datetime) -> list[Morning]:
     """Writes the page, and returns what it is made of."""
     mornings = [Morning(status, nights_picture(status.nights)) for status in statuses(artifacts, now)]

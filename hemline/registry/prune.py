@@ -19,7 +19,8 @@ from typing import Literal
 from pydantic import BaseModel, Field, FiniteFloat
 
 from hemline.config.fields import Strict
-from hemline.data import decoding
+from hemline.data import snapshots
+from hemline.data.dataset import LOCK, RECORD
 from hemline.errors import CheckpointError
 from hemline.registry import ledger
 from hemline.registry.champion import Registry, registries
@@ -28,6 +29,7 @@ from hemline.storage import run_copies, runs
 from hemline.storage.files import delete, files_of, hide, is_temporary, size_of
 from hemline.storage.locks import is_locked
 from hemline.storage.run_summaries import fetch_summaries
+from hemline.storage.shared import shared_at
 
 LEFTOVER_DAYS = 1  # a temporary in which nothing was touched for so long has no live writer: the slowest takes minutes
 
@@ -64,8 +66,8 @@ def removable(
     if name is None:
         places |= {artifacts / runs.RUNS: (None, None), artifacts / runs.SERVING: (None, None)}
         if data is not None:
-            places |= dict.fromkeys((data, data / "decoded"), (None, data / decoding.LOCK))
-            removals += _unused_snapshots(artifacts, data / "decoded", going, retention, now)
+            places |= dict.fromkeys((data, data / "decoded"), (None, data / LOCK))
+        removals += _unused_snapshots(artifacts, data, going, retention, now)
     leftovers = (leftover for place, about in places.items() for leftover in _leftovers(place, *about, now))
     return removals + [leftover for leftover in leftovers if not going & set(leftover.path.parents)]
 
@@ -78,7 +80,7 @@ def remove(removals: Iterable[Removal], artifacts: Path) -> list[Removal]:
             versions.setdefault(str(removal.name), []).append(removal.path)
     hidden = [each for name, paths in versions.items() for each in _hide_versions(Registry(artifacts, name), paths)]
     hidden += [each for removal in removals if removal.kind != "version" and (each := _hide(removal))]
-    delete(*(path for _, path in hidden))
+    delete(*(path for _, path in hidden if path))
     gone = {before for before, _ in hidden}
     return [removal for removal in removals if removal.path in gone]
 
@@ -139,15 +141,18 @@ def _old_runs(name: str | None, paths: list[Path], retention: Retention, now: da
 
 
 def _unused_snapshots(
-    artifacts: Path, decoded: Path, going: set[Path], retention: Retention, now: datetime
+    artifacts: Path, data: Path | None, going: set[Path], retention: Retention, now: datetime
 ) -> Iterator[Removal]:
     """Data that was set aside, and to which nothing that stays refers: neither a version nor a run that may go on."""
-    snapshots = [(path, *_size_and_days(path, now)) for path in sorted(decoded.glob("[!.]*@*"))]
-    old = [each for each in snapshots if each[2] > retention.keep_days]
+    aside = sorted((data / "decoded").glob("[!.]*@*")) if data else []
+    found = [(path, *_size_and_days(path, now)) for path in aside]
+    for each in snapshots.replaced(artifacts):
+        found.append((each.path, each.bytes, (now - each.changed).total_seconds() / 86400))
+    old = [each for each in found if each[2] > retention.keep_days]
     if not old:  # then nobody need be asked
         return
     records = [*(artifacts / runs.MODELS).glob("*/*/manifest.json")]
-    records += [path for path in (artifacts / runs.RUNS).glob("*/dataset.json") if _may_go_on(path.parent)]
+    records += [path for path in (artifacts / runs.RUNS).glob(f"*/{RECORD}") if _may_go_on(path.parent)]
     used = {_fingerprint(path)[:16] for path in records if path.parent not in going}
     for path, size, days in old:
         if path.name.rpartition("@")[2] not in used:
@@ -155,8 +160,9 @@ def _unused_snapshots(
 
 
 def _may_go_on(run: Path) -> bool:
-    begun = (run / "checkpoints").is_dir() and not _finished(run)
-    return begun or is_locked(run / runs.LOCK)
+    # Checkpoints of another machine's run are not here.
+    begun = ((run / "checkpoints").is_dir() or shared_at(run)) and not _finished(run)
+    return bool(begun) or is_locked(run / runs.LOCK)
 
 
 def _finished(run: Path) -> bool:
@@ -199,7 +205,7 @@ def _leftovers(place: Path, name: str | None, lock: Path | None, now: datetime) 
             yield Removal(kind="leftover", name=name, path=path, bytes=size, days=days)
 
 
-Hidden = tuple[Path, Path]  # where it was, and where it is
+Hidden = tuple[Path, Path | None]  # where it was, and where it is; None: it was in the shared store alone
 
 
 def _hide_versions(registry: Registry, paths: list[Path]) -> list[Hidden]:
@@ -214,6 +220,9 @@ def _hide_versions(registry: Registry, paths: list[Path]) -> list[Hidden]:
 
 def _hide(removal: Removal) -> Hidden | None:
     """What is no version, unless it has come into use or is gone."""
+    if removal.kind == "snapshot" and shared_at(removal.path):
+        snapshots.withdraw(removal.path)
+        return removal.path, None
     if removal.kind in ("snapshot", "leftover"):
         return removal.path, hide(removal.path)
     run = removal.path if removal.kind == "run" else removal.path.parent

@@ -33,12 +33,13 @@ from hemline.registry.run_files import (
 from hemline.registry.versions import MANIFEST
 from hemline.storage.attempts import Attempt
 from hemline.storage.runs import TRAINED, UNCHANGED, short
-from hemline.storage.shared import shared_at
+from hemline.storage.shared import one_look, shared_at
 
 VERDICTS: dict[str, State] = {"promoted": "Promoted", "kept": "Kept", "needs approval": "Needs approval"}
 Runs = list[tuple[datetime, Path]]
 
 
+@one_look()
 def statuses(artifacts: Path, now: datetime, name: str | None = None) -> list[Status]:
     """Of each name that has a version, a ledger or a run; or of one, which must be there."""
     runs, damage = _runs_by_name(artifacts)

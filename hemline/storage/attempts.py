@@ -115,7 +115,7 @@ def _begin(directory: Path, owner: str, after: str) -> Attempt:
     (directory / "attempts").mkdir(exist_ok=True)
     try:
         with locked(directory / "attempts" / "lock", wait=GIVEN_UP):
-            earlier = _fetched(directory)
+            earlier = attempts(directory)  # of other machines as far as they were fetched: else the number is taken
             this = Attempt(
                 number=len(earlier) + 1,
                 owner=owner,
@@ -135,6 +135,7 @@ def _begin(directory: Path, owner: str, after: str) -> Attempt:
             run_copies.begin(directory, this.number, _json(this))
             _write(directory, this)
     except Taken:  # a machine that shares the store was faster
+        _fetched(directory)
         return _begin(directory, owner, after)
     except BlockingIOError as error:
         raise CheckpointError(

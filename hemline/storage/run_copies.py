@@ -2,10 +2,12 @@
 
     with uploading(directory, 2, has_all=True) as uploads:      # None where artifacts are not shared
         ...                                             # each file of the run that appears is in the store soon after
+        send(partial(upload, path))                     # something else, when its turn comes
     fetch_run(directory)                                # what other machines have left there
 
 Files are sent by a thread, one after the other in the order in which they appeared: a checkpoint comes after the tables
 of its epochs. A store that is away is asked again until the run ends, and then for PATIENCE; training does not wait.
+The end waits for what takes long as long as it gets on.
 What could not be sent stays here, and the next attempt on this machine begins by sending it.
 """
 
@@ -15,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from hemline.errors import StorageError
@@ -30,6 +33,9 @@ GROWING = ("run.log", "timing.csv")  # which do not appear, but grow
 
 log = logging.getLogger(__name__)
 
+# Does something that only the store is needed for. `uploading` sets it: beside a run, which does not wait for it.
+send: Callable[[Callable[[], None]], None] = lambda do: do()  # noqa: E731
+
 
 class Uploads(threading.Thread):
     """Sends what appears in a run's directory. superseded: the number of an attempt that was begun after this one."""
@@ -37,10 +43,11 @@ class Uploads(threading.Thread):
     def __init__(self, directory: Path, shared: Shared, number: int, has_all: bool):
         super().__init__(name="uploads", daemon=True)
         self.directory, self.shared, self.number = directory, shared, number
-        self._left = has_all  # something may be: what else is here is older than what is there
+        # Something may be, of an attempt before; what is here and not the newest is older than what is there.
+        self._left = has_all and number > 1
         self.superseded: int | None = None
-        self._queue: queue.Queue[Path] = queue.Queue()
-        self._ending = threading.Event()
+        self._queue: queue.Queue[Callable[[], None]] = queue.Queue()
+        self._ending, self._away = threading.Event(), float("inf")  # since when the store is away
         self._error = StorageError(
             f"the shared store must be reachable. Received: {directory.name} was not sent in time. What was computed "
             "stays on this machine, and the next attempt sends it."
@@ -51,7 +58,11 @@ class Uploads(threading.Thread):
     def appeared(self, path: Path) -> None:
         """Returns at once. path: a file or directory; one that is not of the run is left alone."""
         if path.is_relative_to(self.directory):
-            self._queue.put(path)
+            self.also(partial(self._send, path))
+
+    def also(self, do: Callable[[], None]) -> None:
+        """Returns at once. do: is begun anew as long as the store is away."""
+        self._queue.put(do)
 
     def watch(self) -> None:
         """Removes from the store, too, what of the directories that are here is removed from now on."""
@@ -64,11 +75,11 @@ class Uploads(threading.Thread):
         looked = time.monotonic()
         while not (self._ending.is_set() and self._queue.empty()):
             try:
-                path = self._queue.get(timeout=0.2)
+                do = self._queue.get(timeout=0.2)
             except queue.Empty:
-                path = None
+                do = None
             look = time.monotonic() - looked > LOOK_SECONDS
-            while not self._try(self._go_on, path, look):
+            while not self._try(self._go_on, do, look):
                 time.sleep(AGAIN_SECONDS)
             looked = time.monotonic() if look else looked
         while not self._try(self._go_on, None, False):
@@ -80,9 +91,11 @@ class Uploads(threading.Thread):
             if (self.directory / name).exists():
                 self.appeared(self.directory / name)
         self._ending.set()
-        self.join(PATIENCE)
-        if self.is_alive():
-            raise self._error
+        began = time.monotonic()
+        while self.is_alive():
+            if time.monotonic() - max(began, self._away) > PATIENCE:
+                raise self._error
+            self.join(0.2)
 
     def _catch_up(self) -> None:
         """Finds what an earlier attempt could not send: the store was away, or its process was killed."""
@@ -97,24 +110,25 @@ class Uploads(threading.Thread):
                     if there.get(name) != about.st_size:
                         missing.append((about.st_mtime_ns, path))
         for _, path in sorted(missing):  # as they appeared
-            self._queue.put(path)
+            self.also(partial(self._send, path))
         self._left = False
 
-    def _go_on(self, path: Path | None, look: bool) -> None:
+    def _go_on(self, do: Callable[[], None] | None, look: bool) -> None:
         if look:
             newest = max(numbers(self.shared), default=self.number)
             self.superseded = newest if newest > self.number else None
         if self.superseded is None:
-            if path:
-                self._send(path)
+            if do:
+                do()
             self._remove_old()
 
     def _try(self, do: Callable[..., None], *of: object) -> bool:
         try:
             do(*of)
+            self._away = float("inf")
             return True
         except StorageError as error:
-            self._error = error
+            self._error, self._away = error, min(self._away, time.monotonic())
             log.warning("%s", error)
             return False
 
@@ -140,12 +154,14 @@ def uploading(directory: Path, number: int, has_all: bool) -> Iterator[Uploads |
         return
     uploads = Uploads(directory, shared, number, has_all)
     uploads.start()
-    before, files.appeared = files.appeared, uploads.appeared
+    global send
+    before = files.appeared, send
+    files.appeared, send = uploads.appeared, uploads.also
     try:
         uploads.appeared(directory / "config.json")
         yield uploads
     finally:
-        files.appeared = before
+        files.appeared, send = before
         uploads.end()
 
 

@@ -4,6 +4,7 @@
     shared = shared_at(artifacts / "registry" / "shoes")        # None in a directory that is no copy
     shared.create("champion", b"8")                     # keys are relative to the directory, here registry/shoes
     shared.write_line("ledger/", 12, line)              # Taken, if another machine has written line 12
+    with one_look(): ...                                # lists nothing twice
 
 A copy knows its store by a file in it, so whoever is given a directory needs no address. What is in a copy may be
 removed at any time, but for what a run is writing there; it is fetched again.
@@ -11,7 +12,8 @@ removed at any time, but for what a run is writing there; it is fetched again.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +26,8 @@ from hemline.storage.remote import Object, Remote, Stale
 NUMBER = "{:09}"  # of a line, as its object's name ends
 AT_ONCE = 16  # lines that are read side by side: a store takes as long for one as for several
 TRIED = ".shared-tried"  # in a copy: its store was found to have conditional writes
+Listed = dict[tuple[str, str, str | None], list[Object]]  # by address of the store, prefix and what it was listed after
+_listed = ContextVar[Listed | None]("listed", default=None)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Shared:
     def objects(self, prefix: str, after: str | None = None) -> Iterator[Object]:
         """Those below a prefix such as 'ledger/', by names without it. after: only those behind it."""
         begin = self.key(prefix)
-        for each in self.remote.objects(begin.rstrip("/"), None if after is None else begin + after):
+        for each in _objects(self.remote, begin, None if after is None else begin + after):
             yield each._replace(name=each.name.removeprefix(begin))
 
     def names(self, prefix: str, after: str | None = None) -> Iterator[str]:
@@ -91,6 +95,27 @@ class Shared:
     def delete(self, names: list[str]) -> None:
         """Removes what is there of these."""
         self.remote.delete(*map(self.key, names))
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """What this thread lists until the block ends is as it was when it was first listed. For who decides nothing."""
+    token = _listed.set({} if (outer := _listed.get()) is None else outer)
+    try:
+        yield
+    finally:
+        _listed.reset(token)
+
+
+def _objects(remote: Remote, prefix: str, after: str | None) -> Iterator[Object]:
+    """prefix: up to a slash."""
+    if (listed := _listed.get()) is None:
+        return remote.objects(prefix.rstrip("/"), after)
+    for (url, of_more, behind), found in listed.items():
+        if (url, behind) == (remote.url, after) and prefix.startswith(of_more):
+            return (each for each in found if each.name.startswith(prefix))
+    listed[remote.url, prefix, after] = found = list(remote.objects(prefix.rstrip("/"), after))
+    return iter(found)
 
 
 def shared_at(path: Path) -> Shared | None:

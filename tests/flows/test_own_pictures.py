@@ -12,11 +12,10 @@ from flows.retrain import retrain
 from hemline.cli import main
 from hemline.config.options import program
 from hemline.config.retrain import RetrainConfig
-from hemline.data.dataset import load_split
-from hemline.data.decoding import verified
+from hemline.data.dataset import DatasetRef, load_split
 from hemline.records.run import Outcome
 from hemline.registry import versions
-from tasks.prepare_dataset import prepare_dataset
+from tasks.prepare_dataset import at_hand, prepare_dataset
 from tests.hemline.data.albums import COLOURS, commands, write_album
 
 
@@ -34,10 +33,14 @@ def root(tmp_path: Path, proofs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_run_that_goes_on_keeps_the_pictures_that_it_began_with(root: Path) -> None:
     """A folder that changed while a run was down had it refused: its checkpoints were of other data."""
     config = RetrainConfig.model_validate({"dataset": "folder:pets", "image_size": 8, "validation": 60})
-    first = prepare_dataset(config, verified(config.data), root / "run")
+
+    def prepared(run: Path) -> DatasetRef:
+        return prepare_dataset(config, at_hand(config, run), run)
+
+    first = prepared(root / "run")
     (root / "pets" / "cat" / "12.png").unlink()
-    assert prepare_dataset(config, verified(config.data), root / "another run").fingerprint != first.fingerprint
-    assert prepare_dataset(config, verified(config.data), root / "run") == first
+    assert prepared(root / "another run").fingerprint != first.fingerprint
+    assert prepared(root / "run") == first
     assert len(load_split(first, "train")[0]) == first.splits["train"].examples
 
 

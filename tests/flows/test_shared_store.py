@@ -1,0 +1,78 @@
+"""A run whose artifacts are in a store that machines share: what it asks for there, and how it goes on elsewhere."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.retrain import retrain
+from hemline.config.retrain import RetrainConfig
+from hemline.registry import versions
+from tests.hemline.data.albums import write_album
+from tests.hemline.storage.faults import Proxy, Request, unreliable
+from tests.hemline.storage.s3 import machine, use
+
+
+def kind(request: Request) -> str:
+    return "LIST" if "list-type" in request.query else request.method
+
+
+@pytest.fixture
+def proxy(s3: str, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    with unreliable(s3) as between:
+        use(between.address, monkeypatch)
+        yield between
+
+
+def test_what_a_night_asks_for(config: RetrainConfig, bucket: str, proxy: Proxy, tmp_path, monkeypatch) -> None:
+    copy = machine(tmp_path, bucket, monkeypatch)
+    shutil.copytree(tmp_path / "artifacts" / "proofs", copy / "proofs")
+    config = config.model_copy(update={"artifacts_dir": bucket})
+    for night in ("first", "unchanged", "changed", "unchanged2"):
+        if night == "changed":
+            config = config.model_copy(update={"seed": 7})
+        proxy.requests.clear()
+        retrain(config)
+        print("=====", night, Counter(map(kind, proxy.requests)))
+        for request in proxy.requests:
+            print(kind(request), request.path[-80:], request.query[:150])
+
+
+def test_a_run_goes_on_on_a_machine_without_its_pictures(
+    bucket: str, proofs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was refused: a folder is on one machine, and prepared data was not shared."""
+    roots = [tmp_path / name for name in ("a", "b")]
+    copies = [machine(root, bucket, monkeypatch) for root in reversed(roots)][::-1]
+    for copy in copies:
+        shutil.copytree(proofs, copy / "proofs")
+    write_album(roots[0] / "pets", {"": 60}, size=(9, 7))
+    asked = {"dataset": "folder:pets", "image_size": 8, "validation": 40, "batch_size": 32, "epochs": 2}
+    config = RetrainConfig.model_validate(asked | {"artifacts_dir": bucket})
+
+    class Lost(Exception):
+        """The machine, after the training."""
+
+    def lost(*of: object) -> None:
+        raise Lost
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.retrain.evaluate", lost)
+        with pytest.raises(Lost):
+            retrain(config)
+    (begun,) = (copies[0] / "runs").iterdir()
+    dataset = json.loads((begun / "dataset.json").read_bytes())
+    roots[0].rename(tmp_path / "gone")
+
+    monkeypatch.setenv("HEMLINE_ROOT", str(roots[1]))
+    outcome = retrain(config.model_copy(update={"resume": Path(begun.name)}))
+    assert outcome
+    assert versions.verify(outcome.version.path).fingerprint == dataset["fingerprint"]
+    run = copies[1] / "runs" / begun.name
+    assert "resumed at epoch 3, iteration 1 (attempt 2)" in (run / "run.log").read_text()
+    assert [path.name for path in (roots[1] / "data" / "decoded").iterdir()] == [
+        f"{Path(dataset['path']).name}@{dataset['fingerprint'][:16]}"
+    ]
