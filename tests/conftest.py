@@ -62,24 +62,6 @@ def parity_table() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
-    """The address of an S3 server on loopback."""
-    from tests.hemline.storage.s3 import s3_server  # here, since few tests need it
-
-    with s3_server() as address:
-        yield address
-
-
-@pytest.fixture
-def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of an empty place there, which every store of the test reaches."""
-    from tests.hemline.storage.s3 import new_bucket, use
-
-    use(s3, monkeypatch)
-    return new_bucket(s3)
-
-
-@pytest.fixture(scope="session")
 def debian_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The four files of Debian's package as Debian packs them. Skips where no package registry answers."""
     from hemline.data import sources
