@@ -8,6 +8,7 @@ one that was thought lost, because the server did not hear of it for a while, sa
 """
 
 import contextvars
+import logging
 import os
 import re
 import signal
@@ -29,6 +30,7 @@ from prefect.exceptions import Abort, TerminationSignal
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Crashed, Running, State
 
+from hemline.errors import SupersededError
 from hemline.storage.attempts import Attempt, attempt
 from hemline.storage.timing import spent
 from tasks.live import AWAY
@@ -56,10 +58,21 @@ def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
                 watch.done.set()
             if this.after:
                 end_steps(flow_run, began, this.after)  # again: a busy server can hear of a step minutes later
+    except SupersededError as error:
+        if runtime.deployment.id:
+            get_run_logger().warning("%s", error)
+            _end_in_silence()
+        raise
     except TerminationSignal:
         if _cancelled(flow_run, alone=watch.told and not runtime.deployment.id):
             raise Abort("the run was cancelled") from None  # which Prefect does not call a crash
         raise
+
+
+def _end_in_silence() -> None:
+    """Ends the process. The run is another one's now: *Failed* would be said of that, and *Crashed* bring it back."""
+    logging.shutdown()
+    os._exit(0)  # which no worker calls a crash
 
 
 def end_steps(flow_run: UUID, before: datetime, reason: str) -> None:

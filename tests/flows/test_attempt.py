@@ -1,13 +1,16 @@
 """A cancelled process ends, even one whose main thread does not listen; and what a killed one leaves is ended."""
 
+import os
 import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 from prefect import flow, task
 from prefect.client.orchestration import get_client
+from prefect.settings import get_current_settings
 from prefect.states import Completed, Running, State
 
 from flows.attempt import end_steps
@@ -71,3 +74,37 @@ def test_steps_that_a_killed_attempt_left_running_are_crashed_and_others_stay() 
         ("Running", None),
         ("Running", None),
     ]
+
+
+# It was stopped for a while, and another attempt has taken over.
+LATE = """
+import sys
+from pathlib import Path
+from prefect import flow
+from flows.attempt import working_on
+from hemline.storage.attempts import attempt
+from hemline.storage.files import write_json
+
+@flow
+def late(directory):
+    with working_on(directory, limit=5):
+        Path(directory, "attempts", "2.json").write_text(Path(directory, "attempts", "1.json").read_text())
+        write_json(directory / "record.json", {})
+
+late(Path(sys.argv[1]))
+"""
+
+
+def test_a_process_whose_run_is_anothers_now_says_nothing_of_it(tmp_path: Path) -> None:
+    """It called the run *Failed*, which another machine had taken up: a person was told, and a sweep counted it so."""
+    environment = os.environ | get_current_settings().to_environment_variables()
+    environment |= {"PREFECT__RUNTIME__DEPLOYMENT__ID": str(UUID(int=1))}  # as a worker starts it
+    words = [sys.executable, "-c", LATE, str(tmp_path)]
+    ended = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert "only the newest attempt may write" in ended.stdout + ended.stderr
+    assert ended.returncode == 0
+    with get_client(sync_client=True) as client:
+        (run,) = [
+            each for each in client.read_flow_runs() if each.name and each.parameters == {"directory": str(tmp_path)}
+        ]
+    assert run.state_name == "Running"

@@ -3,6 +3,8 @@
 with network("10.213.7.1", "10.213.7.2") as name:   # here, and there
     subprocess.Popen(["ip", "netns", "exec", name, ...])
 with address("10.213.8.9"): ...                     # of this one, for several others
+host = Host("east", ("10.213.8.1", "10.213.8.2"), root, environment)
+host.kill()                                         # and all that runs there
 """
 
 import json
