@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.scale import print_night
 from bench.scale_model import PARTS, Costs, Place, bounds
 
 NOTHING = dict.fromkeys(PARTS, 0.0)
@@ -71,6 +72,19 @@ def test_the_server_binds_and_has_one_processor_however_many_there_are() -> None
 def test_workers_that_fill_the_server_by_looking_for_work_let_no_run_pass() -> None:
     costs = replace(LIGHT, worker=NOTHING | {"server": 0.01}, run={**LIGHT.run, "server": 2.0})
     assert slowest(costs, Place(hosts=25, cores=8, workers=4), 1) == ("server", math.inf)
+
+
+def test_a_night_on_paper(capsys: pytest.CaptureFixture[str]) -> None:
+    asks = {**LIGHT.run, "server": 2.0, "bytes": 5e6, "rows": 1e5}
+    costs = replace(LIGHT, run=asks, worker=NOTHING | {"server": 0.01})
+    print_night(costs, costs)
+    lines = (line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines())
+    rows = {name: cells for name, *cells in lines}
+    # Looking for work takes 0.04 of the server's processor with 4 workers, 0.4 with 40, 0.08 if they look seldom.
+    assert rows["server, h"] == [f"{10_000 * 2.0 / left / 3600:.1f}" for left in (0.96, 0.6, 0.92, 0.6)]
+    assert rows["slots, h"] == ["6.9", "0.7", "1.0", "0.7"]  # a run waits for 5 s, not for 1, before its 9 s
+    assert rows["**bound by**"][1:] == ["server"] * 3
+    assert rows["files, MB"] == ["50,000"] * 4
 
 
 few = st.integers(1, 50)
