@@ -172,7 +172,7 @@ def phases_of(here: House, ended: float) -> dict[str, float]:
         "between the steps": last - began - sum(spent.values()),
         "the rest of the upload": completed - last,
         "leaving": ended - completed,
+        SLOT: ended - states["Pending"],
         "of train: compiling": first - median(others),
         "of train: an epoch": median(others),
-        SLOT: ended - states["Pending"],
     }
