@@ -35,7 +35,7 @@ LEFT = {"store requests": ("requests to the store", 1), "bytes": ("files, MB", 1
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=24, help="trials that are measured at once (default: 24)")
+    parser.add_argument("--runs", type=int, default=20, help="trials that are measured at once (default: 20)")
     parser.add_argument("--workers", type=int, nargs="+", default=[2, 4], help="on so many workers (default: 2 and 4)")
     arguments = parser.parse_args()
     with measured_house() as (here, meter):
