@@ -12,13 +12,13 @@ meanwhile is left out of those that there are.
 import argparse
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
 import psutil
 
-from bench.scale_costs import RUN, TRIAL, Meter, Reading, importing, looks, measured_house, phases_of, run
+from bench.scale_costs import RUN, SLOT, TRIAL, Meter, Reading, importing, looks, measured_house, phases_of, run
 from bench.scale_model import PARTS, Costs, Place, bounds
 from bench.workers import House
 from flows.server import WORKER
@@ -26,32 +26,16 @@ from ops.chaos.lane import wait_until
 
 ALONE = 3  # runs of each kind, whose mean costs are taken
 IDLE = 20.0  # seconds that an idle house is watched for
-MANY = 10_000  # runs of a night
+MANY, SELDOM = 10_000, 10.0  # runs of a night; seconds between two looks for work, as Prefect has them by itself
 TEN = Place(hosts=10, cores=8, workers=4)
-TAKEN = {  # name: what it is called, and how many are one of what is shown
-    "host": ("processor of its host, s", 1),
-    "server": ("processor of the server, s", 1),
-    "database": ("processor of the database, s", 1),
-    "store": ("processor of the store here, s", 1),
-    "API requests": ("requests to the API", 1),
-    "store requests": ("requests to the store", 1),
-    "bytes": ("files in the store, MB", 1e6),
-    "database bytes": ("rows in the database, MB", 1e6),
-}
-
-
-@dataclass
-class Bill:
-    """Of a run alone: seconds by phase, and its costs."""
-
-    phases: dict[str, float]
-    costs: Costs
+BUSY = {part: f"processor of the {part}, s" for part in PARTS} | {"API requests": "requests to the API"}
+LEFT = {"store requests": ("requests to the store", 1), "bytes": ("files, MB", 1e6), "rows": ("database, MB", 1e6)}
 
 
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=24, help="trials that are measured at once (default: 24)")
+    parser.add_argument("--runs", type=int, default=20, help="trials that are measured at once (default: 20)")
     parser.add_argument("--workers", type=int, nargs="+", default=[2, 4], help="on so many workers (default: 2 and 4)")
     arguments = parser.parse_args()
     with measured_house() as (here, meter):
@@ -61,21 +45,20 @@ def main() -> None:
         busy = idle(meter)
         start_workers(here, 0)
         rest = idle(meter)
-        worker = {name: (busy[name] - rest[name]) / most for name in TAKEN}
+        worker = {name: (busy[name] - rest[name]) / most for name in BUSY}
         start_workers(here, 1)
-        whole, trial = (bill(here, meter, config, rest, worker) for config in (RUN, TRIAL))
+        whole, trial = (costs(here, meter, config, rest, worker) for config in (RUN, TRIAL))
         print_costs(whole, trial)
-        print("\n| workers | predicted, s | measured, s | measured / predicted | bound by | others' processors |")
-        print("| --- | --- | --- | --- | --- | --- |")
+        head("workers", "predicted, s", "measured, s", "measured / predicted", "bound by", "others' processors")
         for workers in arguments.workers:
             start_workers(here, workers)
             taken = run(here, meter, TRIAL, arguments.runs)
             measured, others = taken["seconds"], taken["others"] / taken["seconds"]
             place = Place(1, (psutil.cpu_count() or 1) - others, workers, together=True)
-            station, predicted = longest(bounds(trial.costs, place, arguments.runs))
-            found = f"{predicted:.0f} | {measured:.0f} | {measured / predicted:.2f} | {station} | {others:.2f}"
-            print(f"| {workers} | {found} |", flush=True)
-    print_night(whole.costs, trial.costs)
+            station, predicted = longest(bounds(trial, place, arguments.runs))
+            quotient = f"{measured / predicted:.2f}"
+            row(workers, f"{predicted:.0f}", f"{measured:.0f}", quotient, station, f"{others:.2f}")
+    print_night(whole, trial)
 
 
 def start_workers(here: House, number: int) -> None:
@@ -92,35 +75,33 @@ def idle(meter: Meter) -> Reading:
     before = meter.read()
     time.sleep(IDLE)
     taken = meter.since(before)
-    return {name: taken[name] / taken["seconds"] for name in TAKEN}
+    return {name: taken[name] / taken["seconds"] for name in BUSY}
 
 
-def bill(here: House, meter: Meter, config: Mapping[str, Any], rest: Reading, worker: Reading) -> Bill:
-    """Of a few runs, one after the other, on one worker."""
-    readings, phases = [], []
+def costs(here: House, meter: Meter, config: Mapping[str, Any], rest: Reading, worker: Reading) -> Costs:
+    """Of a run alone on one worker, by phase too: means of a few. rest, worker: what is taken without it."""
+    found = []
     for _ in range(ALONE):
-        readings.append(run(here, meter, config, 1))
-        phases.append(phases_of(here, time.time()))
-    phase, taken = ({name: fmean(each[name] for each in found) for name in found[0]} for found in (phases, readings))
-    own = {name: taken[name] - taken["seconds"] * (rest[name] + worker[name]) for name in TAKEN}
+        taken = run(here, meter, config, 1)
+        found.append(taken | phases_of(here, time.time()))
+    mean = {name: fmean(each[name] for each in found) for name in found[0]}
+    mean |= {name: mean[name] - mean["seconds"] * (rest[name] + worker[name]) for name in BUSY}
     poll = float(WORKER["PREFECT_WORKER_QUERY_SECONDS"])
-    return Bill(phase, Costs(phase.pop("slot"), poll, phase["train"], own, rest, worker))
+    return Costs(mean[SLOT], poll, mean["train"], mean, rest, worker)
 
 
-def print_costs(whole: Bill, trial: Bill) -> None:
+def print_costs(whole: Costs, trial: Costs) -> None:
     """Where the seconds of a run go, and what it takes of everything."""
-    print("| phase | whole run, s | trial, s |\n| --- | --- | --- |")
-    for name, spent in whole.phases.items():
-        print(f"| {name} | {spent:.2f} | {f'{trial.phases[name]:.2f}' if name in trial.phases else ''} |")
-    print(f"| of check-model: importing TensorFlow | {(took := importing()):.2f} | {took:.2f} |")
-    print("\n| a run takes | whole run | trial | an idle house, in a second | each worker of it |")
-    print("| --- | --- | --- | --- | --- |")
-    print(f"| a worker, s | {whole.costs.slot:.1f} | {trial.costs.slot:.1f} | | |")
-    print(f"| the device, s | {whole.costs.device:.1f} | {trial.costs.device:.1f} | | |")
-    for name, (called, unit) in TAKEN.items():
-        by_run = [f"{bill.costs.run[name] / unit:.1f}" for bill in (whole, trial)]
-        by_second = [f"{each[name] / unit:.4f}" for each in (trial.costs.rest, trial.costs.worker)]
-        print(f"| {called} | {' | '.join(by_run + by_second)} |")
+    head("", "whole run", "trial", "idle house, a second", "each worker of it")
+    for name in whole.run:
+        if name not in {*BUSY, *LEFT, "seconds", "others"}:  # a phase
+            row(f"{name}, s", *(f"{each.run[name]:.2f}" if name in each.run else "" for each in (whole, trial)), "", "")
+    row("of check-model: importing TensorFlow, s", *2 * [f"{importing():.2f}"], "", "")
+    for name, called in BUSY.items():
+        each = (f"{each[name]:.4f}" for each in (whole.rest, whole.worker))
+        row(called, f"{whole.run[name]:.2f}", f"{trial.run[name]:.2f}", *each)
+    for name, (called, unit) in LEFT.items():
+        row(called, f"{whole.run[name] / unit:.2f}", f"{trial.run[name] / unit:.2f}", "", "")
 
 
 def longest(bounds: dict[str, float]) -> tuple[str, float]:
@@ -130,17 +111,33 @@ def longest(bounds: dict[str, float]) -> tuple[str, float]:
 
 def print_night(whole: Costs, trial: Costs) -> None:
     """On paper: how long each station needs for very many runs, and what they ask and leave."""
-    here = Place(1, psutil.cpu_count() or 1, workers=4, together=True)
-    columns = {"trials, this machine": (trial, here), "trials, 10 hosts": (trial, TEN), "whole, 10 hosts": (whole, TEN)}
+    here, rarely = Place(1, psutil.cpu_count() or 1, workers=4, together=True), trial.poll / SELDOM
+    patient = replace(trial, poll=SELDOM, worker={name: each * rarely for name, each in trial.worker.items()})
+    columns = {
+        "trials, this machine": (trial, here),
+        "trials, 10 hosts": (trial, TEN),
+        f"the same, a look every {SELDOM:.0f} s": (patient, TEN),
+        "whole runs, 10 hosts": (whole, TEN),
+    }
     found = [bounds(*column, MANY) for column in columns.values()]
-    print(f"\n| {MANY:,} runs | {' | '.join(columns)} |\n| --- |{' --- |' * len(columns)}")
+    head(f"{MANY:,} runs", *columns)
     for name in dict.fromkeys(name for each in found for name in each):
-        print(f"| {name}, h | {' | '.join(f'{each[name] / 3600:.1f}' if name in each else '' for each in found)} |")
-    ends = [(station, needed / 3600) for station, needed in map(longest, found)]
-    print(f"| **bound by** | {' | '.join(f'{station}, {hours:.1f} h' for station, hours in ends)} |")
-    for name, (called, unit) in TAKEN.items():
-        if name not in PARTS:
-            print(f"| {called} | {' | '.join(f'{c.run[name] * MANY / unit:,.0f}' for c, _ in columns.values())} |")
+        row(f"{name}, h", *(f"{each[name] / 3600:.1f}" if name in each else "" for each in found))
+    row("**bound by**", *(longest(each)[0] for each in found))
+    for name, (called, unit) in LEFT.items():
+        row(called, *(f"{costs.run[name] * MANY / unit:,.0f}" for costs, _ in columns.values()))
+
+
+def head(*cells: object) -> None:
+    """Begins a table."""
+    print()
+    row(*cells)
+    row(*["---"] * len(cells))
+
+
+def row(*cells: object) -> None:
+    """A line of it."""
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 if __name__ == "__main__":

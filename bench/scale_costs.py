@@ -37,6 +37,7 @@ from ops.chaos.lane import wait_until
 RUN = {"dataset": "mnist", "device": "cpu", "force": True}  # the default one, whatever its data is called
 TRIAL = RUN | {"only_train": True}  # as a sweep asks for it
 IMPORT = "from hemline.runtime.quick_import import import_tensorflow; import_tensorflow()"
+SLOT = "all, in a worker's slot"
 PATIENCE = 3600.0
 Reading = dict[str, float]
 
@@ -61,7 +62,7 @@ class Meter:
             "API requests": (root / "server.log").read_bytes().count(b" HTTP/1"),
             "store requests": (root / "store.log").read_bytes().count(b" HTTP/1"),
             "bytes": _bytes(root / "shared"),
-            "database bytes": _bytes(self.database or root / "prefect"),
+            "rows": _bytes(self.database or root / "prefect"),
         }
 
     def since(self, before: Reading) -> Reading:
@@ -171,7 +172,7 @@ def phases_of(here: House, ended: float) -> dict[str, float]:
         "between the steps": last - began - sum(spent.values()),
         "the rest of the upload": completed - last,
         "leaving": ended - completed,
+        SLOT: ended - states["Pending"],
         "of train: compiling": first - median(others),
         "of train: an epoch": median(others),
-        "slot": ended - states["Pending"],
     }

@@ -6,7 +6,7 @@
 
 Each bound is what that station needs for all runs while every other one is as fast as can be. Nothing is fitted. These
 are the bounds of operational analysis (Denning and Buzen, 1978): where two stations are asked for almost as much, runs
-wait for both in turn, and it takes up to a tenth longer.
+wait for both in turn, and it takes up to a seventh longer. tests/bench/test_scale.py simulates that.
 """
 
 import math

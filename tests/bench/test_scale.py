@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.scale import print_night
 from bench.scale_model import PARTS, Costs, Place, bounds
 
 NOTHING = dict.fromkeys(PARTS, 0.0)
@@ -71,6 +73,63 @@ def test_the_server_binds_and_has_one_processor_however_many_there_are() -> None
 def test_workers_that_fill_the_server_by_looking_for_work_let_no_run_pass() -> None:
     costs = replace(LIGHT, worker=NOTHING | {"server": 0.01}, run={**LIGHT.run, "server": 2.0})
     assert slowest(costs, Place(hosts=25, cores=8, workers=4), 1) == ("server", math.inf)
+
+
+def test_a_night_on_paper(capsys: pytest.CaptureFixture[str]) -> None:
+    asks = {**LIGHT.run, "server": 2.0, "bytes": 5e6, "rows": 1e5}
+    costs = replace(LIGHT, run=asks, worker=NOTHING | {"server": 0.01})
+    print_night(costs, costs)
+    lines = (line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines())
+    rows = {name: cells for name, *cells in lines}
+    # Looking for work takes 0.04 of the server's processor with 4 workers, 0.4 with 40, 0.08 if they look seldom.
+    assert rows["server, h"] == [f"{10_000 * 2.0 / left / 3600:.1f}" for left in (0.96, 0.6, 0.92, 0.6)]
+    assert rows["slots, h"] == ["6.9", "0.7", "1.0", "0.7"]  # a run waits for 5 s, not for 1, before its 9 s
+    assert rows["**bound by**"][1:] == ["server"] * 3
+    assert rows["files, MB"] == ["50,000"] * 4
+
+
+TICK = 0.05
+PHASES = [(3.0, 1.0, False), (6.0, 1.5, True), (0.0, 1.0, False), (4.0, 1.0, False)]  # work, processors, on the device
+
+
+def simulated(cores: float, workers: int, runs: int, poll: float) -> float:
+    """The naive twin: seconds in small steps, in which runs share processors; without work, a phase waits for 1 s."""
+    now, left, ended, chance = 0.0, runs, 0, Random(1)
+    at: list[int | None] = [None] * workers  # the phase of each worker's run
+    to_do, looks = [0.0] * workers, [poll * each / workers for each in range(workers)]
+    holder: int | None = None  # of the device
+    while ended < runs:
+        now += TICK
+        for each in range(workers):
+            if now >= looks[each]:
+                looks[each] += poll * chance.uniform(0.7, 1.3)  # as Prefect's workers do
+                if at[each] is None and left:
+                    left, at[each], to_do[each] = left - 1, 0, PHASES[0][0]
+        if holder is None:
+            holder = next((each for each, phase in enumerate(at) if phase is not None and PHASES[phase][2]), None)
+        goes_on = {each: PHASES[phase] for each, phase in enumerate(at) if phase is not None}
+        goes_on = {each: phase for each, phase in goes_on.items() if not phase[2] or each == holder}
+        share = min(1.0, cores / max(sum(wanted for work, wanted, _ in goes_on.values() if work), 1e-9))
+        for each, (work, wanted, _) in goes_on.items():
+            to_do[each] -= TICK * (wanted * share if work else 1.0)
+            if to_do[each] <= 1e-9:
+                holder = None if holder == each else holder
+                phase = at[each] = (at[each] or 0) + 1
+                if phase == len(PHASES):
+                    at[each], ended = None, ended + 1
+                else:
+                    to_do[each] = PHASES[phase][0] or 1.0
+    return now
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("cores", [2.0, 8.0])
+def test_a_simulation_takes_as_long_as_the_longest_bound_and_at_most_a_seventh_longer(
+    cores: float, workers: int
+) -> None:
+    costs = replace(LIGHT, slot=12.0, device=4.0, run={**LIGHT.run, "host": 13.0})
+    _, predicted = slowest(costs, Place(1, cores, workers), runs := 24)
+    assert 0.98 < simulated(cores, workers, runs, costs.poll) / predicted < 8 / 7
 
 
 few = st.integers(1, 50)
