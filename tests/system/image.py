@@ -140,7 +140,7 @@ class Image:
 
     def _arg(self, rest: str) -> None:
         name, _, default = rest.partition("=")
-        self.arguments[name] = self.given.get(name, *shlex.split(default))
+        self.arguments[name] = self.given.get(name, "".join(shlex.split(default)))
 
     def _env(self, rest: str) -> None:
         self.environment |= dict(each.split("=", 1) for each in shlex.split(self._filled(rest)))
@@ -167,7 +167,7 @@ class Image:
 
     def _run(self, rest: str) -> None:
         passed_on = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
-        words = self.words(["/bin/sh", "-c", rest], passed_on | self.arguments | {"HOME": "/root"})
+        words = self.words(["/bin/sh", "-c", rest], {"HOME": "/root"} | passed_on | self.arguments | self.environment)
         done = subprocess.run(words, capture_output=True, text=True)
         assert done.returncode == 0, f"{rest}\n{done.stdout[-5000:]}{done.stderr[-5000:]}"
 
