@@ -115,7 +115,7 @@ def ending(state: State) -> str:
     message = (state.message or "").strip() or "no reason is known"
     if LOST in message:
         return LOST
-    if found := re.search(r"status code: (-?\d+)", message):
+    if found := re.search(r"status code:? (-?\d+)", message):
         code = int(found[1])
         killed = -code if code < 0 else code - 128  # a shell's way to say it
         if killed in set(signal.Signals):

@@ -93,6 +93,7 @@ def test_a_message_has_sentence_link_and_command() -> None:
     [
         ("Process exited with status code: -9. Process exited due to a SIGKILL signal.", "killed by SIGKILL"),
         ("Process exited with status code: 137. Process was killed, likely", "killed by SIGKILL"),
+        ("Flow run infrastructure exited with non-zero status code 137. Process was killed", "killed by SIGKILL"),
         ("Process exited with status code: -11. Process exited with an", "killed by SIGSEGV"),
         ("Process exited with status code: 1. Process exited with a", "ended with exit code 1"),
         ("Execution was aborted by a termination signal.", "stopped by SIGTERM"),

@@ -106,34 +106,40 @@ class Engine:
         engine, created = self, list[Any]()
 
         class Handler(StandIn):
+            def named(self) -> tuple[int, str]:
+                """A container's number, and what of it is asked for: '/v1.43/containers/3/logs?follow=1'."""
+                number, _, what = self.path.partition("/containers/")[2].partition("/")
+                return int(number), what.partition("?")[0]
+
             def do_GET(self) -> None:
                 if "/containers/" not in self.path:
                     return super().do_GET()
-                number = int(self.path.split("/containers/")[1].split("/")[0])
-                if "/logs" in self.path:  # which are followed to the end
+                number, what = self.named()
+                if what == "logs":  # which are followed to the end, and are kept elsewhere
+                    self.send_response(200)
+                    self.end_headers()
                     engine.containers[number].wait()
-                    return self.answer(200, None)
+                    return None
                 code = engine.containers[number].poll() if number < len(engine.containers) else None
                 state = {"Status": "running" if code is None else "exited", "ExitCode": shells(code or 0)}
-                return self.answer(
-                    200, {"Id": str(number), "Name": f"/{number}", "State": state, "Config": {"Tty": True}}
-                )
+                config = {"Tty": False}  # of which docker-py waits for the logs as long as there are some
+                return self.answer(200, {"Id": str(number), "Name": f"/{number}", "State": state, "Config": config})
 
             def do_POST(self) -> None:
-                body, (_, _, action) = self.sent(), self.path.partition("/containers/")
-                if not action:
-                    self.answer(200, {"status": "pulled"})
-                elif action.startswith("create"):
+                body = self.sent()
+                if "/containers/" not in self.path:
+                    return self.answer(200, {"status": "pulled"})
+                if "/containers/create" in self.path:
                     created.append(body)
-                    self.answer(201, {"Id": str(len(created) - 1), "Warnings": []})
-                elif action.endswith("/start"):
-                    engine.start(created[int(action.split("/")[0])])
-                    self.answer(204, None)
-                elif "/wait" in action:
-                    self.answer(200, {"StatusCode": shells(engine.containers[int(action.split("/")[0])].wait())})
-                elif "/stop" in action:
-                    stop(engine.containers[int(action.split("/")[0])])
-                    self.answer(204, None)
+                    return self.answer(201, {"Id": str(len(created) - 1), "Warnings": []})
+                number, what = self.named()
+                if what == "start":
+                    engine.start(created[number])
+                elif what == "stop":
+                    stop(engine.containers[number])
+                elif what == "wait":
+                    return self.answer(200, {"StatusCode": shells(engine.containers[number].wait())})
+                return self.answer(204, None)
 
         with listening(Handler) as address:
             try:

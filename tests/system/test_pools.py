@@ -19,7 +19,7 @@ import jsonschema
 import pytest
 import yaml
 from prefect.cli.deploy._models import PrefectYamlModel
-from prefect.deployments.steps import run_steps
+from prefect.deployments.steps.core import run_steps
 from prefect.utilities.templating import apply_values
 
 from hemline.runtime.provenance import git_commit
@@ -190,6 +190,7 @@ def test_a_container_of_the_docker_pool(server: Installation, programs: Path) ->
     environment = dict(line.split("=", 1) for line in body["Env"])
     assert environment["HEMLINE_ARTIFACTS"] == STORE
     assert environment["PREFECT__FLOW_RUN_ID"]
+    assert body["Healthcheck"] == {"Test": ["NONE"]}  # the image's asks for a worker's health
     host = body["HostConfig"]
     assert host["Binds"] == ["hemline:/srv/hemline"]
     assert (host["Memory"], host["Init"]) == (8 * 2**30, True)
