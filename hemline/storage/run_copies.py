@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 from hemline.errors import StorageError
@@ -28,7 +29,8 @@ LOOK_SECONDS = 10.0  # between two looks whether another attempt has begun
 AGAIN_SECONDS = 5.0  # after which a store that was away is asked again
 PATIENCE = 600.0  # seconds that the end of a run waits for a store that is away
 ATTEMPTS = "attempts/"
-GROWING = ("run.log", "timing.csv")  # which do not appear, but grow
+LOG = "run.log"
+GROWING = (LOG, "timing.csv")  # which do not appear, but grow
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +203,18 @@ def fetch_run(directory: Path) -> None:
         before, files.appeared = files.appeared, Path  # where they come from, they are
         try:
             for name in shared.names(""):
-                if not name.startswith(ATTEMPTS):
+                if name == LOG and (directory / LOG).exists():
+                    _put_before(shared.read(LOG), directory / LOG)
+                elif not name.startswith(ATTEMPTS):
                     shared.download(name, directory / name)
         finally:
             files.appeared = before
+
+
+def _put_before(earlier: bytes, log: Path) -> None:
+    """In the same file, which this attempt has open, and appends to."""
+    here = log.read_bytes()
+    pairs = zip(earlier.splitlines(keepends=True), here.splitlines(keepends=True), strict=False)
+    both = takewhile(lambda pair: pair[0] == pair[1], pairs)  # of an attempt before, on this machine
+    with log.open("r+b") as file:
+        file.write(earlier + here[sum(len(line) for line, _ in both) :])
