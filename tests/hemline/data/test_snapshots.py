@@ -226,7 +226,12 @@ def test_what_the_store_cannot_vouch_for_is_made_here(
     ref = here.dataset(name=config.decoded_path.name).model_copy(update={"full_name": version})
     snapshots.send(ref, here.artifacts)
     made: list[DataConfig] = []
-    monkeypatch.setattr(decoding, "decode", lambda config: made.append(config) or ref)
+
+    def decode(config: DataConfig) -> DatasetRef:
+        made.append(config)
+        return ref
+
+    monkeypatch.setattr(decoding, "decode", decode)
     decoding.prepare(config, there.artifacts)
     assert made == [config]
 
