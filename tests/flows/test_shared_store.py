@@ -10,6 +10,7 @@ import pytest
 
 from flows.retrain import retrain
 from hemline.config.retrain import RetrainConfig
+from hemline.data import decoding
 from hemline.registry import versions
 from tests.hemline.data.albums import write_album
 from tests.hemline.storage.faults import Proxy, unreliable
@@ -52,6 +53,23 @@ def test_a_night_asks_for_nothing_twice(
     again = {name: number for name, number in counts.items() if name.startswith(("published", "claims", "snapshots"))}
     snapshot = next(name for name in again if name.startswith("snapshots"))
     assert again == {"published/mnist": 2, "claims/mnist": 1, snapshot: 1, "published": 1}
+
+
+def test_a_new_machine_makes_nothing_that_another_has_made(
+    config: RetrainConfig, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It downloaded and decoded, to find that nothing had changed."""
+    shutil.copytree(config.proofs_path, machine(tmp_path, bucket, monkeypatch) / "proofs")
+    config = config.model_copy(update={"artifacts_dir": bucket})
+    made = retrain(config)
+    assert made
+    machine(tmp_path / "new", bucket, monkeypatch)
+    monkeypatch.setattr(decoding, "decode", lambda config: pytest.fail("it is in the store"))
+    state = retrain(config.model_copy(update={"data_dir": tmp_path / "new" / "data"}), return_state=True)
+    assert (state.name, state.message and state.message[:49]) == (
+        "Unchanged",
+        "nothing has changed since mnist 1 was made (promo",
+    )
 
 
 def test_a_run_goes_on_on_a_machine_without_its_pictures(
