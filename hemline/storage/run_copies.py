@@ -7,8 +7,8 @@
 
 Files are sent by a thread, one after the other in the order in which they appeared: a checkpoint comes after the tables
 of its epochs. A store that is away is asked again until the run ends, and then for PATIENCE; training does not wait.
-The end waits for what takes long as long as it gets on.
-What could not be sent stays here, and the next attempt on this machine begins by sending it.
+The end waits for as long as something is sent. What could not be sent stays here, and the next attempt on this machine
+begins by sending it.
 """
 
 import logging
