@@ -53,16 +53,16 @@ def _send(ref: DatasetRef, shared: Shared, sent: set[Path]) -> None:
         if ref.listing and _listing(ref) not in there:
             shared.upload(listing_of(ref), _listing(ref))
         while RECORD not in there:
-            directory = require_whole(ref)
-            for path in (directory / name for name in _arrays(ref)):
-                if path not in sent:
-                    shared.upload(path, path.name)
-                    sent.add(path)
-            if require_whole(ref) == directory:
+            directory = require_whole(ref)  # once more after the last of them
+            if not (left := [path for name in _arrays(ref) if (path := directory / name) not in sent]):
                 with suppress(Taken):  # another machine was faster, with the same
                     shared.create(RECORD, json_bytes(ref.record()))
                 return
-    except (DatasetError, FileNotFoundError) as error:
+            with suppress(FileNotFoundError):  # newer data takes its place just now
+                for path in left:
+                    shared.upload(path, path.name)
+                    sent.add(path)
+    except DatasetError as error:
         log.warning("%s is not in the shared store, so no other machine can go on with this run: %s", ref.aside, error)
 
 
@@ -134,7 +134,9 @@ def _path(ref: DatasetRef, artifacts: Path) -> Path:
 
 
 def _arrays(ref: DatasetRef) -> list[str]:
-    return [f"{split}-{kind}" for split in ref.splits for kind in ("images.u8", "labels.i4")]
+    """A split whose name could lead out of the snapshot is left out: it is not whole then."""
+    splits = filter(str.isidentifier, ref.splits)
+    return [f"{split}-{kind}" for split in splits for kind in ("images.u8", "labels.i4")]
 
 
 def _listing(ref: DatasetRef) -> str:

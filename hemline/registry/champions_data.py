@@ -3,7 +3,8 @@
     before, remarks = champions_data(Registry(artifacts, "fashion_mnist"), dataset)
     before.splits["train"]      # a row for each example, as of `measured`; before.splits is None if they are gone
 
-Its examples are those that its run measured, while that run is kept, or else its arrays, while they are.
+Its examples are those that its run measured, while that run is kept here, or else its snapshot, while that is kept here
+or in the store that machines share.
 """
 
 import logging
@@ -13,7 +14,8 @@ import pandas as pd
 
 from hemline.data.checks_case import Before, counted, measured
 from hemline.data.dataset import DatasetRef, load_split
-from hemline.errors import DatasetError, RegistryError, VersionError
+from hemline.data.snapshots import found
+from hemline.errors import RegistryError, VersionError
 from hemline.records.data import DataChecks
 from hemline.registry.champion import Registry
 from hemline.registry.versions import Manifest
@@ -50,15 +52,15 @@ def champions_data(registry: Registry, dataset: DatasetRef) -> tuple[Before | No
     if manifest.dataset.image_shape != dataset.image_shape:
         shape = manifest.dataset.image_shape
         remarks = [f"champion {champion} takes images of shape {shape}, so only the classes were compared"]
-    elif splits := _examples(registry.artifacts, manifest):
+    elif splits := _examples(registry.artifacts, manifest, dataset.path.parent):
         counts = {split: counted(table["label"], names) for split, table in splits.items()}
     else:
         remarks = [f"the examples of champion {champion} are gone, so only the classes were compared"]
     return Before(champion, names, counts, splits, error=1 - quality.accuracy), remarks
 
 
-def _examples(artifacts: Path, manifest: Manifest) -> dict[str, pd.DataFrame] | None:
-    """By split; None if they are gone."""
+def _examples(artifacts: Path, manifest: Manifest, decoded: Path) -> dict[str, pd.DataFrame] | None:
+    """By split; None if they are gone. decoded: where snapshots are on this machine."""
     run = find_run(artifacts, manifest.flow_run.id)
     if run and (run / RECORD).exists():
         try:
@@ -67,7 +69,5 @@ def _examples(artifacts: Path, manifest: Manifest) -> dict[str, pd.DataFrame] | 
                 return {str(split): of_it.drop(columns="split").reset_index(drop=True) for split, of_it in by_split}
         except (OSError, ValueError) as error:  # of a run that went on elsewhere, or damaged
             log.info("%s is not used: %s", run / EXAMPLES, error)
-    try:
-        return {split: measured(*load_split(manifest.dataset, split)) for split in manifest.dataset.splits}
-    except DatasetError:
-        return None
+    dataset = found(manifest.dataset, decoded, artifacts)
+    return {split: measured(*load_split(dataset, split)) for split in dataset.splits} if dataset else None

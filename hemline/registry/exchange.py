@@ -34,10 +34,10 @@ class Published(Exception):
     """Another process of the same flow run has made its version."""
 
 
-def claimed(artifacts: Path, name: str) -> list[str]:
-    """Numbers that some machine has begun to make a version of."""
+def claimed(artifacts: Path, name: str) -> list[str] | None:
+    """Every number that some machine has begun to make a version of; None where there is no store."""
     shared = shared_at(artifacts)
-    return list(shared.names(f"{CLAIMS}/{name}/")) if shared else []
+    return list(shared.names(f"{CLAIMS}/{name}/")) if shared else None
 
 
 def claim(artifacts: Path, name: str, version: str) -> None:

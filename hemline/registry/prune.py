@@ -57,7 +57,8 @@ def removable(
     artifacts: Path, data: Path | None, retention: Retention, now: datetime, name: str | None = None
 ) -> list[Removal]:
     """What need not be kept, of all names if none is given. data: directory of prepared data, None leaves it alone."""
-    fetch_summaries(artifacts)  # a run that is old here may go on elsewhere
+    for place in (runs.RUNS, runs.CLUSTERS):  # what is old here may go on elsewhere, and the other way round
+        fetch_summaries(artifacts, place)
     found, runs_of = registries(artifacts, name), _runs_by_name(artifacts)
     chosen: dict[str | None, list[Path]] = runs_of if name is None else {name: runs_of.get(name, [])}
     removals = [removal for registry in found for removal in _old_versions(registry, retention, now)]

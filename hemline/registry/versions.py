@@ -69,9 +69,9 @@ def is_number(name: str) -> bool:
 
 def next_version(artifacts: Path, name: str) -> str:
     """The number after the highest one there is, or that the ledger names: a pruned number does not come back."""
-    pull(artifacts, name)
-    taken = [*numbered(artifacts / MODELS / name), *claimed(artifacts, name)]
-    taken += [entry.version for entry in Ledger(artifacts / REGISTRY / name).read().entries]
+    if (taken := claimed(artifacts, name)) is None:
+        taken = numbered(artifacts / MODELS / name)
+        taken += [entry.version for entry in Ledger(artifacts / REGISTRY / name).read().entries]
     return str(max(map(int, taken), default=0) + 1)
 
 

@@ -7,8 +7,8 @@
 
 Files are sent by a thread, one after the other in the order in which they appeared: a checkpoint comes after the tables
 of its epochs. A store that is away is asked again until the run ends, and then for PATIENCE; training does not wait.
-The end waits for what takes long as long as it gets on.
-What could not be sent stays here, and the next attempt on this machine begins by sending it.
+The end waits for as long as something is sent. What could not be sent stays here, and the next attempt on this machine
+begins by sending it.
 """
 
 import logging
@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 from hemline.errors import StorageError
@@ -29,7 +30,8 @@ AGAIN_SECONDS = 5.0  # after which a store that was away is asked again
 PATIENCE = 600.0  # seconds that the end of a run waits for a store that is away
 ATTEMPTS = "attempts/"
 TRIALS = "trials/"  # of a sweep; lines that are in the store alone (hemline.sweeps.journal)
-GROWING = ("run.log", "timing.csv")  # which do not appear, but grow
+LOG = "run.log"
+GROWING = (LOG, "timing.csv")  # which do not appear, but grow
 
 log = logging.getLogger(__name__)
 
@@ -202,7 +204,18 @@ def fetch_run(directory: Path) -> None:
         before, files.appeared = files.appeared, Path  # where they come from, they are
         try:
             for name in shared.names(""):
-                if not name.startswith((ATTEMPTS, TRIALS)):
+                if name == LOG and (directory / LOG).exists():
+                    _put_before(shared.read(LOG), directory / LOG)
+                elif not name.startswith((ATTEMPTS, TRIALS)):
                     shared.download(name, directory / name)
         finally:
             files.appeared = before
+
+
+def _put_before(earlier: bytes, log: Path) -> None:
+    """In the same file, which this attempt has open, and appends to."""
+    here = log.read_bytes()
+    pairs = zip(earlier.splitlines(keepends=True), here.splitlines(keepends=True), strict=False)
+    both = takewhile(lambda pair: pair[0] == pair[1], pairs)  # of an attempt before, on this machine
+    with log.open("r+b") as file:
+        file.write(earlier + here[sum(len(line) for line, _ in both) :])

@@ -26,11 +26,11 @@ SMALL = frozenset(
 CLOCK_SECONDS = 0.001  # to which a file system keeps a store's times
 
 
-def fetch_summaries(artifacts: Path) -> None:
+def fetch_summaries(artifacts: Path, place: str = RUNS) -> None:
     """Brings the small files of every run to what the store has. Raises StorageError if that is away."""
-    if shared := shared_at(artifacts / RUNS):
+    if shared := shared_at(artifacts / place):
         with ThreadPoolExecutor(16) as threads:  # a store takes as long for one as for several
-            list(threads.map(lambda name: _fetch(artifacts / RUNS / name), shared.directories()))
+            list(threads.map(lambda name: _fetch(artifacts / place / name), shared.directories()))
 
 
 def _fetch(run: Path) -> None:

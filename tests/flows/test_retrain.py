@@ -186,7 +186,7 @@ def test_a_later_run_reuses_the_data_only_while_it_is_whole(
     labels = config.data_path / "decoded" / "mnist" / "train-labels.i4"
     labels.write_bytes(labels.read_bytes()[:-1] + b"\x07")
 
-    def refuse(config: DataConfig) -> None:
+    def refuse(config: DataConfig, artifacts: Path) -> None:
         raise DatasetError("there is no source to decode them from again")
 
     monkeypatch.setattr(decoding, "prepare", refuse)

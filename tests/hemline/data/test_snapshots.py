@@ -164,6 +164,19 @@ def test_what_was_changed_in_the_store_is_not_used(hosts: list[Host], caplog: py
     assert list(there.decoded.iterdir()) == []
 
 
+def test_a_record_leads_nowhere_else(hosts: list[Host]) -> None:
+    """Whoever can write to the store could name a file of this machine."""
+    here, there = hosts
+    ref = here.dataset()
+    snapshots.send(ref, here.artifacts)
+    shared = shared_at(here.artifacts)
+    assert shared
+    shared.create("snapshots/mnist/stray-images.u8", b"1")
+    lying = ref.model_copy(update={"splits": ref.splits | {"../stray": ref.split("test")}})
+    assert snapshots.fetch(lying, there.artifacts, there.decoded / "mnist") is False
+    assert not list(there.root.rglob("*stray*"))
+
+
 def test_a_run_does_not_wait_but_for_its_end(hosts: list[Host], proxy: Proxy) -> None:
     """What it sends lies before its checkpoints: who finds one of those finds the data."""
     here, _ = hosts
@@ -213,7 +226,12 @@ def test_what_the_store_cannot_vouch_for_is_made_here(
     ref = here.dataset(name=config.decoded_path.name).model_copy(update={"full_name": version})
     snapshots.send(ref, here.artifacts)
     made: list[DataConfig] = []
-    monkeypatch.setattr(decoding, "decode", lambda config: made.append(config) or ref)
+
+    def decode(config: DataConfig) -> DatasetRef:
+        made.append(config)
+        return ref
+
+    monkeypatch.setattr(decoding, "decode", decode)
     decoding.prepare(config, there.artifacts)
     assert made == [config]
 

@@ -1,6 +1,7 @@
 """The runs of all machines in one list: those of others by what they have left in the store."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -30,9 +31,9 @@ def hosts(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[
 
 
 @contextmanager
-def working(host: Path, name: str) -> Iterator[Path]:
+def working(host: Path, name: str, place: str = "runs") -> Iterator[Path]:
     """A run that has trained two epochs."""
-    run = host / "runs" / f"2026-11-29-shoes-{name}"
+    run = host / place / f"2026-11-29-shoes-{name}"
     write_json(run / "config.json", {"name": "shoes", "epochs": 2})
     with attempt(run, owner=name):
         reached("train")
@@ -140,6 +141,20 @@ def test_a_run_that_is_pruned_goes_from_the_store_too(hosts: list[Path]) -> None
     shared = shared_at(here / "runs")
     assert shared
     assert list(shared.names("")) == []
+
+
+def test_so_does_a_member_of_a_cluster_whose_machine_is_gone(hosts: list[Path]) -> None:
+    """Only where it had worked it was found, and what a container had sent stayed for good."""
+    here, there = hosts
+    with working(here, "00000001", place="clusters"):
+        pass
+    shutil.rmtree(here)
+    later = datetime.now(UTC) + timedelta(days=40)
+    removed = remove(removable(there, None, Retention(keep_runs=0), later), there)
+    assert [str(each.path.relative_to(there)) for each in removed] == ["clusters/2026-11-29-shoes-00000001"]
+    shared = shared_at(there)
+    assert shared
+    assert not [name for name in shared.names("") if "shoes" in name]
 
 
 def test_the_time_of_a_run_is_that_at_which_it_began(hosts: list[Path]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 
 class Request(NamedTuple):
@@ -27,6 +27,16 @@ class Request(NamedTuple):
     def writes(self, name: str = "") -> bool:
         """Whether it writes an object whose key ends so."""
         return self.method == "PUT" and self.path.endswith(name)
+
+    @property
+    def kind(self) -> str:
+        """Its method; of a list, LIST."""
+        return "LIST" if "list-type" in self.query else self.method
+
+    def listed(self, root: str) -> str:
+        """What it lists, without a slash at the end; of any other request, its method. root: of what is relative."""
+        (prefix,) = parse_qs(self.query).get("prefix", [""])
+        return prefix.removeprefix(root).rstrip("/") if self.kind == "LIST" else self.method
 
 
 Fault = Callable[[Request], str]

@@ -2,10 +2,11 @@
 
 import shutil
 from pathlib import Path
+from threading import Event
 
 import pytest
 
-from hemline.errors import SupersededError
+from hemline.errors import StorageError, SupersededError
 from hemline.storage import run_copies
 from hemline.storage.attempts import attempt, attempts, reached
 from hemline.storage.files import whole_directory, whole_file
@@ -148,3 +149,49 @@ def test_and_one_that_was_removed_as_its_process_was_killed(hosts: list[Path]) -
     with attempt(here, owner="5bcf73b6"):
         checkpoint(here, 3)
     assert kept(here) == {"epoch-00002-step-000000", "epoch-00003-step-000000"}
+
+
+def test_the_log_goes_on_where_the_run_does(hosts: list[Path]) -> None:
+    """Lines of an attempt on another machine were lost: its log was open when the earlier one took its place."""
+    here, there = hosts
+    for number, run in enumerate((here, there, here), start=1):
+        with (run / "run.log").open("a") as log:
+            log.write(f"attempt {number} begins\n")
+            log.flush()
+            with attempt(run, owner="5bcf73b6"):
+                log.write(f"attempt {number} works\n")
+                log.flush()
+    lines = (here / "run.log").read_text().splitlines()
+    assert lines == [f"attempt {number} {what}" for number in (1, 2, 3) for what in ("begins", "works")]
+
+
+def test_the_end_waits_for_what_is_being_sent_and_not_for_a_store_that_is_away(
+    hosts: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large snapshot on a slow line takes longer than the patience with a store that does not answer."""
+    here, _ = hosts
+    monkeypatch.setattr(run_copies, "PATIENCE", 0.0)
+    sent: list[bool] = []
+
+    def large() -> None:
+        sent.append(Event().wait(0.3))
+
+    with attempt(here, owner="5bcf73b6"):
+        run_copies.send(large)
+    assert len(sent) == 1
+
+    back = Event()
+
+    def away() -> None:
+        if not back.is_set():
+            raise StorageError("the shared store must be reachable")
+
+    monkeypatch.setattr(run_copies, "AGAIN_SECONDS", 0.0)
+
+    def work() -> None:
+        with attempt(here, owner="5bcf73b6"):
+            run_copies.send(away)
+
+    with pytest.raises(StorageError, match="must be reachable"):
+        work()
+    back.set()
