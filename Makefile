@@ -10,7 +10,7 @@ export HEMLINE_ROOT ?= $(CURDIR)
 export DO_NOT_TRACK = 1
 
 .PHONY: setup retrain test test-slow lint up worker deploy notify chaos sbom screenshots \
-  bench bench-run bench-gate bench-growth bench-workers bench-scale results
+  bench bench-cost bench-run bench-gate bench-growth bench-workers bench-scale results
 setup: .venv/installed
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 14)' || { \
@@ -65,6 +65,7 @@ deploy: setup
 notify: setup ; @PREFECT_API_URL=$(API) $(BIN)/python -m ops.automations $(if $(URL),--url '$(URL)') $(if $(BLOCK),--block '$(BLOCK)')
 chaos: setup ; @$(BIN)/python -m ops.chaos --rounds $(or $(ROUNDS),40) --seed $(or $(SEED),1) $(ARGS)
 bench: setup .venv-peers/installed ; @$(BIN)/python -m bench.training $(ARGS)
+bench-cost: setup .venv-peers/installed ; @$(BIN)/python -m bench.reaching $(ARGS)
 bench-run: setup ; @$(BIN)/python -m bench.run $(ARGS)
 bench-gate: setup ; @$(BIN)/python -m bench.gate $(ARGS)
 bench-growth: setup ; @$(BIN)/python -m bench.growth $(ARGS)

@@ -44,16 +44,20 @@ def bits(trained: TrainedRun) -> bytes:
     return b"".join(np.asarray(weight).tobytes() for weight in model.weights)
 
 
-@pytest.mark.parametrize("model", ["cnn", OWN])
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    # The recipe's: Muon on kernels, images mirrored and moved, averages, bfloat16.
+    [("cnn", {}), ("fast_cnn", {"recipe": "fast-cnn"}), (OWN, {})],
+)
 @pytest.mark.parametrize("place", ["epoch 2/3  iteration 2/4", "epoch 3/3  train_loss"])
 def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(
-    model: str, place: str, tiny: DatasetRef, tmp_path: Path
+    model: str, changes: dict[str, Any], place: str, tiny: DatasetRef, tmp_path: Path
 ) -> None:
     """Moving averages were not missing from a checkpoint, but a generator's state would have been."""
-    whole = train(model, tiny, tmp_path / "whole")
+    whole = train(model, tiny, tmp_path / "whole", **changes)
     with pytest.raises(Killed):
-        train(model, tiny, tmp_path / "killed", until=place)
-    resumed = train(model, tiny, tmp_path / "killed")
+        train(model, tiny, tmp_path / "killed", until=place, **changes)
+    resumed = train(model, tiny, tmp_path / "killed", **changes)
     assert resumed.epochs == whole.epochs
     assert bits(resumed) == bits(whole)
 
