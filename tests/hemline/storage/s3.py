@@ -8,7 +8,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from hemline.config.paths import artifacts_at
 from hemline.storage import shared
@@ -19,6 +18,8 @@ _buckets = count()
 @contextmanager
 def s3_server() -> Iterator[str]:
     """Its address."""
+    from moto.server import ThreadedMotoServer  # a second, in each process that collects tests
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
