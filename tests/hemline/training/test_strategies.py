@@ -84,7 +84,7 @@ def train(dataset: DatasetRef, config: RetrainConfig, directory: Path, last_line
         if last_line and line.startswith(last_line):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    run.build = build
+    run.build = build  # type: ignore[assignment]
     run.train(config, dataset, device, directory, say)
     with scope(device):
         local = tf.distribute.get_strategy().experimental_local_results
