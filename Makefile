@@ -46,8 +46,8 @@ setup: .venv/installed
 	touch $@
 
 retrain: setup ; @$(BIN)/hemline retrain $(ARGS)
-# Three processes for two cores: tests of real servers wait a lot. A file stays in one process, with what it shares, and
-# files begin in the order of tests/conftest.py.
+# Three processes for two cores: tests of real servers wait a lot. tests/conftest.py says what stays in one process, with
+# what it shares, and what begins first.
 TEST = $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 test: setup ; @$(TEST) -m "not slow" $(ARGS)
 test-slow: setup ; @$(TEST) -m slow $(ARGS)

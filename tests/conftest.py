@@ -9,11 +9,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import prefect.main  # noqa: F401  before TensorFlow, or it closes absl's log handler, and with that pytest's own file
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from hemline.config.data import DataConfig
 from hemline.data import decoding
@@ -53,12 +55,54 @@ def fashion_mnist() -> DatasetRef:
         pytest.skip(f"Fashion-MNIST is not to be had here: {error}")
 
 
-@pytest.fixture(scope="session")
-def parity_table() -> pd.DataFrame:
-    """LayerNorm's parity in the default grid, computed once; must be left as it is."""
-    from hemline.proofs import parity
+class BySurroundings(LoadFileScheduling):
+    """A file stays in one process, with what it shares; all of tests/flows in one, with one Prefect."""
 
-    return parity.compare()
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "tests/flows" if file.startswith("tests/flows/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySurroundings:
+    return BySurroundings(config, log)
+
+
+@pytest.fixture(scope="session")
+def of_all_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that all processes of this session have."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def parity_table(of_all_processes: Path) -> pd.DataFrame:
+    """LayerNorm's parity in the default grid, computed once; must be left as it is."""
+    kept = of_all_processes / "parity.parquet"
+    with locked(of_all_processes / "parity.lock"):
+        if not kept.exists():
+            from hemline.proofs import parity
+
+            parity.compare().to_parquet(kept)
+    return pd.read_parquet(kept)
+
+
+@pytest.fixture(scope="session")
+def proofs(of_all_processes: Path, parity_table: pd.DataFrame) -> Path:
+    """What `retrain` relies on, proved once, as an earlier run of the same machine leaves it."""
+    from hemline.proofs import parity
+    from hemline.proofs.questions import RELIED_ON
+    from hemline.runtime.devices import select
+    from tasks import verify_claims, verify_layers
+
+    device, kept = select("auto"), of_all_processes / "proofs"
+    with locked(of_all_processes / "proofs.lock"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "compare", lambda grid: parity_table)
+        for module in (verify_claims, verify_layers):  # for no run
+            patch.setattr(module, "in_ui", lambda *made, **content: None)
+        verify_layers.verify_layers.fn(device, kept)
+        verify_claims.verify_claims.fn(device, kept, only=tuple(RELIED_ON))
+    return kept
 
 
 @pytest.fixture(scope="session")

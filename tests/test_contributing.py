@@ -101,18 +101,44 @@ def test_these_are_the_recipes() -> None:
     assert re.findall(r"^### (Add .+)$", TEXT, re.MULTILINE) == RECIPES
 
 
+def changed(root: Path, before: dict[str, bytes]) -> set[str]:
+    """Files that were made or changed since. None has gone."""
+    after = {name: content for name, content in contents(root).items() if not name.startswith(CACHES)}
+    assert before.keys() <= after.keys()
+    return {name for name in after if before.get(name) != after[name]}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("title", RECIPES)
-def test_a_recipe_works_and_touches_the_files_that_it_names(title: str, copy: Path) -> None:
+def test_a_recipe_works_alone_and_touches_the_files_that_it_names(title: str, copy: Path) -> None:
     files, steps, commands = recipe(title)
     before = contents(copy)
     for what, block in steps:
         follow(copy, what, block)
     for command in commands:
         run(copy, *shlex.split(command))
-    after = {name: content for name, content in contents(copy).items() if not name.startswith(CACHES)}
-    assert {name for name in after if before.get(name) != after[name]} == set(files)
-    assert before.keys() <= after.keys()
+    assert changed(copy, before) == set(files)
     run(copy, "ruff", "check", "--no-cache", *files)
+
+
+def test_recipes_work_one_after_the_other_and_each_touches_the_files_that_it_names(copy: Path) -> None:
+    """What they run of pytest runs at the end, once: most of its time is TensorFlow starting."""
+    before, touched, tested = contents(copy), list[str](), list[str]()
+    for title in RECIPES:
+        files, steps, commands = recipe(title)
+        made = contents(copy)
+        for what, block in steps:
+            follow(copy, what, block)
+        for program, *words in map(shlex.split, commands):
+            if program == "pytest":
+                tested += words
+            else:
+                run(copy, program, *words)
+        assert changed(copy, made) == set(files), title
+        touched += files
+    run(copy, "pytest", *dict.fromkeys(tested))
+    assert changed(copy, before) == set(touched)
+    run(copy, "ruff", "check", "--no-cache", *touched)
 
 
 def test_a_line_that_is_not_there_is_noticed(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class Member:
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RetrainConfig:
     """Of one cluster: every call of the flow in a test is another attempt at it."""
-    monkeypatch.setattr(flows.cluster, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(flows.cluster, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(flows.cluster, "run_directory", lambda *of: tmp_path / "clusters" / tmp_path.name)
     monkeypatch.setattr(members, "RESUME_SECONDS", 0.0)
     monkeypatch.setattr(members, "DEPLOYMENT", f"retrain/{tmp_path.name}")
@@ -90,7 +90,7 @@ def workers() -> Iterator[Work]:
         def run() -> None:
             try:
                 with get_client(sync_client=True) as client:
-                    while not done.wait(0.02):
+                    while not done.wait(0.1):  # a look keeps the server busy for half of that
                         for flow_run in runs_of(client):
                             member = kind(flow_run)
                             member = known.setdefault(member.number, member)

@@ -9,8 +9,9 @@ from typing import Any
 
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
-from flows.retrain import retrain
 from hemline.config.retrain import RetrainConfig
+from hemline.data.decoding import verified
+from tasks.prepare_dataset import prepare_dataset
 
 
 class Bomb:
@@ -29,10 +30,9 @@ def kept() -> set[Path]:
 
 def test_a_pickle_in_the_place_of_a_kept_result_does_not_run(config: RetrainConfig, tmp_path: Path) -> None:
     """Regression: the data's cached answer names its own serializer, and Prefect unpickled what said `pickle`."""
-    earlier = kept()
-    retrain(config)
-    # The data's, which later runs read by its key; the flow's own has its serializer in the database. Tests beside this
-    # one keep theirs in the same place.
+    earlier, on_disk = kept(), verified(config.data)
+    prepared = prepare_dataset(config, on_disk, tmp_path / "one run")
+    # It is the only one that later runs read by its key. Tests beside this one keep theirs in the same place.
     own = [file for file in kept() - earlier if str(tmp_path) in file.read_text()]
     ((file, record),) = [(file, found) for file in own if "metadata" in (found := json.loads(file.read_text()))]
     assert record["metadata"]["serializer"]["type"] == "json"
@@ -42,7 +42,7 @@ def test_a_pickle_in_the_place_of_a_kept_result_does_not_run(config: RetrainConf
     assert (tmp_path / "works").is_dir()
     record["metadata"]["serializer"] = {"type": "pickle", "picklelib": "pickle", "picklelib_version": None}
     file.write_text(json.dumps(record | {"result": bomb}))
-    state = retrain(config.model_copy(update={"force": True}), return_state=True)
+    again = prepare_dataset(config, on_disk, tmp_path / "another run")
     assert not (tmp_path / "ran").exists()
-    assert state.is_completed()  # Prefect takes what cannot be read for absent: the step was done again
+    assert again == prepared  # Prefect takes what cannot be read for absent: the step was done again
     assert json.loads(file.read_text())["metadata"]["serializer"]["type"] == "json"

@@ -40,6 +40,7 @@ from hemline.registry import versions
 from hemline.registry.catalogue import run_rows
 from hemline.registry.champion import Registry
 from hemline.storage.files import write_json
+from tests.flows.conftest import Night, small
 from tests.hemline.registry.published import RECORD, make_version
 
 RUN_FILES = {
@@ -90,12 +91,8 @@ def task_runs(state: State[Any]) -> list[TaskRun]:
         return client.read_task_runs(task_run_filter=of_run)
 
 
-@pytest.fixture
-def finished(config: RetrainConfig) -> State[Outcome | None]:
-    return retrain(config, return_state=True)
-
-
-def test_a_run_leaves_every_file_and_artifact(finished: State[Outcome | None]) -> None:
+def test_a_run_leaves_every_file_and_artifact(first_night: Night) -> None:
+    finished = first_night.state
     outcome = finished.result()
     assert isinstance(outcome, Outcome)
     version = outcome.version
@@ -153,10 +150,12 @@ GRAPH: dict[str, set[str]] = {
 }
 
 
-def test_the_graph_has_an_edge_for_each_record_and_no_other(config: RetrainConfig) -> None:
-    """Regression: the device 'cpu' was in the configuration too, so every step seemed to depend on the first."""
-    retrain(config, return_state=True)  # so that there is a champion, called "1", as one worker is
-    runs = task_runs(retrain(config.model_copy(update={"device": "cpu", "seed": 43}), return_state=True))
+def test_the_graph_has_an_edge_for_each_record_and_no_other(next_config: RetrainConfig) -> None:
+    """Regression: the device 'cpu' was in the configuration too, so every step seemed to depend on the first.
+
+    There is a champion, called "1", as one worker is.
+    """
+    runs = task_runs(retrain(next_config.model_copy(update={"device": "cpu", "seed": 43}), return_state=True))
     names: dict[UUID, str] = {run.id: run.name for run in runs}
     edges: dict[str, set[str]] = {run.name: set() for run in runs}
     for run in runs:
@@ -166,7 +165,8 @@ def test_the_graph_has_an_edge_for_each_record_and_no_other(config: RetrainConfi
     assert edges == GRAPH
 
 
-def test_the_runs_name_says_what_it_is(finished: State[Outcome | None]) -> None:
+def test_the_runs_name_says_what_it_is(first_night: Night) -> None:
+    finished = first_night.state
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(flow_run_id(finished))
     assert run.name == f"mnist mlp {run.expected_start_time:%Y-%m-%d}"
@@ -175,13 +175,19 @@ def test_the_runs_name_says_what_it_is(finished: State[Outcome | None]) -> None:
     assert outcome.version.run.name == f"{run.expected_start_time:%Y-%m-%d}-mnist-mlp-{run.id.hex[:8]}"
 
 
+@pytest.fixture(scope="module")
+def twice(proofs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RetrainConfig, list[State[Outcome | None]]]:
+    """The same run again, in one place."""
+    config = small(tmp_path_factory.mktemp("twice"), proofs).model_copy(update={"force": True})
+    return config, [retrain(config, return_state=True) for _ in range(2)]
+
+
 def test_a_later_run_reuses_the_data_only_while_it_is_whole(
-    config: RetrainConfig, monkeypatch: pytest.MonkeyPatch
+    twice: tuple[RetrainConfig, list[State[Outcome | None]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cached answer that points to damaged files must not be taken."""
-    retrain(config, return_state=True)
-    again = config.model_copy(update={"force": True})
-    assert task_states(retrain(again, return_state=True))["prepare-dataset"] == "Cached"
+    config, states = twice
+    assert [task_states(state)["prepare-dataset"] for state in states] == ["Completed", "Cached"]
 
     labels = config.data_path / "decoded" / "mnist" / "train-labels.i4"
     labels.write_bytes(labels.read_bytes()[:-1] + b"\x07")
@@ -196,10 +202,10 @@ def test_a_later_run_reuses_the_data_only_while_it_is_whole(
         state.result()
 
 
-def test_the_same_configuration_gives_the_same_bytes(config: RetrainConfig) -> None:
-    one, other = (retrain(config.model_copy(update={"force": True})) for _ in range(2))
-    assert one
-    assert other
+def test_the_same_configuration_gives_the_same_bytes(twice: tuple[RetrainConfig, list[State[Outcome | None]]]) -> None:
+    one, other = (state.result() for state in twice[1])
+    assert isinstance(one, Outcome)
+    assert isinstance(other, Outcome)
     assert other.decision.sentence.startswith("kept mnist 1: challenger 2 makes the same predictions; 364 more ")
     first, second = one.version, other.version
     for name in (

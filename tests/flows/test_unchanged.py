@@ -23,10 +23,9 @@ def newest_run(config: RetrainConfig) -> Path:
     return max((config.artifacts_path / "runs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
 
 
-def test_the_second_night_ends_unchanged_and_leaves_kilobytes(config: RetrainConfig) -> None:
+def test_the_second_night_ends_unchanged_and_leaves_kilobytes(next_config: RetrainConfig) -> None:
     """It published a copy of the champion, and a year of that filled the disk."""
-    first = retrain(config)
-    assert first
+    config, earlier = next_config, newest_run(next_config)
     state: State[Any] = retrain(config, return_state=True)
     assert (state.type, state.name) == ("COMPLETED", "Unchanged")
     assert state.message
@@ -34,7 +33,7 @@ def test_the_second_night_ends_unchanged_and_leaves_kilobytes(config: RetrainCon
     assert set(task_states(state)) == {"preflight", "compare"}
     assert Registry(config.artifacts_path, "mnist").versions() == ["1"]
     directory = newest_run(config)
-    assert directory != first.version.run
+    assert directory != earlier
     assert {path.name for path in directory.iterdir()} == {
         "attempts",
         "config.json",
@@ -49,11 +48,10 @@ def test_the_second_night_ends_unchanged_and_leaves_kilobytes(config: RetrainCon
 
 
 def test_anything_that_changes_is_trained_on(
-    config: RetrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    next_config: RetrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    made = retrain(config)
-    assert made
-    manifest = versions.verify(made.version.path)
+    config, version = next_config, next_config.artifacts_path / "models" / "mnist" / "1"
+    manifest = versions.verify(version)
     dataset, device = manifest.dataset, manifest.device
 
     def trains(config: RetrainConfig, dataset: DatasetRef = dataset, device: DeviceInfo = device) -> bool:
@@ -73,19 +71,18 @@ def test_anything_that_changes_is_trained_on(
     with monkeypatch.context() as patch:
         patch.setattr("hemline.training.identity.digest_of", lambda *modules, within: "another code")
         assert trains(config)
-    (made.version.path / "epochs.csv").write_text("damaged")
+    (version / "epochs.csv").write_text("damaged")
     assert trains(config)
 
 
-def test_a_version_that_was_never_judged_does_not_count(config: RetrainConfig, tmp_path: Path) -> None:
+def test_a_version_that_was_never_judged_does_not_count(next_config: RetrainConfig, tmp_path: Path) -> None:
     """Its run gave up between publishing and promoting."""
-    made = retrain(config)
-    assert made
-    manifest = versions.verify(made.version.path)
-    registry = Registry(config.artifacts_path, "mnist")
+    manifest = versions.verify(next_config.artifacts_path / "models" / "mnist" / "1")
+    registry = Registry(next_config.artifacts_path, "mnist")
+    assert unchanged(next_config, manifest.dataset, manifest.device, tmp_path) is not None
     registry.ledger.path.unlink()
     registry.alias.unlink()
-    assert unchanged(config, manifest.dataset, manifest.device, tmp_path) is None
+    assert unchanged(next_config, manifest.dataset, manifest.device, tmp_path) is None
 
 
 def test_without_a_seed_each_night_draws_another(config: RetrainConfig) -> None:

@@ -1,8 +1,9 @@
 """The commands that README.md and docs/ show, executed: each works, and prints what its page shows.
 
-Each fence, and each command in a sentence, has a copy of one small world: a root with four versions of `fashion_mnist`,
-their runs and their ledger, and a picture. Commands print to a terminal of 120 columns. What a page shows must be what
-was printed, up to numbers, dates and ids. What is not executed stands in NOT_EXECUTED with the reason.
+Each fence, and each command in a sentence, has a copy of one small world, or what another with the same commands saw in
+its own: a root with four versions of `fashion_mnist`, their runs and their ledger, and a picture. Commands print to a
+terminal of 120 columns. What a page shows must be what was printed, up to numbers, dates and ids. What is not executed
+stands in NOT_EXECUTED with the reason.
 """
 
 import fcntl
@@ -14,8 +15,9 @@ import shutil
 import struct
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -191,23 +193,36 @@ def terminal(root: Path, words: list[str]) -> tuple[int, list[str]]:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), printed.decode().replace("\r\n", "\n").splitlines()
 
 
+Answer = tuple[int, list[str]]  # an exit code, and the lines that were printed
+
+
+@pytest.fixture(scope="module")
+def answers(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, ...]], list[Answer]]:
+    """To commands that are given one after the other in a copy of the world: once, however many pages show them."""
+
+    @cache
+    def given(commands: tuple[str, ...]) -> list[Answer]:
+        root = tmp_path_factory.mktemp("copy") / "root"
+        shutil.copytree(world, root, symlinks=True)
+        return [terminal(root, shlex.split(command)[1:]) for command in commands]
+
+    return given
+
+
 @pytest.mark.parametrize(
     ("page", "transcript"),
     [(key[0], transcript) for key, transcript in SHOWN],
     ids=[": ".join((k[0], *k[2])) for k, _ in SHOWN],
 )
 def test_a_command_works_and_prints_what_its_page_shows(
-    page: str, transcript: Transcript, world: Path, tmp_path: Path
+    page: str, transcript: Transcript, answers: Callable[[tuple[str, ...]], list[Answer]]
 ) -> None:
-    root = tmp_path / "root"
-    shutil.copytree(world, root, symlinks=True)
     for command, shown in transcript:
-        if command in NOT_EXECUTED:
-            assert not shown, f"{page} shows what {command} prints, and it is not executed"
-            continue
-        words = shlex.split(STANDS_FOR.get(command, command).replace(*SHIFT))
-        code, printed = terminal(root, words[1:])
-        assert code == 0, "\n".join(printed)
+        assert command not in NOT_EXECUTED or not shown, f"{page} shows what {command} prints, and it is not executed"
+    executed = [(command, shown) for command, shown in transcript if command not in NOT_EXECUTED]
+    given = tuple(STANDS_FOR.get(command, command).replace(*SHIFT) for command, _ in executed)
+    for (command, shown), (code, printed) in zip(executed, answers(given), strict=True):
+        assert code == 0, "\n".join([command, *printed])
         if shown is not None:
             assert up_to_numbers(shown) == up_to_numbers(printed), "\n".join([command, *printed])
 

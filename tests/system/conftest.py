@@ -3,6 +3,7 @@
 import io
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -151,9 +152,13 @@ def context(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installation(fashion_mnist: DatasetRef, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """Up and deployed; real data."""
-    installation = start(tmp_path_factory.mktemp("installation"))
+def installation(
+    fashion_mnist: DatasetRef, proofs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """Up and deployed; real data. What `retrain` relies on was proved earlier."""
+    root = tmp_path_factory.mktemp("installation")
+    shutil.copytree(proofs, root / "artifacts" / "proofs")
+    installation = start(root)
     try:
         deployed = installation.run("-m", "prefect", "--no-prompt", "deploy", "--all", cwd=ROOT)
         assert deployed.returncode == 0, deployed.stdout + deployed.stderr

@@ -1,14 +1,13 @@
-"""Trains, and dies by SIGKILL at a given moment. A program for tests, not a test.
+"""Trains, and dies by SIGKILL at a given moment. For tests, not a test.
 
-    python -m tests.system.dying_run DATASET_JSON CONFIG_JSON DIRECTORY MOMENT
+    Forked(train, dataset, config, directory, "sync:7")
 
-MOMENT: 'never'; 'sync:7', before the seventh time that anything is synced to disk, which is in the midst of
+Moments: 'never'; 'sync:7', before the seventh time that anything is synced to disk, which is in the midst of
 writing a table, a checkpoint or the model; 'chunk:7', while the seventh compiled call is under way.
 """
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,21 +52,11 @@ def die_in_chunk(number: int) -> None:
     Feed.__call__ = counting  # type: ignore[method-assign]
 
 
-def main() -> None:
-    dataset, config, directory, moment = sys.argv[1:]
+def train(dataset: DatasetRef, config: RetrainConfig, directory: Path, moment: str) -> None:
+    """In a process of its own, which this changes."""
     kind, _, value = moment.partition(":")
     if kind == "sync":
         die_at_sync(int(value))
     elif kind == "chunk":
         die_in_chunk(int(value))
-    seeds.train(
-        RetrainConfig.model_validate_json(config),
-        DatasetRef.model_validate_json(dataset),
-        select("cpu"),
-        Path(directory),
-        say=lambda line: print(line, flush=True),
-    )
-
-
-if __name__ == "__main__":
-    main()
+    seeds.train(config, dataset, select("cpu"), directory, say=lambda line: print(line, flush=True))

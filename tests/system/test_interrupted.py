@@ -1,6 +1,7 @@
 """What is interrupted ends and leaves whole files and no process; a run and a server beside it are apart."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,26 +12,31 @@ import pandas as pd
 import psutil
 import pytest
 
-from hemline.data.dataset import DatasetRef
 from hemline.storage.locks import is_locked
+from tests.system import tiny
 from tests.system.conftest import PATIENCE, ROOT, ignore_ctrl_c, start, user, wait_until
 
 pytestmark = pytest.mark.system
+# Of tiny data, which keeps one processor busy and not all of them.
+RETRAIN = ["--dataset", "mnist", "--batch-size", "32", "--validation", "60", "--epochs", "10000"]
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of both tests: the second takes the first one's proofs and finds its databases and its work pool."""
-    return tmp_path_factory.mktemp("root")
+def root(proofs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of all tests: the second finds the first one's databases and its work pool."""
+    root = tmp_path_factory.mktemp("root")
+    shutil.copytree(proofs, root / "artifacts" / "proofs")
+    tiny.prepare(root)
+    return root
 
 
 def begin(root: Path, log: Path) -> subprocess.Popen[bytes]:
     """`hemline retrain` for a very long time, as a script starts it in the background."""
     with log.open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.command", "retrain", "--epochs", "10000"],
+            [sys.executable, "-m", "flows.command", "retrain", *RETRAIN],
             cwd=ROOT,
-            env=user(root),
+            env=user(root) | {"TFDS_DATA_DIR": str(root / "data")},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -46,7 +52,7 @@ def server_of(run: psutil.Process) -> psutil.Process:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_and_so_do_its_temporary_server_and_the_server_that_was_started_beside_it(
-    number: signal.Signals, fashion_mnist: DatasetRef, root: Path
+    number: signal.Signals, root: Path
 ) -> None:
     """Both were started with SIGINT ignored, as `command &` in a script does, and ended for no signal.
 
@@ -78,7 +84,7 @@ def test_an_interrupted_run_ends_and_so_do_its_temporary_server_and_the_server_t
     assert [path.name for path in directory.rglob(".*")] == []
 
 
-def test_the_temporary_server_of_a_killed_run_ends_too(fashion_mnist: DatasetRef, root: Path) -> None:
+def test_the_temporary_server_of_a_killed_run_ends_too(root: Path) -> None:
     """It stayed for ever. And two runs at once shared its database."""
     with ExitStack() as stack:
         runs = [begin(root, root / f"{name}.log") for name in ("one", "other")]

@@ -2,8 +2,6 @@
 
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +12,21 @@ from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
 from hemline.runtime.devices import select
 from hemline.training import run
+from tests.forked import Ended, Forked
 from tests.hemline.conftest import write_dataset
+from tests.system import dying_run
 
 pytestmark = pytest.mark.system
-ROOT = Path(__file__).parents[2]
 # 25 steps an epoch, a checkpoint every 10 of them: 9 checkpoints, 3 of which end an epoch.
 CONFIG = RetrainConfig(epochs=3, batch_size=10, validation=56, checkpoint_steps=10, early_stopping=3)
 
 
-def train(config: RetrainConfig, dataset: DatasetRef, directory: Path, moment: str) -> subprocess.CompletedProcess[str]:
-    arguments = [dataset.model_dump_json(), config.model_dump_json(), str(directory), moment]
-    command = [sys.executable, "-m", "tests.system.dying_run", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def train(config: RetrainConfig, dataset: DatasetRef, directory: Path, moment: str) -> Ended:
+    return Forked(dying_run.train, dataset, config, directory, moment).ended()
+
+
+def resumed(done: Ended) -> bool:
+    return any("resumed at epoch" in line for line in done.said)
 
 
 def tables(directory: Path) -> dict[str, bytes]:
@@ -62,12 +63,12 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(model: str, tmp_pa
     for moment in ["chunk:1", *(f"sync:{number}" for number in random.Random(5).sample(range(1, 45), 2))]:
         resumes = list((killed / "checkpoints").glob("epoch-*"))
         done = train(config, dataset, killed, moment)
-        assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
-        assert ("resumed at epoch" in done.stdout) == bool(resumes)
+        assert done.code == -signal.SIGKILL, done.errors
+        assert resumed(done) == bool(resumes)
     assert list((killed / "checkpoints").glob("epoch-*"))
     done = train(config, dataset, killed, "never")
-    assert done.returncode == 0, done.stderr
-    assert "resumed at epoch" in done.stdout
+    assert done.code == 0, done.errors
+    assert resumed(done)
 
     assert tables(killed) == tables(alone)
     ours, expected = final_state(killed), final_state(alone)
@@ -84,11 +85,11 @@ def test_several_seeds_killed_and_started_again_end_with_the_bytes_of_single_run
     killed = tmp_path / "killed"
     for moment in ("sync:60", "sync:170"):
         done = train(config, dataset, killed, moment)
-        assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+        assert done.code == -signal.SIGKILL, done.errors
     assert not (killed / "model.keras").exists()
     done = train(config, dataset, killed, "never")
-    assert done.returncode == 0, done.stderr
-    assert "resumed at epoch" in done.stdout
+    assert done.code == 0, done.errors
+    assert resumed(done)
     for seed in (7, 8, 9):
         alone, own = tmp_path / str(seed), config.model_copy(update={"seed": seed, "seeds": 1})
         run.train(own, dataset, select("cpu"), alone, say=lambda line: None)

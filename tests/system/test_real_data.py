@@ -1,21 +1,27 @@
 """What the defaults reach on the real data, and that a model is the same in another process."""
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import keras
 import pytest
 
 from hemline.config.retrain import RetrainConfig
-from hemline.data.dataset import DatasetRef
+from hemline.data.dataset import DatasetRef, load_split
 from hemline.evaluation.saved import evaluate_saved
 from hemline.runtime.devices import select
 from hemline.storage.runs import open_run
 from hemline.training import run
+from tests.forked import Forked
 
 pytestmark = pytest.mark.system
+
+
+def predict(model: Path, dataset: DatasetRef) -> None:
+    """In another process, and in another way: Keras's own `predict` instead of our compiled pass."""
+    images, labels = load_split(dataset, "test")
+    print((keras.saving.load_model(model).predict(images, verbose=0).argmax(axis=1) == labels).mean())
 
 
 def test_five_epochs_reach_what_the_chapters_listing_missed(fashion_mnist: DatasetRef, tmp_path: Path) -> None:
@@ -29,18 +35,10 @@ def test_five_epochs_reach_what_the_chapters_listing_missed(fashion_mnist: Datas
     evaluation = evaluate_saved(trained)
     assert evaluation.examples == 10_000
 
-    # Another process, another way to ask: Keras's own `predict` instead of our compiled pass.
-    code = (
-        "import sys, keras, numpy as np, hemline.models.layer_norm; from pathlib import Path;"
-        "from hemline.data.dataset import DatasetRef, load_split;"
-        "ref = DatasetRef.model_validate_json(sys.argv[2]); images, labels = load_split(ref, 'test');"
-        "model = keras.saving.load_model(sys.argv[1]);"
-        "print((model.predict(images, verbose=0).argmax(axis=1) == labels).mean())"
-    )
-    arguments = [str(trained.model_path), fashion_mnist.model_dump_json()]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    done = Forked(predict, trained.model_path, fashion_mnist).ended()
+    assert done.code == 0, done.errors
     # A logit that ties within rounding may fall the other way: one example at the most.
-    assert float(done.stdout) == pytest.approx(evaluation.accuracy, abs=1.5e-4)
+    assert float(done.said[-1]) == pytest.approx(evaluation.accuracy, abs=1.5e-4)
     assert json.loads((directory / "evaluation.json").read_text())["accuracy"] == evaluation.accuracy
 
 

@@ -2,10 +2,8 @@
 
 import copy
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from hemline.models.layer_norm import Form, LayerNorm
+from tests.forked import Forked
 
 FORMS: list[Form] = ["variance", "deviation"]
 POLICIES = ["float32", "float64", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16"]
@@ -338,49 +337,47 @@ def test_saved_models_are_differentiated_as_the_layer_is(form: Form, mode: str, 
         np.testing.assert_allclose(gradient_of(other, x, mode), gradient_of(model, x, "eager"), rtol=1e-5, atol=1e-6)
 
 
-MIRRORED = """
-import numpy as np, tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from hemline.models.layer_norm import LayerNorm
+def mirrored() -> None:
+    """In a process of its own, which has two devices."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    rng = np.random.default_rng(0)
+    x, upstream = (tf.constant(rng.normal(size=(2, 3, 4)), tf.float32) for _ in range(2))  # a replica, an instance
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    for form in FORMS:
+        with strategy.scope():
+            norm = of_four(form)
+        compiled = tf.function(partial(with_gradients, norm), jit_compile=True)
 
-def layer(form):
+        def replica(compiled: Callable = compiled) -> list[tf.Tensor]:
+            number = tf.distribute.get_replica_context().replica_id_in_sync_group
+            return compiled(x[number], upstream[number])
+
+        results = tf.function(strategy.run)(replica)
+        for number in range(2):
+            for result, expected in zip(
+                results, with_gradients(of_four(form), x[number], upstream[number]), strict=True
+            ):
+                result = strategy.experimental_local_results(result)[number]
+                np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+    print("the same")
+
+
+def of_four(form: Form) -> LayerNorm:
     norm = LayerNorm(epsilon_on=form)
     norm.build((None, 4))
     norm.alpha.assign([1.0, 2.0, 3.0, 4.0])
     return norm
 
-def call(norm, x, upstream):
+
+def with_gradients(norm: LayerNorm, x: tf.Tensor, upstream: tf.Tensor) -> list[tf.Tensor]:
     with tf.GradientTape() as tape:
         tape.watch(x)
         output = norm(x)
     variables = [variable.value for variable in norm.trainable_variables]
     return [output, *tape.gradient(output, [x, *variables], output_gradients=upstream)]
 
-rng = np.random.default_rng(0)
-x, upstream = (tf.constant(rng.normal(size=(2, 3, 4)), tf.float32) for _ in range(2))  # a replica, an instance
-strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
-for form in ("variance", "deviation"):
-    with strategy.scope():
-        norm = layer(form)
-    compiled = tf.function(lambda x, upstream: call(norm, x, upstream), jit_compile=True)
-
-    def replica():
-        number = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return compiled(x[number], upstream[number])
-
-    results = tf.function(lambda: strategy.run(replica))()
-    for number in range(2):
-        for result, expected in zip(results, call(layer(form), x[number], upstream[number])):
-            result = strategy.experimental_local_results(result)[number]
-            np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
-print("the same")
-"""
-
 
 def test_compiled_replicas_have_the_gradients_of_one_device() -> None:
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [sys.executable, "-c", MIRRORED], capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.stdout.endswith("the same\n"), done.stderr
+    done = Forked(mirrored).ended()
+    assert (done.code, done.said) == (0, ["the same"]), done.errors

@@ -3,8 +3,6 @@
 import json
 import logging
 import random
-import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,6 +22,7 @@ from hemline.proofs.questions import QUESTIONS, RELIED_ON
 from hemline.records.proofs import ClaimResult, Evidence
 from hemline.report.html import html
 from hemline.report.markdown import claim_rows, claims_markdown
+from tests.forked import Forked
 
 
 @pytest.fixture(scope="module")
@@ -250,15 +249,16 @@ def test_fails_where_its_ground_is_gone(
     assert failing in broken(number)
 
 
+def behaving_like_numpy() -> None:
+    """In a process of its own: it cannot be switched off again."""
+    tf.experimental.numpy.experimental_enable_numpy_behavior()
+    print(json.dumps([[found.what for found in result.evidence if not found.holds] for result in claims.check([1, 2])]))
+
+
 def test_fails_where_tensors_behave_like_numpy() -> None:
-    # It cannot be switched off again, so in a process of its own.
-    code = (
-        "import json; import tensorflow as tf; tf.experimental.numpy.experimental_enable_numpy_behavior()\n"
-        "from hemline.proofs.claims import check\n"
-        "print(json.dumps([[found.what for found in result.evidence if not found.holds] for result in check([1, 2])]))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [
+    done = Forked(behaving_like_numpy).ended()
+    assert done.code == 0, done.errors
+    assert json.loads(done.said[-1]) == [
         ["int32 tensor + float32 tensor", "tensors have .T"],
         ["their sum", "int32 tensor 0 + int64 array 2**40 + 7"],
     ]

@@ -7,37 +7,45 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hemline.runtime.compile_cache import FLAG, KEPT, use_compile_cache
 
+ROOT = Path(__file__).parents[3]
 # A process as a run's is: the cache first, then TensorFlow. What it trains is in its last line.
 TRAIN = """
 import json, logging, os, sys
 from pathlib import Path
 logging.basicConfig()
 from hemline.runtime.compile_cache import use_compile_cache
-if sys.argv[1] != "none":
-    use_compile_cache(Path(sys.argv[1]))
-import numpy as np, tensorflow as tf
-from hemline.config.optimizers import OptimizerGroup
-from hemline.models.mlp import build_mlp
-from hemline.training.groups import partition
-from hemline.training.loop import Trainer
-rng = np.random.default_rng(0)
-images, labels = rng.integers(256, size=(100, 4, 4, 1), dtype=np.uint8), rng.integers(3, size=100).astype(np.int32)
-model = build_mlp((4, 4, 1), 3, seed=1)
-groups = {"all": OptimizerGroup(layers=["*"], optimizer="adam", learning_rate=1e-3)}
-(chunk,) = Trainer(model, partition(model, groups), images, labels, batch_size=32, seed=7).epoch(1)
-bits = chunk.losses.tobytes() + b"".join(variable.numpy().tobytes() for variable in model.variables)
-print(json.dumps({"bits": bits.hex(), "flags": os.environ.get("TF_XLA_FLAGS")}))
+use_compile_cache(Path(sys.argv[1]))
+from tests.hemline.runtime.test_compile_cache import trained
+print(json.dumps({"bits": trained(), "flags": os.environ.get("TF_XLA_FLAGS")}))
 """
 
 
-def train(cache: Path | str, **environment: str) -> dict[str, str]:
-    variables = {name: value for name, value in os.environ.items() if name != "TF_XLA_FLAGS"} | environment
+def trained() -> str:
+    """Losses and weights after an epoch. TensorFlow is imported here."""
+    from hemline.config.optimizers import OptimizerGroup
+    from hemline.models.mlp import build_mlp
+    from hemline.training.groups import partition
+    from hemline.training.loop import Trainer
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(256, size=(100, 4, 4, 1), dtype=np.uint8)
+    labels = rng.integers(3, size=100).astype(np.int32)
+    model = build_mlp((4, 4, 1), 3, seed=1)
+    groups = partition(model, {"all": OptimizerGroup(layers=["*"], optimizer="adam", learning_rate=1e-3)})
+    (chunk,) = Trainer(model, groups, images, labels, batch_size=32, seed=7).epoch(1)
+    return (chunk.losses.tobytes() + b"".join(variable.numpy().tobytes() for variable in model.variables)).hex()
+
+
+def train(cache: Path) -> dict[str, str]:
+    """In a process of its own: a cache is for one that has not imported TensorFlow."""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_XLA_FLAGS"}
     done = subprocess.run(
-        [sys.executable, "-c", TRAIN, str(cache)], capture_output=True, text=True, env=variables, check=False
+        [sys.executable, "-c", TRAIN, str(cache)], capture_output=True, text=True, cwd=ROOT, env=environment
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1]) | {"stderr": done.stderr}
@@ -45,7 +53,7 @@ def train(cache: Path | str, **environment: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def without() -> str:
-    return train("none")["bits"]
+    return trained()
 
 
 def programs(cache: Path) -> list[Path]:

@@ -8,7 +8,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from hemline.config.paths import artifacts_at
 from hemline.storage import shared
@@ -20,6 +19,8 @@ _buckets = count()
 @contextmanager
 def s3_server(on: str = "127.0.0.1") -> Iterator[str]:
     """Its address. on: an address of this machine."""
+    from moto.server import ThreadedMotoServer  # a second, in each process that collects tests
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
     server = ThreadedMotoServer(on, port=0, verbose=False)
     server.start()

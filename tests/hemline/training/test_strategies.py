@@ -5,25 +5,28 @@ taken in another order, and training makes more of it: TOLERANCE is 20 times the
 any weight after the 16 steps of this test.
 """
 
+import hashlib
 import json
 import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
+from hemline import models
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef
 from hemline.errors import DeviceError
-from hemline.runtime.devices import select
+from hemline.runtime.devices import scope, select, set_up
 from hemline.training import run
+from tests.forked import Forked
 from tests.hemline.conftest import CPU
 
 TOLERANCE = 5e-6
@@ -40,37 +43,6 @@ CONFIG = RetrainConfig.model_validate(
     }
 )
 
-# A process as a run's: the devices first, then everything else. It dies at the first line that begins with LAST_LINE;
-# otherwise its last line has a digest of each replica's weights.
-TRAIN = """
-import hashlib, json, os, signal, sys
-from pathlib import Path
-from hemline.config.retrain import RetrainConfig
-from hemline.data.dataset import DatasetRef
-from hemline.runtime.devices import scope, select, set_up
-dataset, config, directory, last_line = sys.argv[1:]
-config = RetrainConfig.model_validate_json(config)
-device = select("cpu", config.replicas, config.batch_size)
-set_up(device)
-import tensorflow as tf
-from hemline.training import run
-made = []
-build = run.build
-run.build = lambda *args: made.append(build(*args)) or made[-1]
-def say(line):
-    print(line, flush=True)
-    if last_line and line.startswith(last_line):
-        os.kill(os.getpid(), signal.SIGKILL)
-run.train(config, DatasetRef.model_validate_json(dataset), device, Path(directory), say)
-with scope(device):
-    local = tf.distribute.get_strategy().experimental_local_results
-    replicas = {
-        hashlib.sha256(b"".join(local(v.value)[k].numpy().tobytes() for v in made[0].variables)).hexdigest()
-        for k in range(device.replicas)
-    }
-print(json.dumps(sorted(replicas)))
-"""
-
 
 class Process:
     """Trains in a process of its own, until its end or, if that is given, to the first line that begins so."""
@@ -86,21 +58,41 @@ class Process:
     ):
         directory.mkdir(exist_ok=True)
         self.directory = directory
-        config = CONFIG.model_copy(update={"replicas": replicas, "model": model}).model_dump_json()
-        self.popen = subprocess.Popen(
-            [sys.executable, "-c", TRAIN, dataset.model_dump_json(), config, str(directory), last_line],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"TF_CONFIG": tf_config},
-        )
+        config = CONFIG.model_copy(update={"replicas": replicas, "model": model})
+        self.process = Forked(train, dataset, config, directory, last_line, environment={"TF_CONFIG": tf_config})
 
     def result(self) -> tuple[list[str], list[str]]:
         """Digests of its replicas, as many as differ, and the lines that it said."""
-        out, errors = self.popen.communicate(timeout=300)
-        assert self.popen.returncode == 0, errors[-3000:]
-        *said, last = out.splitlines()
+        code, said, errors = self.process.ended()
+        assert code == 0, errors[-3000:]
+        *said, last = said
         return json.loads(last), said
+
+
+def train(dataset: DatasetRef, config: RetrainConfig, directory: Path, last_line: str) -> None:
+    """As a run does: the devices first. Its last line has a digest of each replica's weights."""
+    device = select("cpu", config.replicas, config.batch_size)
+    set_up(device)
+    made: list[keras.Model] = []
+
+    def build(*arguments: Any) -> keras.Model:
+        made.append(models.build(*arguments))
+        return made[-1]
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+        if last_line and line.startswith(last_line):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run.build = build  # type: ignore[assignment]
+    run.train(config, dataset, device, directory, say)
+    with scope(device):
+        local = tf.distribute.get_strategy().experimental_local_results
+        replicas = [
+            b"".join(local(variable.value)[number].numpy().tobytes() for variable in made[0].variables)
+            for number in range(device.replicas)
+        ]
+    print(json.dumps(sorted({hashlib.sha256(each).hexdigest() for each in replicas})))
 
 
 def weights(directory: Path) -> np.ndarray:
@@ -140,8 +132,8 @@ def test_replicas_are_equal_and_agree_with_one_device(tiny: DatasetRef, tmp_path
         for directory, place in zip(directories, cluster(), strict=True)
     ]
     for worker in killed:
-        _, errors = worker.popen.communicate(timeout=300)
-        assert worker.popen.returncode == -signal.SIGKILL, errors[-3000:]
+        code, _, errors = worker.process.ended()
+        assert code == -signal.SIGKILL, errors[-3000:]
     shutil.rmtree(max((directories[1] / "checkpoints").glob("epoch-*")))
     workers = [
         Process(tiny, directory, tf_config=place) for directory, place in zip(directories, cluster(), strict=True)
