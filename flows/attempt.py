@@ -37,6 +37,7 @@ from tasks.live import AWAY
 
 LOOK_SECONDS = 2.0  # between two looks at a run's state
 LOOKS = 3  # after so many of *Cancelling* a worker should have ended the process; one more, and it cannot end itself
+END_SECONDS = 60.0  # that a process may take to end, whose run has ended
 LOST = "lost without a sign of life"  # what the automations say of a run that they do not hear of any more
 
 
@@ -56,6 +57,8 @@ def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
                 yield this
             finally:
                 watch.done.set()
+                if runtime.deployment.id:
+                    threading._register_atexit(_end_in_time)  # type: ignore[attr-defined]  # called before Prefect's own
             if this.after:
                 end_steps(flow_run, began, this.after)  # again: a busy server can hear of a step minutes later
     except SupersededError as error:
@@ -73,6 +76,16 @@ def _end_in_silence() -> None:
     """Ends the process. The run is another one's now: *Failed* would be said of that, and *Crashed* bring it back."""
     logging.shutdown()
     os._exit(0)  # which no worker calls a crash
+
+
+def _end_in_time() -> None:
+    """Ends the process after a while. At its end Prefect waits for its services, and for a dead thread's it never ends.
+
+    Its run has ended, and its worker would take no other one for it.
+    """
+    end = threading.Timer(END_SECONDS, os._exit, (0,))
+    end.daemon = True
+    end.start()
 
 
 def end_steps(flow_run: UUID, before: datetime, reason: str) -> None:

@@ -2,9 +2,8 @@
 
     storage = JournalStorage(SharedJournal(shared))     # shared: the sweep's directory in its store
 
-A file that grows reaches the store when its run ends. If the machine were lost before, the next one would draw other
-values for trials whose runs are begun. Here a line is in the store before Optuna goes on, and whoever takes the sweep
-up reads all lines first.
+A file that grows is on its machine alone. If that were lost, the next one would draw other values for trials whose runs
+are begun. Here a line is in the store before Optuna goes on, and whoever takes the sweep up reads all lines first.
 
 To open a study is to take it over, since Optuna begins with a line. Whoever wrote before then finds the number of its
 next line taken, and writes nothing more: two processes that draw trials would draw too many.

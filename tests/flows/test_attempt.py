@@ -76,35 +76,52 @@ def test_steps_that_a_killed_attempt_left_running_are_crashed_and_others_stay() 
     ]
 
 
-# It was stopped for a while, and another attempt has taken over.
-LATE = """
-import sys
+# Runs of a deployment. One was stopped for a while, and another attempt has taken over; Prefect waits for a service of
+# the other, whose thread has died.
+RUN = """
+import sys, threading
 from pathlib import Path
 from prefect import flow
-from flows.attempt import working_on
-from hemline.storage.attempts import attempt
+from flows import attempt
 from hemline.storage.files import write_json
+
+attempt.END_SECONDS = 0.1
 
 @flow
 def late(directory):
-    with working_on(directory, limit=5):
+    with attempt.working_on(directory, limit=5):
         Path(directory, "attempts", "2.json").write_text(Path(directory, "attempts", "1.json").read_text())
         write_json(directory / "record.json", {})
 
-late(Path(sys.argv[1]))
+@flow
+def lingering(directory):
+    threading._register_atexit(threading.Event().wait)
+    with attempt.working_on(directory, limit=5):
+        pass
+
+globals()[sys.argv[1]](Path(sys.argv[2]))
 """
+
+
+def run_to_its_end(name: str, directory: Path) -> tuple[str | None, str]:
+    """The state's name, once the process has ended by itself and well, and what it wrote."""
+    environment = os.environ | get_current_settings().to_environment_variables()
+    environment |= {"PREFECT__RUNTIME__DEPLOYMENT__ID": str(UUID(int=1))}
+    words = [sys.executable, "-c", RUN, name, str(directory)]
+    ended = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=240, check=True)
+    with get_client(sync_client=True) as client:
+        (run,) = [each for each in client.read_flow_runs() if each.parameters == {"directory": str(directory)}]
+    return run.state_name, ended.stdout + ended.stderr
 
 
 def test_a_process_whose_run_is_anothers_now_says_nothing_of_it(tmp_path: Path) -> None:
     """It called the run *Failed*, which another machine had taken up: a person was told, and a sweep counted it so."""
-    environment = os.environ | get_current_settings().to_environment_variables()
-    environment |= {"PREFECT__RUNTIME__DEPLOYMENT__ID": str(UUID(int=1))}  # as a worker starts it
-    words = [sys.executable, "-c", LATE, str(tmp_path)]
-    ended = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert "only the newest attempt may write" in ended.stdout + ended.stderr
-    assert ended.returncode == 0
-    with get_client(sync_client=True) as client:
-        (run,) = [
-            each for each in client.read_flow_runs() if each.name and each.parameters == {"directory": str(tmp_path)}
-        ]
-    assert run.state_name == "Running"
+    state, said = run_to_its_end("late", tmp_path)
+    assert state == "Running"
+    assert "only the newest attempt may write" in said
+
+
+def test_a_process_that_waits_for_a_dead_thread_is_ended(tmp_path: Path) -> None:
+    """It held its worker's slot for good: one that takes a run at a time took no other."""
+    state, _ = run_to_its_end("lingering", tmp_path)
+    assert state == "Completed"

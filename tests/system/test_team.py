@@ -53,6 +53,19 @@ TRAININGS = DeploymentFilter.model_validate({"name": {"any_": ["smoke", "nightly
 Found = TypeVar("Found")
 
 
+def wait_for(find: Callable[[], Found | None], what: str) -> Found:
+    """What there is then."""
+    found: list[Found] = []
+
+    def look() -> bool:
+        if each := find():
+            found.append(each)
+        return bool(found)
+
+    wait_until(look, what, PATIENCE)
+    return found[0]
+
+
 @dataclass
 class Team:
     """All of it. copy: of the store, of somebody who has not worked with it."""
@@ -75,9 +88,13 @@ class Team:
             return client.read_flow_run(run.id)
 
     def ended(self, run: FlowRun) -> str:
-        """Waits for it; the name of its last state."""
-        wait_until(lambda: bool((at := self.look(run).state) and at.is_final()), f"the end of {run.name}", PATIENCE)
-        return self.look(run).state_name or ""
+        """Waits for the state that it ends with, and returns its name; what has crashed comes back."""
+
+        def look() -> str | None:
+            state = self.look(run).state
+            return state.name if state and state.is_final() and not state.is_crashed() else None
+
+        return wait_for(look, f"the end of {run.name}")
 
     def trials(self) -> list[FlowRun]:
         """Every run that a sweep has asked for."""
@@ -159,19 +176,6 @@ def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
         finally:
             for host in team.hosts.values():
                 host.kill()
-
-
-def wait_for(find: Callable[[], Found | None], what: str) -> Found:
-    """What there is then."""
-    found: list[Found] = []
-
-    def look() -> bool:
-        if each := find():
-            found.append(each)
-        return bool(found)
-
-    wait_until(look, what, PATIENCE)
-    return found[0]
 
 
 def kill_worker_of(run: UUID, host: Host) -> None:
