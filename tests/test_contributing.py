@@ -78,7 +78,8 @@ def copy_of_the_repository(root: Path) -> None:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in files.items() if not name.startswith(CACHES)}
 
 
 def run(root: Path, *command: str) -> None:
@@ -103,7 +104,7 @@ def test_these_are_the_recipes() -> None:
 
 def changed(root: Path, before: dict[str, bytes]) -> set[str]:
     """Files that were made or changed since. None has gone."""
-    after = {name: content for name, content in contents(root).items() if not name.startswith(CACHES)}
+    after = contents(root)
     assert before.keys() <= after.keys()
     return {name for name in after if before.get(name) != after[name]}
 

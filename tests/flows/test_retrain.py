@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from hemline.errors import (
     StorageError,
 )
 from hemline.models.layer_norm import LayerNorm
+from hemline.proofs import parity
 from hemline.proofs.questions import RELIED_ON
 from hemline.records.run import Outcome
 from hemline.registry import versions
@@ -42,6 +45,7 @@ from hemline.registry.champion import Registry
 from hemline.storage.files import write_json
 from tests.flows.conftest import Night, small
 from tests.hemline.registry.published import RECORD, make_version
+from tests.system.conftest import PATIENCE
 
 RUN_FILES = {
     "attempts",
@@ -155,7 +159,10 @@ def test_the_graph_has_an_edge_for_each_record_and_no_other(next_config: Retrain
 
     There is a champion, called "1", as one worker is.
     """
-    runs = task_runs(retrain(next_config.model_copy(update={"device": "cpu", "seed": 43}), return_state=True))
+    state = retrain(next_config.model_copy(update={"device": "cpu", "seed": 43}), return_state=True)
+    deadline = time.monotonic() + PATIENCE
+    while len(runs := task_runs(state)) < len(GRAPH) and time.monotonic() < deadline:
+        time.sleep(0.05)  # a busy server records the last task some seconds after its flow has ended
     names: dict[UUID, str] = {run.id: run.name for run in runs}
     edges: dict[str, set[str]] = {run.name: set() for run in runs}
     for run in runs:
@@ -223,6 +230,7 @@ def test_a_layer_that_disagrees_stops_the_run_before_training(
 ) -> None:
     """And leaves no proof for the next run."""
     shutil.rmtree(config.proofs_path)
+    monkeypatch.setattr(parity, "compare", partial(parity.compare, modes=["eager"]))  # a third of the time
     right = LayerNorm.call
     monkeypatch.setattr(LayerNorm, "call", lambda self, inputs: 1.01 * right(self, inputs))
     state = retrain(config, return_state=True)

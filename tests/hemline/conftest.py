@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import BaseModel
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef, write_split
 from hemline.records.proofs import Parity
 from hemline.records.run import Evaluation, FlowRun, Record, TrainedRun
 from hemline.runtime.devices import DeviceInfo
+from hemline.storage.locks import locked
 
 SHAPE = (4, 4, 1)
 CLASSES = ["dark", "middling", "bright"]
@@ -51,7 +52,7 @@ def tiny(tmp_path: Path) -> DatasetRef:
     return write_dataset(tmp_path / "tiny", {"train": 300, "test": 70})
 
 
-class FinishedRun(NamedTuple):
+class FinishedRun(BaseModel):
     dataset: DatasetRef
     trained: TrainedRun
     evaluation: Evaluation
@@ -60,12 +61,19 @@ class FinishedRun(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+def finished(of_all_processes: Path) -> FinishedRun:
     """Two epochs on the tiny data set, evaluated; its files must be left as they are."""
+    kept = of_all_processes / "finished.json"
+    with locked(of_all_processes / "finished.lock"):
+        if not kept.exists():
+            kept.write_text(finish(of_all_processes / "finished").model_dump_json())
+    return FinishedRun.model_validate_json(kept.read_text())
+
+
+def finish(directory: Path) -> FinishedRun:
     from hemline.evaluation.saved import evaluate_saved
     from hemline.training import run
 
-    directory = tmp_path_factory.mktemp("finished")
     config = RetrainConfig(name="tiny", epochs=2, batch_size=32, validation=60)
     dataset = write_dataset(directory / "data", {"train": 300, "test": 70})
     said: list[str] = []
@@ -86,7 +94,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
         packages={"python": "3.11.7", "keras": "3.15.1"},
         created=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
     )
-    return FinishedRun(dataset, trained, evaluation, record, said)
+    return FinishedRun(dataset=dataset, trained=trained, evaluation=evaluation, record=record, said=said)
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-import keras
 import pytest
 
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import DatasetRef, load_split
 from hemline.evaluation.saved import evaluate_saved
+from hemline.models import load
 from hemline.runtime.devices import select
 from hemline.storage.runs import open_run
 from hemline.training import run
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.system
 def predict(model: Path, dataset: DatasetRef) -> None:
     """In another process, and in another way: Keras's own `predict` instead of our compiled pass."""
     images, labels = load_split(dataset, "test")
-    print((keras.saving.load_model(model).predict(images, verbose=0).argmax(axis=1) == labels).mean())
+    print((load(model).predict(images, verbose=0).argmax(axis=1) == labels).mean())
 
 
 def test_five_epochs_reach_what_the_chapters_listing_missed(fashion_mnist: DatasetRef, tmp_path: Path) -> None:
