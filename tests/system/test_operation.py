@@ -41,9 +41,11 @@ def smoke(installation: Installation) -> FlowRun:
 def joined(installation: Installation, smoke: FlowRun) -> FlowRun:
     """The same again from a terminal: `hemline retrain --epochs 1 --force true`, where PREFECT_API_URL is not set."""
     words = ["-m", "flows.command", "retrain", "--epochs", "1", "--force", "true"]
+    earlier = len(installation.log.read_text())
     done = installation.run(*words, cwd=Path(__file__).parents[2], environment=user(installation.root))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "database is locked" not in done.stdout + done.stderr + installation.log.read_text()
+    # Since then: a busy server that starts may find its own database locked.
+    assert "database is locked" not in done.stdout + done.stderr + installation.log.read_text()[earlier:]
     with installation.client() as client:
         (run,) = [run for run in client.read_flow_runs() if run.deployment_id is None]
     return run
