@@ -60,7 +60,7 @@ def first_night(prefect: None, proofs: Path, tmp_path_factory: pytest.TempPathFa
 def next_config(first_night: Night, tmp_path: Path) -> RetrainConfig:
     """Of a copy of the place after the first night."""
     for name in ("artifacts", "data"):
-        shutil.copytree(first_night.config.artifacts_path.with_name(name), tmp_path / name)
+        shutil.copytree(first_night.config.artifacts_path.with_name(name), tmp_path / name, symlinks=True)
     return first_night.config.model_copy(
         update={"data_dir": tmp_path / "data", "artifacts_dir": tmp_path / "artifacts"}
     )

@@ -191,7 +191,7 @@ def test_a_container_of_the_docker_pool(server: Installation, programs: Path) ->
     environment = dict(line.split("=", 1) for line in body["Env"])
     assert environment["HEMLINE_ARTIFACTS"] == STORE
     assert environment["PREFECT__FLOW_RUN_ID"]
-    assert body["Healthcheck"] == {"Test": ["NONE"]}  # the image's asks for a worker's health
+    assert body["Healthcheck"]["Test"] == ["NONE"]  # the image's asks for a worker's health
     host = body["HostConfig"]
     assert host["Binds"] == ["hemline:/srv/hemline"]
     assert (host["Memory"], host["Init"]) == (8 * 2**30, True)
