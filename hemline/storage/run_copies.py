@@ -26,7 +26,8 @@ AGAIN_SECONDS = 5.0  # after which a store that was away is asked again
 PATIENCE = 600.0  # seconds that the end of a run waits for a store that is away
 ATTEMPTS = "attempts/"
 TRIALS = "trials/"  # of a sweep; lines that are in the store alone (hemline.sweeps.journal)
-GROWING = ("run.log", "timing.csv")  # which do not appear, but grow
+LOG = "run.log"
+GROWING = (LOG, "timing.csv")  # which do not appear, but grow
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +187,19 @@ def fetch_run(directory: Path) -> None:
         before, files.appeared = files.appeared, Path  # where they come from, they are
         try:
             for name in shared.names(""):
-                if not name.startswith((ATTEMPTS, TRIALS)):
+                if name == LOG and (directory / LOG).exists():
+                    _fetch_log(shared, directory / LOG)
+                elif not name.startswith((ATTEMPTS, TRIALS)):
                     shared.download(name, directory / name)
         finally:
             files.appeared = before
+
+
+def _fetch_log(shared: Shared, path: Path) -> None:
+    """Puts what others have logged before what is here. In place: this process has the file open, and appends to it."""
+    lines = shared.read(LOG).splitlines(keepends=True)
+    known = set(lines)
+    with path.open("r+b") as file:
+        lines += [line for line in file.readlines() if line not in known]
+        file.seek(0)
+        file.writelines(lines)
