@@ -62,6 +62,22 @@ def test_another_machine_has_all_of_it(hosts: list[Path]) -> None:
     assert [each.number for each in attempts(there)] == [1, 2]
 
 
+def test_its_log_has_the_lines_of_both_machines(hosts: list[Path]) -> None:
+    """It was opened before the other machine's took its place, so what was logged after that was nowhere."""
+    here, there = hosts
+    (here / "run.log").write_text("epoch 1\n")
+    killed(here, 1)
+    with (there / "run.log").open("a") as log, attempt(there, owner="5bcf73b6"):
+        print("epoch 2", file=log, flush=True)
+    killed(there)
+    shared = shared_at(here)
+    assert shared
+    assert (there / "run.log").read_text() == shared.read("run.log").decode() == "epoch 1\nepoch 2\n"
+    with (here / "run.log").open("a") as log, attempt(here, owner="5bcf73b6"):
+        print("epoch 3", file=log, flush=True)
+    assert (here / "run.log").read_text() == "epoch 1\nepoch 2\nepoch 3\n"
+
+
 def test_back_on_the_first_machine_what_the_second_did_counts(hosts: list[Path]) -> None:
     here, there = hosts
     killed(here, 1)
