@@ -167,20 +167,6 @@ def test_and_one_that_was_removed_as_its_process_was_killed(hosts: list[Path]) -
     assert kept(here) == {"epoch-00002-step-000000", "epoch-00003-step-000000"}
 
 
-def test_the_log_goes_on_where_the_run_does(hosts: list[Path]) -> None:
-    """Lines of an attempt on another machine were lost: its log was open when the earlier one took its place."""
-    here, there = hosts
-    for number, run in enumerate((here, there, here), start=1):
-        with (run / "run.log").open("a") as log:
-            log.write(f"attempt {number} begins\n")
-            log.flush()
-            with attempt(run, owner="5bcf73b6"):
-                log.write(f"attempt {number} works\n")
-                log.flush()
-    lines = (here / "run.log").read_text().splitlines()
-    assert lines == [f"attempt {number} {what}" for number in (1, 2, 3) for what in ("begins", "works")]
-
-
 def test_the_end_waits_for_what_is_being_sent_and_not_for_a_store_that_is_away(
     hosts: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
