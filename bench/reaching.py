@@ -213,8 +213,8 @@ def main() -> None:
             for name, contestant in table.contestants.items():
                 choose(name, contestant, table, data, given.core, given.cap)
             continue
-        for length in table.lengths:
-            for seed in table.seeds:
+        for seed in table.seeds:
+            for length in table.lengths:
                 for name, contestant in table.contestants.items():  # in turn: a machine that slows down slows all
                     if seed not in kept(network).get(name, {}).get(length, {}):
                         task = Task(str(data), length, seed, given.cap, contestant.settings)
