@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from asyncio import CancelledError
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ import psutil
 from prefect import get_run_logger, runtime
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter
+from prefect.context import FlowRunContext
 from prefect.exceptions import Abort, TerminationSignal
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Crashed, Running, State
@@ -38,6 +40,7 @@ from tasks.live import AWAY
 LOOK_SECONDS = 2.0  # between two looks at a run's state
 LOOKS = 3  # after so many of *Cancelling* a worker should have ended the process; one more, and it cannot end itself
 END_SECONDS = 60.0  # that a process may take to end, whose run has ended
+LATE_SECONDS = 60.0  # after the start of its flow an attempt begins, at the latest
 LOST = "lost without a sign of life"  # what the automations say of a run that they do not hear of any more
 
 
@@ -66,10 +69,25 @@ def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
             get_run_logger().warning("%s", error)
             _end_in_silence()
         raise
+    except CancelledError:
+        if _timed_out(began):
+            raise
+        get_run_logger().warning(
+            "the server does not count this run in its deployment's concurrency limit any more: it was away, or "
+            "thought the run lost. The run ends here, and comes back"
+        )
+        raise TerminationSignal(signal.SIGTERM) from None  # which is a crash; Prefect would say *TimedOut*
     except TerminationSignal:
         if _cancelled(flow_run, alone=watch.told and not runtime.deployment.id):
             raise Abort("the run was cancelled") from None  # which Prefect does not call a crash
         raise
+
+
+def _timed_out(began: datetime) -> bool:
+    """Whether the flow is ended for its time limit."""
+    context = FlowRunContext.get()
+    limit = context and context.flow and context.flow.timeout_seconds
+    return bool(limit) and (datetime.now(UTC) - began).total_seconds() > float(limit or 0) - LATE_SECONDS
 
 
 def _end_in_silence() -> None:

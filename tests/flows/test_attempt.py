@@ -79,9 +79,13 @@ def test_steps_that_a_killed_attempt_left_running_are_crashed_and_others_stay() 
 # Runs of a deployment. One was stopped for a while, and another attempt has taken over; Prefect waits for a service of
 # the other, whose thread has died.
 RUN = """
-import sys, threading
+import sys, threading, time
+from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 from prefect import flow
+from prefect.concurrency import _leases
+from prefect.exceptions import TerminationSignal
 from flows import attempt
 from hemline.storage.files import write_json
 
@@ -99,16 +103,35 @@ def lingering(directory):
     with attempt.working_on(directory, limit=5):
         pass
 
-globals()[sys.argv[1]](Path(sys.argv[2]))
+def work(directory):
+    with attempt.working_on(directory, limit=5):
+        while True:
+            time.sleep(0.05)
+
+overdue = flow(work, timeout_seconds=1)
+
+def uncounted(directory):  # as a run of a deployment with a limit, whose lease the server has forgotten
+    def gone(*_):
+        while not Path(directory, "attempts", "1.json").exists():
+            time.sleep(0.05)
+        raise RuntimeError("410 Gone")
+
+    _leases._lease_renewal_loop = gone
+    with _leases.maintain_concurrency_lease(uuid4(), 300, raise_on_lease_renewal_failure=True):
+        flow(work, timeout_seconds=3600)(directory)
+
+with suppress(TerminationSignal, TimeoutError):
+    globals()[sys.argv[1]](Path(sys.argv[2]))
 """
 
 
 def run_to_its_end(name: str, directory: Path) -> tuple[str | None, str]:
-    """The state's name, once the process has ended by itself and well, and what it wrote."""
+    """The state's name, once the process has ended by itself, and what it wrote."""
     environment = os.environ | get_current_settings().to_environment_variables()
     environment |= {"PREFECT__RUNTIME__DEPLOYMENT__ID": str(UUID(int=1))}
     words = [sys.executable, "-c", RUN, name, str(directory)]
-    ended = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=240, check=True)
+    ended = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=240)
+    assert ended.returncode in (0, -signal.SIGTERM), ended.stderr  # with which Prefect ends a run that has crashed
     with get_client(sync_client=True) as client:
         (run,) = [each for each in client.read_flow_runs() if each.parameters == {"directory": str(directory)}]
     return run.state_name, ended.stdout + ended.stderr
@@ -125,3 +148,16 @@ def test_a_process_that_waits_for_a_dead_thread_is_ended(tmp_path: Path) -> None
     """It held its worker's slot for good: one that takes a run at a time took no other."""
     state, _ = run_to_its_end("lingering", tmp_path)
     assert state == "Completed"
+
+
+def test_a_run_that_the_server_does_not_count_any_more_is_crashed_and_comes_back(tmp_path: Path) -> None:
+    """A server that was away for a minute made of the night *TimedOut*, after which nothing brings it back."""
+    state, said = run_to_its_end("uncounted", tmp_path)
+    assert state == "Crashed"
+    assert "The run ends here, and comes back" in said
+
+
+def test_one_whose_time_is_up_is_not(tmp_path: Path) -> None:
+    state, said = run_to_its_end("overdue", tmp_path)
+    assert state == "TimedOut"
+    assert "comes back" not in said
