@@ -4,36 +4,17 @@ import keras
 import numpy as np
 
 from bench.reaching_worker import AfterEpoch, Task
+from bench.results import to_train
 from hemline.config.retrain import RetrainConfig
 from hemline.evaluation.scores import compile_predict
 from hemline.models import build
-from hemline.runtime.devices import under_xla
-from hemline.training.groups import averaged, partition
-from hemline.training.loop import Trainer
+from hemline.training.groups import averaged
 
 
 def ours(images: np.ndarray, labels: np.ndarray, task: Task, after_epoch: AfterEpoch) -> None:
     """A recipe in so many epochs. settings: recipe."""
     config = RetrainConfig(seed=task.seed, epochs=task.epochs, **task.settings)
-    model = build(config.model, images.shape[1:], 10, task.seed, config.precision, config.model_arguments)
-    groups = partition(
-        model,
-        config.groups.by_name(),
-        config.frozen,
-        steps_per_epoch=-(-len(images) // config.batch_size),
-        epochs=config.epochs,
-        ema_momentum=config.ema_momentum,
-    )
-    trainer = Trainer(
-        model,
-        groups,
-        images,
-        labels,
-        batch_size=config.batch_size,
-        seed=task.seed,
-        label_smoothing=config.label_smoothing,
-        xla=under_xla(model),
-    )
+    model, groups, trainer = to_train(config, images, labels)
     predict = compile_predict(model)
     for epoch in range(1, task.epochs + 1):
         for _ in trainer.epoch(epoch):

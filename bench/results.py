@@ -34,7 +34,7 @@ from hemline.evaluation.scores import Score, compile_predict
 from hemline.models import build
 from hemline.runtime.devices import under_xla
 from hemline.storage.files import whole_file
-from hemline.training.groups import averaged, partition
+from hemline.training.groups import Group, averaged, partition
 from hemline.training.loop import Trainer
 
 FIGURES = Path(__file__).with_suffix(".json")
@@ -98,15 +98,14 @@ class Trained:
         return compile_predict(self.model)(images)
 
 
-def trained(config: RetrainConfig, images: np.ndarray, labels: np.ndarray) -> Trained:
-    """Trains as a run does, and leaves the model with the averages of its weights if the run keeps them."""
+def to_train(config: RetrainConfig, images: np.ndarray, labels: np.ndarray) -> tuple[keras.Model, list[Group], Trainer]:
+    """The model of a configuration, its groups of variables, and what trains it as a run does."""
     model = build(config.model, images.shape[1:], 10, config.fixed_seed, config.precision, config.model_arguments)
-    steps = -(-len(images) // config.batch_size)
     groups = partition(
         model,
         config.groups.by_name(),
         config.frozen,
-        steps_per_epoch=steps,
+        steps_per_epoch=-(-len(images) // config.batch_size),
         epochs=config.epochs,
         ema_momentum=config.ema_momentum,
     )
@@ -120,6 +119,12 @@ def trained(config: RetrainConfig, images: np.ndarray, labels: np.ndarray) -> Tr
         label_smoothing=config.label_smoothing,
         xla=under_xla(model),
     )
+    return model, groups, trainer
+
+
+def trained(config: RetrainConfig, images: np.ndarray, labels: np.ndarray) -> Trained:
+    """Trains, and leaves the model with the averages of its weights if a run of it keeps them."""
+    model, groups, trainer = to_train(config, images, labels)
     began, worked = time.perf_counter(), time.process_time()
     for epoch in range(1, config.epochs + 1):
         losses = np.concatenate([chunk.losses for chunk in trainer.epoch(epoch)])

@@ -86,8 +86,8 @@ def working_on(directory: Path, limit: int) -> Iterator[Attempt]:
 def _timed_out(began: datetime) -> bool:
     """Whether the flow is ended for its time limit."""
     context = FlowRunContext.get()
-    limit = context and context.flow and context.flow.timeout_seconds
-    return bool(limit) and (datetime.now(UTC) - began).total_seconds() > float(limit or 0) - LATE_SECONDS
+    limit = context.flow.timeout_seconds if context and context.flow else None
+    return limit is not None and (datetime.now(UTC) - began).total_seconds() > limit - LATE_SECONDS
 
 
 def _end_in_silence() -> None:

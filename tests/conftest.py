@@ -140,3 +140,11 @@ def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
     use(s3, monkeypatch)
     return new_bucket(s3)
+
+
+@pytest.fixture
+def copies(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Of that place, on two machines."""
+    from tests.hemline.storage.s3 import machine
+
+    return [machine(tmp_path / name, bucket, monkeypatch) for name in ("a", "b")]

@@ -19,15 +19,14 @@ from hemline.storage.files import whole_file, write_json
 from hemline.storage.remote import Object, Remote
 from hemline.storage.runs import TRAINED
 from hemline.storage.shared import shared_at
-from tests.hemline.storage.s3 import machine
 from tests.system.conftest import wait_until
 
 EPOCHS = "epoch,val_accuracy\n1,0.5\n2,0.75\n"
 
 
 @pytest.fixture
-def hosts(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    return [machine(tmp_path / name, bucket, monkeypatch) for name in ("a", "b")]
+def hosts(copies: list[Path]) -> list[Path]:
+    return copies
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from hemline.storage.shared import one_look, shared_at
 from tests.hemline.registry.published import RECORD, make_version
 from tests.hemline.registry.test_all_machines import trained, working
 from tests.hemline.storage.faults import Proxy, unreliable
-from tests.hemline.storage.s3 import machine, use
+from tests.hemline.storage.s3 import use
 
 RUNS, VERSIONS, DECISIONS = "runs", "published", "registry/shoes/ledger"
 
@@ -29,9 +29,9 @@ def proxy(s3: str, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pro
 
 
 @pytest.fixture
-def copy(bucket: str, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copy(proxy: Proxy, copies: list[Path]) -> Path:
     """Of a machine that has looked before, at three runs and two versions of another one."""
-    there, here = (machine(tmp_path / name, bucket, monkeypatch) for name in ("a", "b"))
+    there, here = copies
     for number in range(3):
         trained(there, f"0000000{number}")
     shoes = RECORD.model_copy(update={"config": RetrainConfig(name="shoes", epochs=1)})

@@ -62,19 +62,24 @@ def test_what_was_changed_in_the_store_is_refused(hosts: list[Path]) -> None:
         registries(hosts)[1].verified("1")
 
 
-def test_half_a_version_is_invisible(hosts: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its writer ends before the last of its files is in the store."""
-    upload = Shared.upload
+def make_half(host: Path, request: str, name: str, flow_run: str = "") -> None:
+    """Its process ends before this request of `Shared`, for an object of whose name this is a part."""
+    whole = getattr(Shared, request)
 
-    def killed(shared: Shared, path: Path, name: str) -> None:
-        if name.endswith("model.keras"):
+    def killed(shared: Shared, *given: object) -> None:
+        if any(isinstance(each, str) and name in each for each in given):
             raise KeyboardInterrupt
-        upload(shared, path, name)
+        whole(shared, *given)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Shared, "upload", killed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Shared, request, killed)
         with pytest.raises(KeyboardInterrupt):
-            make_version(hosts[0])
+            make_version(host, flow_run=flow_run)
+
+
+def test_half_a_version_is_invisible(hosts: list[Path]) -> None:
+    """Its writer ends before the last of its files is in the store."""
+    make_half(hosts[0], "upload", "model.keras")
     assert [registry.versions() for registry in registries(hosts)] == [[]] * HOSTS
     assert make_version(hosts[1]) == "2"
 
@@ -98,21 +103,9 @@ def test_a_flow_run_that_goes_on_elsewhere_makes_one_version(
     assert [registry.versions() for registry in registries(hosts)] == [["2"]] * HOSTS
 
 
-def test_a_version_whose_process_ended_before_it_was_seen_is_its_flow_runs(
-    hosts: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_whose_process_ended_before_it_was_seen_is_its_flow_runs(hosts: list[Path]) -> None:
     """All of it is in the store: who goes on with the flow run shows it, and makes no other."""
-    create = Shared.create
-
-    def killed(shared: Shared, name: str, content: bytes) -> None:
-        if name.startswith("published/"):
-            raise KeyboardInterrupt
-        create(shared, name, content)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Shared, "create", killed)
-        with pytest.raises(KeyboardInterrupt):
-            make_version(hosts[0], flow_run="5bcf73b6")
+    make_half(hosts[0], "create", "published/", flow_run="5bcf73b6")
     assert [registry.versions() for registry in registries(hosts)] == [[]] * HOSTS
     with pytest.raises(Published):
         make_version(hosts[1], flow_run="5bcf73b6")

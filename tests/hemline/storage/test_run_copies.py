@@ -11,14 +11,13 @@ from hemline.storage import run_copies
 from hemline.storage.attempts import attempt, attempts, reached
 from hemline.storage.files import whole_directory, whole_file
 from hemline.storage.shared import shared_at
-from tests.hemline.storage.s3 import machine
 
 RUN = "runs/2026-11-29-shoes-5bcf73b6"
 
 
 @pytest.fixture
-def hosts(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    runs = [machine(tmp_path / name, bucket, monkeypatch) / RUN for name in ("a", "b")]
+def hosts(copies: list[Path]) -> list[Path]:
+    runs = [copy / RUN for copy in copies]
     for run in runs:
         run.mkdir(parents=True)
         (run / "config.json").write_text("{}")

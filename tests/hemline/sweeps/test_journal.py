@@ -8,14 +8,13 @@ from hemline.errors import SupersededError
 from hemline.storage.attempts import attempt
 from hemline.storage.shared import Shared, shared_at
 from hemline.sweeps.journal import SharedJournal
-from tests.hemline.storage.s3 import machine
 
 SWEEP = "sweeps/2026-11-29-sweep-5bcf73b6"
 
 
 @pytest.fixture
-def hosts(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    sweeps = [machine(tmp_path / name, bucket, monkeypatch) / SWEEP for name in ("a", "b")]
+def hosts(copies: list[Path]) -> list[Path]:
+    sweeps = [copy / SWEEP for copy in copies]
     for sweep in sweeps:
         sweep.mkdir(parents=True)
     return sweeps

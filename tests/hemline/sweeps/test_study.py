@@ -19,7 +19,6 @@ from hemline.records.run import Rows
 from hemline.sweeps.journal import SharedJournal
 from hemline.sweeps.leaderboard import markdown, pictures, table, write_recipe
 from hemline.sweeps.study import STARTS, Study
-from tests.hemline.storage.s3 import machine
 
 CONFIG = SweepConfig.model_validate(
     {
@@ -38,13 +37,12 @@ def rows(*accuracies: float) -> Rows:
 
 
 @pytest.fixture(params=["one machine", "two machines"])
-def places(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+def places(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
     """The sweep's directory where it is begun, and where it goes on."""
     if request.param == "one machine":
         return tmp_path, tmp_path
-    bucket = request.getfixturevalue("bucket")
-    here, there = (machine(tmp_path / name, bucket, monkeypatch) / "sweeps" / "of-shoes" for name in ("a", "b"))
-    return here, there
+    here, there = request.getfixturevalue("copies")
+    return here / "sweeps" / "of-shoes", there / "sweeps" / "of-shoes"
 
 
 @pytest.fixture
