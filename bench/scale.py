@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from bench.scale_costs import RUN, SLOT, TRIAL, Meter, Reading, importing, looks, measured_house, phases_of, run
-from bench.scale_model import PARTS, Costs, Place, bounds
+from bench.scale_model import PARTS, Costs, Place, bounds, predicted
 from bench.workers import House
 from flows.server import WORKER
 from ops.chaos.lane import wait_until
@@ -55,9 +55,8 @@ def main() -> None:
             taken = run(here, meter, TRIAL, arguments.runs)
             measured, others = taken["seconds"], taken["others"] / taken["seconds"]
             place = Place(1, (psutil.cpu_count() or 1) - others, workers, together=True)
-            station, predicted = longest(bounds(trial, place, arguments.runs))
-            quotient = f"{measured / predicted:.2f}"
-            row(workers, f"{predicted:.0f}", f"{measured:.0f}", quotient, station, f"{others:.2f}")
+            expected, by = predicted(trial, place, arguments.runs), longest(bounds(trial, place, arguments.runs))
+            row(workers, f"{expected:.0f}", f"{measured:.0f}", f"{measured / expected:.2f}", by, f"{others:.2f}")
     print_night(whole, trial)
 
 
@@ -104,13 +103,13 @@ def print_costs(whole: Costs, trial: Costs) -> None:
         row(called, f"{whole.run[name] / unit:.2f}", f"{trial.run[name] / unit:.2f}", "", "")
 
 
-def longest(bounds: dict[str, float]) -> tuple[str, float]:
-    """The station that the runs wait for, and how long."""
-    return max(bounds.items(), key=lambda each: each[1])
+def longest(bounds: dict[str, float]) -> str:
+    """The station that the runs wait for."""
+    return max(bounds, key=lambda name: bounds[name])
 
 
 def print_night(whole: Costs, trial: Costs) -> None:
-    """On paper: how long each station needs for very many runs, and what they ask and leave."""
+    """On paper: how long each station needs for very many runs, how long they take, and what they ask and leave."""
     here, rarely = Place(1, psutil.cpu_count() or 1, workers=4, together=True), trial.poll / SELDOM
     patient = replace(trial, poll=SELDOM, worker={name: each * rarely for name, each in trial.worker.items()})
     columns = {
@@ -123,7 +122,8 @@ def print_night(whole: Costs, trial: Costs) -> None:
     head(f"{MANY:,} runs", *columns)
     for name in dict.fromkeys(name for each in found for name in each):
         row(f"{name}, h", *(f"{each[name] / 3600:.1f}" if name in each else "" for each in found))
-    row("**bound by**", *(longest(each)[0] for each in found))
+    row("**bound by**", *map(longest, found))
+    row("**predicted, h**", *(f"{predicted(*column, MANY) / 3600:.1f}" for column in columns.values()))
     for name, (called, unit) in LEFT.items():
         row(called, *(f"{costs.run[name] * MANY / unit:,.0f}" for costs, _ in columns.values()))
 

@@ -70,6 +70,7 @@ def export(model: keras.Model, class_names: list[str], path: Path) -> None:
     """Writes the SavedModel."""
     names = tf.constant(class_names)
 
+    @tf.autograph.experimental.do_not_convert
     def predict(image: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities = tf.nn.softmax(model(image, training=False))
         label = tf.argmax(probabilities, axis=-1)

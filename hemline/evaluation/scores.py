@@ -22,8 +22,7 @@ import tensorflow as tf
 from hemline.records.run import CalibrationBin, ClassScore, Mistake, Quality
 from hemline.runtime.devices import under_xla
 
-BATCH = 1000  # examples a step; bounds memory, does not change a result
-PIECE = 100 * BATCH  # examples a call, for splits that do not fit in memory
+BATCH = 1000  # examples a call; bounds memory, does not change a result
 BINS = 15  # of confidence, equally wide
 MISTAKES = 16  # that are shown
 MATRIX = 1000  # classes; the matrix of 10,000 is 200 MB of zeros
@@ -44,12 +43,11 @@ def compile_predict(model: keras.Model) -> Predict:
         variables = (model.trainable_variables, model.non_trainable_variables)
         weights = [[tf.convert_to_tensor(variable.value) for variable in own] for own in variables]
         pieces = []
-        for start in range(0, len(images), PIECE):
-            piece = images[start : start + PIECE]
-            padding = -len(piece) % batch  # of the last, partial batch; its logits are dropped
+        for start in range(0, len(images), batch):
+            piece = images[start : start + batch]
+            padding = batch - len(piece)  # of the last, partial batch; its logits are dropped
             padded = np.pad(piece, [(0, padding), *[(0, 0)] * (piece.ndim - 1)]) if padding else piece
-            logits = logits_of(weights, tf.constant(padded.reshape(-1, batch, *piece.shape[1:])))
-            pieces.append(logits.numpy().reshape(len(padded), -1)[: len(piece)])
+            pieces.append(logits_of(weights, tf.constant(padded)).numpy()[: len(piece)])
         return np.concatenate(pieces)
 
     return predict
@@ -65,16 +63,13 @@ def _without_beginning(part: Any) -> Any:
 
 @lru_cache(maxsize=4)
 def _program(architecture: str, device: str, strategy: tf.distribute.Strategy) -> tf.types.experimental.GenericFunction:
-    """From weights and batches to logits; what is computed depends on these three, and not on a model's weights."""
+    """From weights and a batch to logits; what is computed depends on these three, and not on a model's weights."""
     model = keras.models.model_from_json(architecture)
 
-    @tf.function(jit_compile=under_xla(model))
-    def logits_of(weights: list[list[tf.Tensor]], batches: tf.Tensor) -> tf.Tensor:  # (steps, BATCH, H, W, C)
-        def of_batch(x: tf.Tensor) -> tf.Tensor:
-            logits, _ = model.stateless_call(*weights, x, training=False)
-            return tf.cast(logits, tf.float32)
-
-        return tf.map_fn(of_batch, batches, fn_output_signature=tf.float32)
+    @tf.function(jit_compile=under_xla(model), autograph=False)
+    def logits_of(weights: list[list[tf.Tensor]], images: tf.Tensor) -> tf.Tensor:  # (B, H, W, C)
+        logits, _ = model.stateless_call(*weights, images, training=False)
+        return tf.cast(logits, tf.float32)
 
     return logits_of
 

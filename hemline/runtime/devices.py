@@ -128,7 +128,8 @@ def under_xla(model: "keras.Model") -> bool:
     if tf.DeviceSpec.from_string(tf.zeros([]).device).device_type != "CPU":
         return True
     specs = [tf.TensorSpec(images.shape, images.dtype) for images in model.inputs]
-    graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(*specs).graph.as_graph_def()
+    forward = tf.function(lambda x: model(x, training=False), autograph=False)
+    graph = forward.get_concrete_function(*specs).graph.as_graph_def()
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
     return not any("Conv" in node.op for node in nodes)  # e.g. Conv2D, DepthwiseConv2dNative, also a layer's own
 

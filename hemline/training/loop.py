@@ -135,17 +135,18 @@ def _compile(
     if loss_scale:
         step = loss_scale.around(step)
 
-    # XLA compiles no communication between replicas, and `for i in tf.range(steps)` anew for every bound.
-    @tf.function(jit_compile=xla and not replicated)
+    # XLA compiles no communication between replicas, and `for i in tf.range(steps)` anew for every bound. AutoGraph
+    # would read all that a step calls, for half a second, and find nothing to convert; Keras's `fit` does without too.
+    @tf.function(jit_compile=xla and not replicated, autograph=False)
     def run_steps(rows, labels, order, steps, first):  # type: ignore[no-untyped-def]
-        losses = tf.zeros([chunk], tf.float32)
-        correct = tf.zeros([chunk], tf.int32)
-        i = tf.constant(0)
-        while i < steps:
+        def one(i, losses, correct):  # type: ignore[no-untyped-def]
             loss, hits = step(*feed.batch(rows, labels, order[i]), first + tf.cast(i, tf.int64))
             losses = tf.tensor_scatter_nd_update(losses, [[i]], [loss])
             correct = tf.tensor_scatter_nd_update(correct, [[i]], [hits])
-            i += 1
+            return i + 1, losses, correct
+
+        begin = tf.constant(0), tf.zeros([chunk], tf.float32), tf.zeros([chunk], tf.int32)
+        _, losses, correct = tf.while_loop(lambda i, *_: i < steps, one, begin)
         return losses, correct
 
     return run_steps

@@ -37,8 +37,7 @@ class LossScale(tf.Module):
 
         def apply(gradients: Gradients) -> None:
             finite = strategy.reduce("SUM", strategy.run(_overflows, (gradients,)), axis=None) == 0
-            if finite:
-                step.apply(gradients)
+            tf.cond(finite, lambda: step.apply(gradients), lambda: None)
             scale, grows = self.scale, self.finite_steps + 1 == GROWTH
             scale.assign(tf.where(finite, tf.where(grows, 2 * scale, scale), tf.maximum(scale / 2, 1)))
             self.finite_steps.assign(tf.where(finite & ~grows, self.finite_steps + 1, 0))

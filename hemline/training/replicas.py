@@ -24,7 +24,7 @@ def on_replicas(step: Step, model: keras.Model, groups: Sequence[Group], xla: bo
     strategy = tf.distribute.get_strategy()
     averages = [weight for weight in model.non_trainable_weights if tf.as_dtype(weight.dtype).is_floating]
     parts = strategy.num_replicas_in_sync
-    compiled = tf.function(step.compute, jit_compile=xla)  # and no more: XLA compiles no communication
+    compiled = tf.function(step.compute, jit_compile=xla, autograph=False)  # and no more: XLA compiles no communication
 
     def compute_share(
         x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor, examples: tf.Tensor, position: tf.Tensor

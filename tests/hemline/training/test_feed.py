@@ -66,5 +66,5 @@ def test_a_split_in_pieces_has_the_same_logits(tiny: DatasetRef, monkeypatch: py
     images, _ = load_split(for_run(tiny, streaming=True), "train")
     predict = compile_predict(build_mlp((4, 4, 1), classes=3, seed=1))
     whole = predict(images)
-    monkeypatch.setattr("hemline.evaluation.scores.PIECE", 128)  # 300 = 128 + 128 + 44
+    monkeypatch.setattr("hemline.evaluation.scores.BATCH", 128)  # 300 = 128 + 128 + 44
     np.testing.assert_allclose(predict(images), whole, rtol=1e-5, atol=1e-6)
