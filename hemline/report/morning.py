@@ -6,6 +6,7 @@ The same Markdown is an artifact in the Prefect UI and a part of artifacts/index
 leads.
 """
 
+import textwrap
 from collections.abc import Callable
 
 from hemline.records.decider import decider
@@ -14,6 +15,8 @@ from hemline.report.blocks import bold, image, verbatim
 from hemline.report.escaping import escaped
 from hemline.report.figures import accuracy, duration
 from hemline.report.nights import nights_in_words
+
+LINE = 300  # characters of a night's sentence in the list; a refusal may name each variable of a model
 
 
 def morning_markdown(status: Status, picture: str, address: Callable[[Night], str | None]) -> str:
@@ -58,7 +61,8 @@ def _line(night: Night, address: Callable[[Night], str | None]) -> str:
     facts = ", ".join(filter(None, (made, tested, duration(night.seconds))))
     later = f" ({escaped(night.later.sentence)})" if night.later else ""
     when = _linked(night, f"{night.started:%Y-%m-%d %H:%M}", address)
-    return f"{when} **{night.fate}**, {facts}: {escaped(night.sentence)}{later}"
+    why = textwrap.shorten(night.sentence, LINE, placeholder=" ...")
+    return f"{when} **{night.fate}**, {facts}: {escaped(why)}{later}"
 
 
 def _linked(night: Night, text: str, address: Callable[[Night], str | None]) -> str:

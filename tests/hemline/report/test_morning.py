@@ -112,6 +112,15 @@ def test_a_page_without_a_night_or_a_champion_says_so() -> None:
     assert "data:x" not in text
 
 
+def test_a_long_sentence_is_whole_on_top_and_cut_in_the_list() -> None:
+    refusal = "every variable must be in a group. Received: " + "hidden_1 is in none; " * 40
+    text = morning_markdown(status(night(8, "Refused", sentence=refusal)), "data:x", lambda _: None)
+    top, line = (each for each in text.splitlines() if "every variable must" in each)
+    assert top.count("in none;") == 40
+    assert line.endswith("is in none; ...")
+    assert 270 < len(line.partition("every variable")[2]) < 310
+
+
 def test_where_no_address_is_known_the_run_is_named() -> None:
     text = morning_markdown(status(night(8)), "data:x", lambda _: None)
     assert "(more, `2026-11-24-nightly-00000008`)" in text
