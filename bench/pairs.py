@@ -1,7 +1,7 @@
 """Is it worth having different optimizers below and above? The best single one beside the best pairs, tuned alike.
 
     python -m bench.pairs               # the MLP: 24 configurations of each kind, five epochs; 8 minutes of CPU time
-    python -m bench.pairs fast_cnn      # the CNN: 6 of each kind, six epochs of 20,000 images; half an hour
+    python -m bench.pairs fast_cnn      # the CNN: 6 of each kind, six epochs of 20,000 images; an hour of CPU time
 
 A single optimizer trains all layers at one rate. A pair has an optimizer and a rate for the hidden layers and others
 for the last one. Muon trains hidden matrices alone, so with it a pair is split by what a variable is: Muon on those
@@ -87,7 +87,7 @@ STUDIES = {
         (2e-3, 2e-2),
         examples=20_000,
         draws=6,
-        seeds=range(11, 14),
+        seeds=range(11, 16),
     ),
 }
 

@@ -79,6 +79,7 @@ TABLES = {
         Row("nightly", tried=1),
         Row("nightly", tried=1, epochs=300),
         Row("fast-cnn", tried=1, seeds=3),
+        Row("fast-cnn", tried=1, seeds=3, epochs=300),
     ],
 }
 DATASETS: dict[str, Callable[[], DataConfig]] = {"fashion_mnist": DataConfig, "digits": digits}
