@@ -169,14 +169,16 @@ def measured(network: str, study: Study, train: Arrays, validation: Arrays) -> A
     """What there is, or else by training, which is written down."""
 
     def accuracy(groups: Groups, seed: int) -> float:
-        figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-        of_this = figures.setdefault(network, {}).setdefault(described(groups), {})
-        if str(seed) not in of_this:
-            of_this[str(seed)] = _trained(study.config(groups, seed), train, validation)
-            print(f"{described(groups)}, seed {seed}: {of_this[str(seed)]:.4f}", flush=True)
+        name = described(groups)
+        figures = json.loads(FIGURES.read_text())
+        if str(seed) not in figures.get(network, {}).get(name, {}):
+            value = _trained(study.config(groups, seed), train, validation)
+            print(f"{name}, seed {seed}: {value:.4f}", flush=True)
+            figures = json.loads(FIGURES.read_text())  # anew: two processes may divide the work
+            figures.setdefault(network, {}).setdefault(name, {})[str(seed)] = value
             with whole_file(FIGURES) as path:
                 path.write_text(json.dumps(figures, indent=1) + "\n")
-        return float(of_this[str(seed)])
+        return float(figures[network][name][str(seed)])
 
     return accuracy
 
