@@ -66,7 +66,8 @@ OF_AN_MLP = tuple(
     )
 )
 OF_A_CNN = tuple(
-    {"optimizer": name, "rate": rate, "batch": 128} for name, rate in (("adam", 3e-3), ("sgd", 0.05), ("sgd", 0.15))
+    {"optimizer": name, "rate": rate, "batch": 128}
+    for name, rate in (("adam", 3e-3), ("adam", 7e-3), ("sgd", 0.05), ("sgd", 0.15))
 )
 TABLES = {
     "mlp": Table(
@@ -88,7 +89,7 @@ TABLES = {
         contestants={
             "hemline, `fast-cnn`": Contestant(OURS, "reaching_keras:ours", {"recipe": "fast-cnn"}),
             "Keras `fit`": Contestant(OURS, "reaching_keras:fit", {"network": "fast_cnn"} | OF_A_CNN[0], OF_A_CNN),
-            "PyTorch": Contestant(PEERS, "reaching_torch:fast_cnn", OF_A_CNN[0], OF_A_CNN),
+            "PyTorch": Contestant(PEERS, "reaching_torch:fast_cnn", OF_A_CNN[1], OF_A_CNN),
         },
     ),
 }
