@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.peers_keras import about
 from bench.training import Worker
-from bench.work import BATCH_SIZE, SEED
+from bench.work import BATCH_SIZE, CHAPTER, SEED
 from bench.worker import Epoch
 from hemline.config.retrain import RetrainConfig
 from hemline.models.mlp import build_mlp
@@ -33,7 +33,7 @@ FEW = 6_000  # examples of an epoch of those
 
 
 def default(images: np.ndarray, labels: np.ndarray) -> Epoch:
-    """The loop of `hemline retrain`, on images in memory or mapped from disk."""
+    """The MLP with the chapter's optimizers, on images in memory or mapped from disk."""
     return _epochs(build_mlp(images.shape[1:], 10, SEED), images, labels)
 
 
@@ -65,7 +65,7 @@ def two_replicas(images: np.ndarray, labels: np.ndarray) -> Epoch:
 
 
 def _epochs(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> Epoch:
-    groups = partition(model, RetrainConfig().groups.by_name())
+    groups = partition(model, RetrainConfig(groups=CHAPTER).groups.by_name())
     trainer = Trainer(model, groups, images, labels, batch_size=BATCH_SIZE, seed=SEED)
     return lambda number: np.concatenate([chunk.losses for chunk in trainer.epoch(number)])
 

@@ -50,6 +50,7 @@ def a_round(epochs: int, scratch: Path) -> tuple[list[float], list[float], list[
     """Wall and processor seconds of the eight at once, of four single ones and of eight."""
     import numpy as np
 
+    from bench.work import CHAPTER
     from hemline.config.retrain import RetrainConfig
     from hemline.data.dataset import for_run
     from hemline.data.decoding import prepare
@@ -57,7 +58,7 @@ def a_round(epochs: int, scratch: Path) -> tuple[list[float], list[float], list[
     from hemline.runtime.devices import select, set_up
     from hemline.training import run, seeds
 
-    config = RetrainConfig(seeds=SEEDS, epochs=epochs)
+    config = RetrainConfig(seeds=SEEDS, epochs=epochs, groups=CHAPTER)
     dataset, device = for_run(prepare(config), config.streaming), select("cpu")
     set_up(device)
     clock = Clock()

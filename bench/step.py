@@ -1,6 +1,6 @@
 """Where the time of a training step goes: TensorFlow's profile of the compiled loop, by what each kernel is for.
 
-    python -m bench.step                # the default network and optimizers, one thread
+    python -m bench.step                # the MLP with the chapter's optimizers, one thread
     python -m bench.step --kernels 20   # and the kernels that take longest
 
 A profile has the duration of each kernel of each step, and XLA says from which operation of the step it comes. On one
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bench.work import BATCH_SIZE, SEED
+from bench.work import BATCH_SIZE, CHAPTER, SEED
 from hemline.config.data import DataConfig
 from hemline.config.retrain import RetrainConfig
 from hemline.data.dataset import load_split
@@ -45,10 +45,10 @@ CALL = "CpuExecutable::ExecuteAsyncOnStream"  # of the compiled chunk
 
 
 def new_trainer() -> Trainer:
-    """The default network and optimizers on the training split."""
+    """The MLP with the chapter's optimizers on the training split."""
     images, labels = load_split(prepare(DataConfig()), "train")
     model = build_mlp(images.shape[1:], int(labels.max()) + 1, SEED)
-    groups = partition(model, RetrainConfig().groups.by_name())
+    groups = partition(model, RetrainConfig(groups=CHAPTER).groups.by_name())
     return Trainer(model, groups, images, labels, batch_size=BATCH_SIZE, seed=SEED)
 
 

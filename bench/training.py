@@ -2,11 +2,12 @@
 
     make bench                          # or: make bench ARGS="--rounds 9", make bench ARGS="--only JAX"
 
-Three tables: the default MLP on all images, and on fewer the recipe best-mlp (Muon) and the CNN. In each the same
-network, images, batches of 128 and optimizers. Who does less, and `fit` does, is the faster for it: one optimizer, no
-losses of single steps. Every contestant has a process of its own. In a round each runs two epochs, one contestant after
-the other: the first finds the others' data in the machine's caches (`in turn`), the second its own (`alone`). So a
-machine that slows down slows all of them. Read the ratios: the seconds are this machine's.
+Three tables: the MLP on all images, and on fewer the recipe best-mlp (Muon) and the CNN. The MLP and the CNN have the
+chapter's optimizers. In each table the same network, images, batches of 128 and optimizers. Who does less, and `fit`
+does, is the faster for it: one optimizer, no losses of single steps. Every contestant has a process of its own. In a
+round each runs two epochs, one contestant after the other: the first finds the others' data in the machine's caches
+(`in turn`), the second its own (`alone`). So a machine that slows down slows all of them. Read the ratios: the seconds
+are this machine's.
 
 The first epoch of a process traces and compiles: cold without, warm with what an earlier process left in the
 compiler's cache. Peak memory includes the framework and 47 MB of images. The last row of a table is what its matrix

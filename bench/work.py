@@ -16,6 +16,10 @@ SEED = 42
 
 WIDTHS = (784, 128, 64, 10)  # of the MLP's three matrices
 ADAM_RATE, SGD_RATE = 1e-3, 0.1  # below, and on the last layer
+CHAPTER = {  # the recipe's groups, for any model
+    "lower": {"optimizer": "adam", "learning_rate": ADAM_RATE, "schedule": {"kind": "constant"}},
+    "upper": {"optimizer": "sgd", "learning_rate": SGD_RATE, "schedule": {"kind": "constant"}},
+}
 BETA_1, BETA_2 = 0.9, 0.999  # of Adam's moments
 ADAM_EPSILON, NORM_EPSILON = 1e-7, 1e-3  # Keras's
 

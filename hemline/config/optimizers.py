@@ -58,6 +58,7 @@ else:
 
 _PATTERNS = "patterns of layer names, e.g. 'hidden_*' (shell wildcards)"
 _OPTIMIZER = f"Keras optimizer ({_MATRICES_ONLY}: only matrices, and neither embeddings nor the last layer's)"
+_SCHEDULE = "how the learning rate changes over the run"
 Patterns = Annotated[list[str], Field(min_length=1, description=_PATTERNS)]
 DEFAULT_LAYERS = {"lower": "all layers with weights but the last", "upper": "the last layer with weights"}
 LowerLayers = Annotated[list[str], Field(description=f"{_PATTERNS}; by default {DEFAULT_LAYERS['lower']}")]
@@ -66,10 +67,13 @@ Optimizer = Annotated[OptimizerName, Field(description=_OPTIMIZER)]
 LearningRate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False, description="step size of an update")]
 
 
+Kind = Annotated[Literal["constant", "cosine", "piecewise"], Field(description="what follows the warm-up")]
+
+
 class Schedule(Strict):
     """How a learning rate changes over the run. Times are in epochs; a fraction of one is a time too."""
 
-    kind: Literal["constant", "cosine", "piecewise"] = Field("constant", description="what follows the warm-up")
+    kind: Kind = "constant"
     warmup_epochs: FiniteFloat = Field(
         0, ge=0, title="Warm-up (epochs)", description="epochs over which the rate first rises linearly"
     )
@@ -95,6 +99,12 @@ class Schedule(Strict):
         return self
 
 
+class CosineByDefault(Schedule):
+    """A schedule that is a cosine where its kind is not given."""
+
+    kind: Kind = "cosine"
+
+
 class OptimizerGroup(Strict):
     """The variables of some layers, and the optimizer that trains them.
 
@@ -104,7 +114,7 @@ class OptimizerGroup(Strict):
     layers: Patterns
     optimizer: Optimizer
     learning_rate: LearningRate
-    schedule: Schedule = Field(Schedule(), description="how the learning rate changes over the run")
+    schedule: Annotated[Schedule, Field(description=_SCHEDULE)] = Schedule()
     momentum: float | None = Field(None, ge=0, lt=1, description=_help("momentum", "share of the last update to keep"))
     nesterov: Choice = Field(None, description=_help("nesterov", "take the gradient ahead of the momentum"))
     weight_decay: float | None = Field(
@@ -141,7 +151,8 @@ class LowerGroup(OptimizerGroup):
 
     layers: LowerLayers = Field([])
     optimizer: Optimizer = "adam"
-    learning_rate: LearningRate = 1e-3
+    learning_rate: LearningRate = 2e-3
+    schedule: Annotated[CosineByDefault, Field(description=_SCHEDULE)] = CosineByDefault()
 
 
 class UpperGroup(OptimizerGroup):
@@ -150,6 +161,7 @@ class UpperGroup(OptimizerGroup):
     layers: UpperLayers = Field([])
     optimizer: Optimizer = "sgd"
     learning_rate: LearningRate = 0.1
+    schedule: Annotated[CosineByDefault, Field(description=_SCHEDULE)] = CosineByDefault()
 
 
 class OptimizerGroups(BaseModel):

@@ -1,6 +1,6 @@
 """Markdown in pieces, as sections are made of them.
 
-    table(("what", "value"), [("loss", "0.3458")])
+    table(("what", "value"), [("loss", "0.3217")])
     counted(1, "epoch"), counted(2, "epoch")    # '1 epoch', '2 epochs'
 
 A paragraph is one line: Prefect's UI shows a single line break as the end of one.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hemline.config.nested import differences
-from hemline.config.optimizers import DEFAULT_LAYERS, OptimizerGroup
+from hemline.config.optimizers import DEFAULT_LAYERS, OptimizerGroup, Schedule
 from hemline.config.retrain import RetrainConfig
 from hemline.records.run import Evaluation, Record, Rows
 from hemline.report.blocks import code, counted, image, listed, page, table, together
@@ -200,7 +200,7 @@ def _provenance(record: Record) -> Iterable[tuple[str, str]]:
 def _optimizer(group: OptimizerGroup) -> str:
     """Its name and rate, then what differs from the default, in the configuration's words."""
     given = group.model_dump(exclude={"layers", "optimizer", "learning_rate", "schedule"}, exclude_none=True)
-    schedule = group.schedule.model_dump(exclude_defaults=True)
+    schedule = Schedule(**group.schedule.model_dump()).model_dump(exclude_defaults=True)  # beside a constant rate
     given |= {"schedule" if name == "kind" else name: value for name, value in schedule.items()}
     words = (f"{name.replace('_', ' ')} {value}" for name, value in given.items())
     return ", ".join([group.optimizer, f"learning rate {group.learning_rate:g}", *words])

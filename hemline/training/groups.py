@@ -1,6 +1,6 @@
 """Different optimizers and learning rates for different layers: exercise 2b.
 
-    groups = partition(model, config.groups.by_name(), frozen=config.frozen)
+    groups = partition(model, config.groups.by_name(), config.frozen, steps_per_epoch=469, epochs=5)
     for group in groups:
         group.optimizer.apply(gradients_of(group.variables), group.variables)
 

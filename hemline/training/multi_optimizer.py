@@ -1,7 +1,7 @@
 """The groups' optimizers as one, for `model.fit`, which then trains as the loop does.
 
     model = build("mlp", image_shape=(28, 28, 1), classes=10, seed=42)
-    groups = partition(model, RetrainConfig().groups.by_name())
+    groups = partition(model, RetrainConfig().groups.by_name(), steps_per_epoch=469, epochs=5)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(multi_optimizer(model, groups), loss, metrics=["accuracy"], jit_compile=True)
     model.fit(images, labels, batch_size=128, epochs=5, callbacks=[keras.callbacks.BackupAndRestore("backup")])

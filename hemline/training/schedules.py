@@ -14,7 +14,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from hemline.config.optimizers import OptimizerGroup, Schedule
+from hemline.config.optimizers import OptimizerGroup
 from hemline.errors import ConfigurationError
 
 
@@ -57,7 +57,7 @@ def learning_rate(
 ) -> float | ScheduledRate:
     """The group's rate as its optimizer takes it. name: the group's. A constant rate needs no length of the run."""
     schedule = group.schedule
-    if schedule == Schedule():
+    if schedule.kind == "constant" and not schedule.warmup_epochs:
         return group.learning_rate
     if steps_per_epoch is None or epochs is None:
         raise TypeError(f"the schedule of group {name!r} needs steps_per_epoch and epochs")

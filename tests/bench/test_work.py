@@ -18,7 +18,16 @@ def test_the_mlp_is_ours() -> None:
         layer.kernel.shape for layer in build("mlp", (28, 28, 1), 10, work.SEED).layers if hasattr(layer, "kernel")
     ]
     assert [kernel.shape for kernel in work.glorot()] == kernels
-    lower, upper = RetrainConfig().groups.by_name().values()
+
+
+def test_the_chapters_optimizers_are_those_of_the_recipe() -> None:
+    ours, theirs = (
+        RetrainConfig(**given).groups.by_name() for given in ({"groups": work.CHAPTER}, {"recipe": "chapter"})
+    )
+    for name, group in theirs.items():
+        assert ours[name].model_copy(update={"layers": group.layers}) == group
+    assert ours.keys() == theirs.keys()
+    lower, upper = theirs.values()
     assert (lower.optimizer, lower.learning_rate) == ("adam", work.ADAM_RATE)
     assert (upper.optimizer, upper.learning_rate, upper.momentum) == ("sgd", work.SGD_RATE, None)
     adam = keras.optimizers.Adam()

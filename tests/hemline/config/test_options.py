@@ -49,6 +49,7 @@ def test_help_has_the_programs_name_and_purpose(help_text: str) -> None:
 @pytest.mark.parametrize(
     "words",
     [
+        '--groups.lower.schedule.kind <constant|cosine|piecewise> what follows the warm-up [default: "cosine"]',
         "--epochs <int> passes over the training examples [default: 5; at least 1; at most 10000]",
         "--data-dir <path|null> directory",
         "--validation <int|test> examples",
@@ -84,7 +85,7 @@ def test_a_schedule_is_given_by_dots() -> None:
     argv = ["--groups.lower.schedule.kind", "piecewise", "--groups.lower.schedule.change-to", "[0.5, 0.1]"]
     argv += ["--groups.lower.schedule.change-at", "2", "--groups.lower.schedule.change-at", "4"]
     schedule = options(*argv).groups.by_name()["lower"].schedule
-    assert schedule == Schedule(kind="piecewise", change_at=[2, 4], change_to=[0.5, 0.1])
+    assert schedule.model_dump() == Schedule(kind="piecewise", change_at=[2, 4], change_to=[0.5, 0.1]).model_dump()
 
 
 def test_json_removes_a_group_and_adds_another() -> None:
@@ -119,7 +120,9 @@ def test_a_recipe_is_taken_and_options_over_it() -> None:
     assert config.frozen == ["hidden_1", "hidden_2", "norm_2"]
     assert (config.epochs, config.validation) == (3, "test")
     assert config.groups.by_name()["upper"].learning_rate == 0.2
-    assert config.groups.by_name()["lower"] == LowerGroup(layers=["norm_1"])
+    constant = {"kind": "constant"}
+    lower = {"layers": ["norm_1"], "learning_rate": 0.001, "schedule": constant}
+    assert config.groups.by_name()["lower"] == LowerGroup.model_validate(lower)
 
 
 def test_variables_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

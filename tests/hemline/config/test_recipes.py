@@ -47,7 +47,8 @@ def test_a_recipe_is_complete_and_valid(name: str) -> None:
     assert config == RetrainConfig.model_validate(values)
     assert set(config.groups.by_name()) == set(values["groups"])
     for group in values["groups"].values():
-        assert {"layers", "optimizer", "learning_rate"} <= set(group)
+        assert {"layers", "optimizer", "learning_rate", "schedule"} <= set(group)
+        assert "kind" in group["schedule"]
     check_model(config, select("cpu"), (28, 28, 1), classes=10)
 
 

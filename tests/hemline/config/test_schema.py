@@ -108,7 +108,7 @@ LOWER = {"layers": ["*"], "optimizer": "adam", "learning_rate": 1e-3}
             "groups.lower: nesterov needs momentum. Received: nesterov=True, momentum=None. Set momentum, e.g. 0.9.",
         ),
         (
-            {"schedule": {"final_fraction": 0.1}},
+            {"schedule": {"kind": "constant", "final_fraction": 0.1}},
             "groups.lower.schedule: final_fraction is for kind 'cosine'. Received: kind='constant', "
             "final_fraction=0.1. Remove it or change kind.",
         ),
@@ -183,14 +183,15 @@ def test_a_further_group_must_be_complete() -> None:
     assert sentence.endswith(WHERE)
 
 
-def test_defaults_are_those_of_the_chapter() -> None:
+def test_defaults_are_those_that_were_chosen() -> None:
+    """docs/results.md, "The default"."""
     groups = RetrainConfig().groups.by_name()
     assert {name: (group.optimizer, group.learning_rate) for name, group in groups.items()} == {
-        "lower": ("adam", 1e-3),
+        "lower": ("adam", 2e-3),
         "upper": ("sgd", 0.1),
     }
     for group in groups.values():
-        assert group.schedule == Schedule()
+        assert group.schedule.model_dump() == Schedule(kind="cosine").model_dump()
         assert (group.momentum, group.nesterov, group.weight_decay, group.clip_norm) == (None, None, None, None)
     assert RetrainConfig().ema_momentum is None
     assert (RetrainConfig().epochs, RetrainConfig().batch_size) == (5, 128)
@@ -200,8 +201,26 @@ def test_a_group_given_in_part_keeps_its_other_defaults() -> None:
     groups = RetrainConfig.model_validate({"groups": {"lower": {"learning_rate": 0.003}}}).groups.by_name()
     assert groups["lower"].learning_rate == 0.003
     assert groups["lower"].optimizer == "adam"
+    assert groups["lower"].schedule.kind == "cosine"
     assert groups["lower"].layers == []  # all but the last: hemline/training/groups.py
     assert groups["upper"] == RetrainConfig().groups.by_name()["upper"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({"warmup_epochs": 1}, "cosine"),
+        ({"final_fraction": 0.1}, "cosine"),
+        ({"kind": "constant"}, "constant"),
+        ({"kind": "piecewise", "change_at": [1], "change_to": [0.5]}, "piecewise"),
+    ],
+)
+def test_a_schedule_given_in_part_stays_a_cosine(given: dict[str, Any], kind: str) -> None:
+    """But in a further group, which has no schedule unless it is given one."""
+    groups = RetrainConfig.model_validate({"groups": {name: {"schedule": given} for name in ("lower", "upper")}}).groups
+    for group in groups.by_name().values():
+        assert group.schedule.model_dump() == Schedule(**{"kind": kind} | given).model_dump()
+    assert OptimizerGroup.model_validate(HEAD).schedule == Schedule(kind="constant")
 
 
 def test_null_removes_a_group() -> None:

@@ -59,8 +59,8 @@ def test_a_model_without_mistakes_has_no_picture_of_them(record: Record) -> None
 
 def test_markdown_says_how_the_model_was_made(text: str, record: Record) -> None:
     for row in (
-        "| optimizer, lower | adam, learning rate 0.001, on all layers with weights but the last |",
-        "| optimizer, upper | sgd, learning rate 0.1, on the last layer with weights |",
+        "| optimizer, lower | adam, learning rate 0.002, schedule cosine, on all layers with weights but the last |",
+        "| optimizer, upper | sgd, learning rate 0.1, schedule cosine, on the last layer with weights |",
         "| batch size, seed | 32, 42 |",
         "| device | cpu, a processor |",
         "| settings | xla on |",

@@ -103,7 +103,7 @@ def test_a_finished_run_has_nothing_left_to_train(data: DatasetRef, whole: Train
 def three_saved(directory: Path, keep: int = 3) -> tuple[Checkpoints, list[keras.Variable]]:
     """Checkpoints of epochs 1 to 3, before each of which every weight was set to the epoch's number."""
     model = build("mlp", SHAPE, len(CLASSES), seed=0)
-    groups = partition(model, RetrainConfig().groups.by_name())
+    groups = partition(model, RetrainConfig().groups.by_name(), steps_per_epoch=4, epochs=3)
     checkpoints = Checkpoints(directory / "checkpoints", model, groups, {"config": {}}, {}, keep)
     for epoch in (1, 2, 3):
         for variable in model.variables:

@@ -25,6 +25,7 @@ from tests.hemline.models.own_models import ending, layers
 
 OWN = "tests.hemline.models.own_models:everything"
 SETTINGS: dict[str, Any] = {"epochs": 3, "batch_size": 70, "validation": 60, "checkpoint_steps": 2, "log_lines": 3}
+LENGTH = {"steps_per_epoch": 4, "epochs": 3}
 
 
 class Killed(BaseException):
@@ -68,7 +69,7 @@ def test_a_custom_model_trains_without_a_word_about_groups(tiny: DatasetRef) -> 
         "lower": ["dense", "batch_normalization"],
         "upper": ["dense_1"],
     }
-    groups = partition(model, OptimizerGroups().by_name())
+    groups = partition(model, OptimizerGroups().by_name(), **LENGTH)
     assert sum(len(group.variables) for group in groups) == len(model.trainable_variables) == 6
 
 
@@ -83,7 +84,7 @@ def test_every_variable_of_a_finished_network_is_in_a_group() -> None:
         "top/kernel",
         "top/bias",
     ]
-    groups = partition(model, OptimizerGroups().by_name())
+    groups = partition(model, OptimizerGroups().by_name(), **LENGTH)
     assert [len(group.variables) for group in groups] == [4, 2]
 
 
@@ -110,7 +111,7 @@ def test_variables_that_one_optimizer_could_not_train_are_refused() -> None:
 
 def test_a_name_with_a_wildcard_is_a_name() -> None:
     model = ending(layers.Dense(3, name="a[b]"), layers.Dense(3, name="c"))
-    assert [group.name for group in partition(model, OptimizerGroups().by_name())] == ["lower", "upper"]
+    assert [group.name for group in partition(model, OptimizerGroups().by_name(), **LENGTH)] == ["lower", "upper"]
 
 
 def test_a_model_of_one_layer_says_that_it_has_no_lower_ones() -> None:
