@@ -143,7 +143,7 @@ def world(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Pa
     registry = Registry(artifacts, "fashion_mnist", now=lambda: next(nights))
     sentences = {
         "5": ("promoted", "there was no champion; challenger 5 has accuracy 88.41%"),
-        "6": ("promoted", "challenger 6 is 2.16 points better, 95 % interval 1.66 to 2.66"),
+        "6": ("promoted", "challenger 6 is 1.46 points better, 95 % interval 1.00 to 1.92"),
         "7": ("kept", "challenger 7 is 0.11 points worse, 95 % interval -0.60 to 0.38"),
         "8": ("needs approval", "the classes have changed"),
     }

@@ -25,7 +25,7 @@ from tests.hemline.models.own_models import ending, layers
 
 OWN = "tests.hemline.models.own_models:everything"
 SETTINGS: dict[str, Any] = {"epochs": 3, "batch_size": 70, "validation": 60, "checkpoint_steps": 2, "log_lines": 3}
-LENGTH = {"steps_per_epoch": 4, "epochs": 3}
+LENGTH: dict[str, Any] = {"steps_per_epoch": 4, "epochs": 3}
 
 
 class Killed(BaseException):

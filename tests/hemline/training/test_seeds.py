@@ -166,10 +166,9 @@ def test_the_data_is_loaded_once_and_each_program_compiled_once(
 
 
 def test_early_stopping_is_each_seeds_own(tiny: DatasetRef, tmp_path: Path) -> None:
-    lower = {"optimizer": "sgd", "learning_rate": 3.0}  # overshoots
-    config = RetrainConfig(
-        epochs=20, batch_size=60, validation=60, seed=7, seeds=3, early_stopping=1, groups={"lower": lower}
-    )
+    constant = {"schedule": {"kind": "constant"}}
+    groups = {"lower": constant | {"optimizer": "sgd", "learning_rate": 3.0}, "upper": constant}  # overshoots
+    config = RetrainConfig(epochs=20, batch_size=60, validation=60, seed=7, seeds=3, early_stopping=1, groups=groups)
     said: list[str] = []
     trained = seeds.train(config, tiny, CPU, tmp_path / "three", said.append)
     lengths = {seed: len(pd.read_csv(path.with_name("epochs.csv"))) for seed, path in trained.model_paths.items()}
