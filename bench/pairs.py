@@ -15,7 +15,6 @@ untrue out of it by hand.
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any
 import scipy.stats
 
 from bench.choices import VALIDATION
+from bench.figures import put, read
 from bench.results import trained
 from hemline.config import recipes
 from hemline.config.data import DataConfig
@@ -34,7 +34,6 @@ from hemline.data.dataset import Arrays, load_training
 from hemline.data.decoding import prepare
 from hemline.errors import DivergenceError
 from hemline.evaluation.scores import Score
-from hemline.storage.files import whole_file
 
 FIGURES = Path(__file__).with_suffix(".json")
 RATES = {  # learning rates between these, equally many in each power of ten
@@ -161,8 +160,8 @@ def table(study: Study, accuracy: Accuracy) -> str:
 
 def kept(network: str) -> Accuracy:
     """What bench/pairs.json has, by the configuration's description. Raises KeyError where there is nothing."""
-    figures = json.loads(FIGURES.read_text())[network]
-    return lambda groups, seed: float(figures[described(groups)][str(seed)])
+    of_network = read(FIGURES)[network]
+    return lambda groups, seed: float(of_network[described(groups)][str(seed)])
 
 
 def measured(network: str, study: Study, train: Arrays, validation: Arrays) -> Accuracy:
@@ -170,15 +169,13 @@ def measured(network: str, study: Study, train: Arrays, validation: Arrays) -> A
 
     def accuracy(groups: Groups, seed: int) -> float:
         name = described(groups)
-        figures = json.loads(FIGURES.read_text())
-        if str(seed) not in figures.get(network, {}).get(name, {}):
-            value = _trained(study.config(groups, seed), train, validation)
-            print(f"{name}, seed {seed}: {value:.4f}", flush=True)
-            figures = json.loads(FIGURES.read_text())  # anew: two processes may divide the work
-            figures.setdefault(network, {}).setdefault(name, {})[str(seed)] = value
-            with whole_file(FIGURES) as path:
-                path.write_text(json.dumps(figures, indent=1) + "\n")
-        return float(figures[network][name][str(seed)])
+        known = read(FIGURES).get(network, {}).get(name, {})
+        if str(seed) in known:
+            return float(known[str(seed)])
+        value = _trained(study.config(groups, seed), train, validation)
+        print(f"{name}, seed {seed}: {value:.4f}", flush=True)
+        put(FIGURES, (network, name, str(seed)), value)
+        return value
 
     return accuracy
 

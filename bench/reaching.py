@@ -25,9 +25,9 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from bench.figures import put, read
 from bench.reaching_worker import Task
 from bench.training import OURS, PEERS, ROOT
-from hemline.storage.files import whole_file
 
 FIGURES = Path(__file__).with_suffix(".json")
 Settings = dict[str, Any]
@@ -137,9 +137,8 @@ def trained(contestant: Contestant, task: Task, core: int) -> Training:
 
 def kept(network: str) -> Trainings:
     """What bench/reaching.json has."""
-    figures = json.loads(FIGURES.read_text()).get(network, {}) if FIGURES.exists() else {}
     trainings: Trainings = {}
-    for name, of_lengths in figures.items():
+    for name, of_lengths in read(FIGURES).get(network, {}).items():
         for length, of_seeds in of_lengths.items():
             of = {int(seed): Training(*map(tuple, training)) for seed, training in of_seeds.items()}
             trainings.setdefault(name, {})[int(length)] = of
@@ -148,11 +147,7 @@ def kept(network: str) -> Trainings:
 
 def keep(network: str, name: str, length: int, seed: int, training: Training) -> None:
     """Adds one to it."""
-    figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-    of_seeds = figures.setdefault(network, {}).setdefault(name, {}).setdefault(str(length), {})
-    of_seeds[str(seed)] = [training.costs, training.accuracies]
-    with whole_file(FIGURES) as path:
-        path.write_text(json.dumps(figures) + "\n")
+    put(FIGURES, (network, name, str(length), str(seed)), [training.costs, training.accuracies])
 
 
 def least(trainings: dict[int, dict[int, Training]], accuracy: float) -> tuple[float, int]:

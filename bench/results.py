@@ -24,6 +24,7 @@ import keras
 import numpy as np
 
 from bench.digits import digits
+from bench.figures import put, read
 from hemline.config import recipes
 from hemline.config.data import DataConfig
 from hemline.config.optimizers import OPTIMIZERS
@@ -33,7 +34,6 @@ from hemline.data.decoding import prepare
 from hemline.evaluation.scores import Score, compile_predict
 from hemline.models import build
 from hemline.runtime.devices import under_xla
-from hemline.storage.files import whole_file
 from hemline.training.groups import Group, averaged, partition
 from hemline.training.loop import Trainer
 
@@ -215,12 +215,9 @@ def runs_of(figures: dict[str, Any], dataset: str, row: Row, own: dict[str, Any]
 
 def keep(dataset: str, row: Row, own: dict[str, Any], new: dict[str, dict[str, float]]) -> None:
     """Adds runs by seed to those of the same fingerprint, on disk and on the page."""
-    figures = json.loads(FIGURES.read_text())  # anew: two processes may divide the work
-    runs = dict(sorted((runs_of(figures, dataset, row, own) | new).items()))
-    figures.setdefault(dataset, {})[row.name] = {"fingerprint": own, "runs": runs}
-    with whole_file(FIGURES) as path:
-        path.write_text(json.dumps(figures, indent=1) + "\n")
-    PAGE.write_text(written(PAGE.read_text(), figures))
+    runs = dict(sorted((runs_of(read(FIGURES), dataset, row, own) | new).items()))
+    now = put(FIGURES, (dataset, row.name), {"fingerprint": own, "runs": runs})
+    PAGE.write_text(written(PAGE.read_text(), now))
 
 
 def main() -> None:
@@ -240,7 +237,7 @@ def main() -> None:
                 continue
             own = fingerprint(row)
             for seed in [given.seed] if given.seed else range(1, row.seeds + 1):
-                if str(seed) in runs_of(json.loads(FIGURES.read_text()), dataset, row, own):
+                if str(seed) in runs_of(read(FIGURES), dataset, row, own):
                     continue
                 new = figure(row.config(seed), train, test)
                 print(f"{dataset}, {row.name}, seed {seed}: {new}", flush=True)
